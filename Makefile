@@ -1,0 +1,41 @@
+# Everything runs in .venv, made here with hash-locked packages; nothing is installed by hand.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCKS := requirements/stack.txt requirements/test.txt requirements/build.txt
+STAMP := .venv/installed
+
+.PHONY: run test check format bench lock clean
+
+run: $(STAMP)  ## a trading day through the whole pipeline on the local stack, reconciled
+	$(BIN)/folio demo
+
+test: $(STAMP)  ## every test, on a stack of its own
+	$(BIN)/python -m pytest $(TESTARGS)
+
+check: $(STAMP)  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	$(BIN)/python -m bench $(BENCHARGS)
+
+lock:  ## remake requirements/*.txt (needs uv)
+	requirements/lock.sh
+
+clean:
+	rm -rf .venv
+
+$(STAMP): pyproject.toml $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes $(addprefix -r ,$(LOCKS))
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@

@@ -1,0 +1,81 @@
+"""Every error of the pipeline, grouped by what the caller does next.
+
+    PipelineError
+      x Transient      try again
+        - DatabaseUnavailable   the database refused, was cut off, or timed out
+        - BrokerUnavailable     Kafka refused, was cut off, or timed out
+        - CacheUnavailable      Redis refused, was cut off, or timed out
+        - OutcomeUnknown        a COMMIT was sent and its answer was lost
+        - FenceLost             another worker has claimed the lane: give it up and rejoin
+        - Stalled               records wait and nothing has moved for too long: rejoin
+      x Fatal          stop and say why
+        - SettingsRefused       a setting is missing or malformed
+        - SchemaMismatch        the database is not at the migration that this code needs
+        - TopicMismatch         a topic is missing or has not the shape that the lanes need
+        - OffsetExpired         the next position of a lane has left the topic
+        - TopicAltered          a topic was recreated or refilled under its old name
+        - StackFailed           a part of the local stack could not be started
+
+A record that breaks a rule is no exception but a value: `schemas.codec` returns it with its reason code,
+so that its neighbours go on.
+"""
+
+
+class PipelineError(Exception):
+    """Base of everything that the pipeline raises on purpose."""
+
+
+class Transient(PipelineError):
+    """Trying again may succeed; nothing was lost."""
+
+
+class DatabaseUnavailable(Transient):
+    """PostgreSQL refused, was cut off, or timed out before COMMIT was sent."""
+
+
+class BrokerUnavailable(Transient):
+    """Kafka refused, was cut off, or timed out."""
+
+
+class CacheUnavailable(Transient):
+    """Redis refused, was cut off, or timed out."""
+
+
+class OutcomeUnknown(Transient):
+    """COMMIT was sent and its answer was lost; the lane row tells which it was."""
+
+
+class FenceLost(Transient):
+    """Another worker has claimed one of the lanes; what we hold of them is void."""
+
+
+class Stalled(Transient):
+    """Records wait, and nothing has moved for longer than the watchdog allows."""
+
+
+class Fatal(PipelineError):
+    """Going on would be wrong; an operator must act on the message."""
+
+
+class SettingsRefused(Fatal):
+    """A setting is missing or malformed; the message names it and the accepted form."""
+
+
+class SchemaMismatch(Fatal):
+    """The database is not at the migration that this code needs."""
+
+
+class TopicMismatch(Fatal):
+    """A topic is missing, or its shape is not what the lanes need."""
+
+
+class OffsetExpired(Fatal):
+    """The next position of a lane is no longer in the topic."""
+
+
+class TopicAltered(Fatal):
+    """The topic is not the one that the positions were taken from."""
+
+
+class StackFailed(Fatal):
+    """A part of the local stack could not be started, stopped or reached."""

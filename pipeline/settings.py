@@ -1,0 +1,181 @@
+"""Every setting in one place, read once from the environment, validated at start.
+
+A setting `rows_max` of the section `batch` is the variable FOLIO_BATCH_ROWS_MAX. Each component is handed its own
+section, never the whole. Sections are frozen; durations carry their unit in the name.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.errors import SettingsRefused
+
+PREFIX = "FOLIO_"
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is not an IANA time zone, such as Asia/Kolkata") from error
+    return name
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StackSettings(Section):
+    """The local stack."""
+
+    dir: Path = Field(Path(".stack"), description="Folder that holds everything of the local stack.")
+
+
+class DatabaseSettings(Section):
+    """PostgreSQL. The timeouts together stay under the takeover bound of 60 s."""
+
+    url: str | None = Field(None, description="Where PostgreSQL is; the local stack's when unset.")
+    role: str | None = Field("folio_writer", description="Role that workers switch to after connecting.")
+    connect_timeout_seconds: float = Field(5, gt=0, le=15, description="Bound on one attempt to connect.")
+    lock_timeout_seconds: float = Field(10, gt=0, le=15, description="Bound on one wait for a lock.")
+    transaction_timeout_seconds: float = Field(30, gt=0, le=40, description="Bound on one transaction.")
+    idle_in_transaction_timeout_seconds: float = Field(10, gt=0, le=15, description="Bound on our own pauses.")
+
+
+class KafkaSettings(Section):
+    """The broker."""
+
+    bootstrap: str | None = Field(None, description="host:port[,host:port]; the local stack's when unset.")
+    group: str = Field("folio-stream", min_length=1, description="Consumer group of the workers.")
+    lanes: int = Field(8, ge=1, le=1024, description="Partitions of each topic when it is created.")
+    replication_factor: int = Field(1, ge=1, description="Replicas of each topic when it is created.")
+    session_timeout_seconds: float = Field(20, ge=6, le=45, description="Silence after which the group evicts.")
+    fetch_partition_bytes_max: int = Field(4 << 20, ge=1 << 16, description="Bytes of one partition in a fetch.")
+    request_timeout_seconds: float = Field(30, gt=0, description="Bound on one request to the broker.")
+
+
+class RedisSettings(Section):
+    """The cache."""
+
+    url: str | None = Field(None, description="Where Redis is; the local stack's when unset.")
+    timeout_seconds: float = Field(2, gt=0, description="Bound on one command.")
+    floor_ttl_seconds: int = Field(600, ge=60, description="Life of a version floor; longer than any fill can take.")
+    value_ttl_seconds: int = Field(120, ge=1, description="Life of a cached balance.")
+    invalidation_groups_max: int = Field(50, ge=1, description="Properties invalidated in one round trip.")
+
+
+class RuleSettings(Section):
+    """By what records are judged. Recorded with each lane, so that a verdict can be proved later."""
+
+    occurred_past_max_days: int = Field(3660, ge=1, description="How far occurred_at may precede the append time.")
+    occurred_future_max_hours: int = Field(24, ge=0, description="How far occurred_at may follow the append time.")
+    default_currency: str = Field("INR", pattern="^[A-Z]{3}$", description="Currency of a self-registered property.")
+    default_time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
+        "Asia/Kolkata", description="Time zone of a self-registered property."
+    )
+
+    @property
+    def past_max(self) -> timedelta:
+        return timedelta(days=self.occurred_past_max_days)
+
+    @property
+    def future_max(self) -> timedelta:
+        return timedelta(hours=self.occurred_future_max_hours)
+
+
+class BatchSettings(Section):
+    """Flow control: how much gathers, and how long it may wait."""
+
+    rows_max: int = Field(5_000, ge=1, le=100_000, description="Records of one transaction.")
+    bytes_max: int = Field(16 << 20, ge=1 << 16, description="Bytes of one transaction's records.")
+    linger_ms: float = Field(2, ge=0, le=60_000, description="Least age of a batch unless a bound fills.")
+    gathered_rows_max: int = Field(15_000, ge=1, description="Records held by one writer before fetching pauses.")
+    gathered_bytes_max: int = Field(32 << 20, ge=1 << 16, description="Bytes held by one writer before it pauses.")
+    lanes_per_writer: int = Field(0, ge=0, description="Lanes that share a transaction; 0: all of a worker's.")
+    retention_months: int = Field(24, ge=1, description="Transactions older than this change only the balances.")
+    unpublished_batches_max: int = Field(4, ge=1, description="Committed batches that may wait for publishing.")
+
+
+class WorkerSettings(Section):
+    """A worker process."""
+
+    name: str | None = Field(None, description="Name in lanes and logs; host and process id when unset.")
+    metrics_host: str = Field("127.0.0.1", description="Address of /metrics, /livez and /readyz.")
+    metrics_port: int = Field(0, ge=0, le=65535, description="Port of the first worker's; 0: any free one.")
+    shutdown_grace_seconds: float = Field(20, gt=0, le=300, description="Bound on an orderly shutdown.")
+    stall_seconds: float = Field(30, ge=1, description="Waiting records without progress, before rejoining.")
+    backoff_max_seconds: float = Field(5, gt=0, le=30, description="Longest pause between attempts.")
+    crash_at: str | None = Field(None, description="For tests: SIGKILL itself at this point of a batch.")
+
+
+class LogSettings(Section):
+    """Logs."""
+
+    level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+
+
+class Settings(BaseSettings):
+    """All sections. Build it with `load`, which turns what is wrong into one clear message."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="forbid"
+    )
+
+    stack: StackSettings = StackSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    rules: RuleSettings = RuleSettings()
+    batch: BatchSettings = BatchSettings()
+    worker: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
+
+
+def variables() -> list[str]:
+    """The environment variables that are settings."""
+    return [
+        f"{PREFIX}{section}_{name}".upper()
+        for section, field in Settings.model_fields.items()
+        for name in _section_fields(field.annotation)
+    ]
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read and validate every setting.
+
+    Raises SettingsRefused naming each variable that is wrong, what it was, and what is accepted.
+    """
+    _refuse_unknown(environment)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsRefused("; ".join(_explain(problem) for problem in error.errors())) from error
+
+
+def _section_fields(section: object) -> list[str]:
+    assert isinstance(section, type)
+    assert issubclass(section, Section)
+    return list(section.model_fields)
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = variables()
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else "see docs/settings.md"
+            raise SettingsRefused(f"{name} is not a setting; {hint}")
+
+
+def _explain(problem: Mapping[str, object]) -> str:
+    location = problem["loc"]
+    assert isinstance(location, tuple)
+    variable = PREFIX + "_".join(str(part) for part in location).upper()
+    return f"{variable}={problem['input']!r} is refused: {problem['msg']}"

@@ -1,0 +1,1 @@
+"""What flows: finance events in, realtime updates out, and the rules that a record must keep."""

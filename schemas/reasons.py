@@ -1,0 +1,32 @@
+"""The catalogue of reasons for which a record is quarantined: one code, one meaning, everywhere."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a record was quarantined; the value is the code in SQL, metrics and dead letters."""
+
+    TOO_LARGE = "too_large"
+    EMPTY = "empty"
+    MALFORMED = "malformed"
+    SCHEMA = "schema"
+    TEXT = "text"
+    STATUS_MISMATCH = "status_mismatch"
+    TIME_OUT_OF_BOUNDS = "time_out_of_bounds"
+    CURRENCY_MISMATCH = "currency_mismatch"
+    VERSION_CONFLICT = "version_conflict"
+    DATABASE_REJECTED = "database_rejected"
+
+
+MEANING: dict[Reason, str] = {
+    Reason.TOO_LARGE: "The record is larger than the accepted maximum.",
+    Reason.EMPTY: "The record has no value (a tombstone), and the topic is not compacted.",
+    Reason.MALFORMED: "The bytes are not well-formed JSON in UTF-8.",
+    Reason.SCHEMA: "A field is missing, has the wrong type, or is outside its range.",
+    Reason.TEXT: "A text field contains NUL, which PostgreSQL cannot store.",
+    Reason.STATUS_MISMATCH: "The event's type and the status in its data disagree.",
+    Reason.TIME_OUT_OF_BOUNDS: "occurred_at is too far from the time at which Kafka appended the record.",
+    Reason.CURRENCY_MISMATCH: "The event's currency is not the currency of its property.",
+    Reason.VERSION_CONFLICT: "Another body is already booked under this version of the transaction.",
+    Reason.DATABASE_REJECTED: "The database refused this record alone, after its batch was halved down to it.",
+}

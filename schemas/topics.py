@@ -1,0 +1,30 @@
+"""The topics by name, and what each must be so that the promises hold."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+FINANCE_EVENTS: Final = "finance-events"
+BALANCE_CORRECTIONS: Final = "balance-corrections"
+REALTIME_UPDATES: Final = "realtime-updates"
+DEAD_LETTERS: Final = "finance-dead-letters"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic and the settings that matter to us; all topics have as many partitions as there are lanes."""
+
+    name: str
+    config: dict[str, str] = field(default_factory=dict)
+
+
+# LogAppendTime: occurred_at is judged against the broker's clock, which a producer cannot set.
+# Never compacted: every event counts, and the state of a balance comes from the database.
+_LOG: Final = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+
+TOPICS: Final = (
+    TopicSpec(FINANCE_EVENTS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
+    TopicSpec(BALANCE_CORRECTIONS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
+    TopicSpec(REALTIME_UPDATES, _LOG | {"retention.ms": str(3 * _DAY_MS)}),
+    TopicSpec(DEAD_LETTERS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
+)

@@ -1,0 +1,1 @@
+"""Decide, coalesce, commit: from judged records to exact books, and then to updates that everyone can see."""

@@ -1,0 +1,1 @@
+"""From the topic to judged records: membership, lanes, claims, fetching."""

@@ -3,11 +3,14 @@
     PipelineError
       x Transient      try again
         - DatabaseUnavailable   the database refused, was cut off, or timed out
+          - BatchTooSlow        one of our own bounds on the transaction struck: try half of it
         - BrokerUnavailable     Kafka refused, was cut off, or timed out
         - CacheUnavailable      Redis refused, was cut off, or timed out
         - OutcomeUnknown        a COMMIT was sent and its answer was lost
         - FenceLost             another worker has claimed the lane: give it up and rejoin
         - Stalled               records wait and nothing has moved for too long: rejoin
+      x Permanent      quarantine it
+        - BatchRejected         the database refused the data: halve the batch down to the culprit
       x Fatal          stop and say why
         - SettingsRefused       a setting is missing or malformed
         - SchemaMismatch        the database is not at the migration that this code needs
@@ -33,6 +36,10 @@ class DatabaseUnavailable(Transient):
     """PostgreSQL refused, was cut off, or timed out before COMMIT was sent."""
 
 
+class BatchTooSlow(DatabaseUnavailable):
+    """A bound on the transaction struck before COMMIT was sent; half of the batch may fit."""
+
+
 class BrokerUnavailable(Transient):
     """Kafka refused, was cut off, or timed out."""
 
@@ -51,6 +58,14 @@ class FenceLost(Transient):
 
 class Stalled(Transient):
     """Records wait, and nothing has moved for longer than the watchdog allows."""
+
+
+class Permanent(PipelineError):
+    """Trying again cannot succeed; the record goes to the dead letters."""
+
+
+class BatchRejected(Permanent):
+    """The database refused the data of a batch (SQLSTATE classes 22 and 23)."""
 
 
 class Fatal(PipelineError):

@@ -28,6 +28,8 @@ $$;
 
 GRANT USAGE ON SCHEMA finance, event_store, read_models, ops TO folio_writer, folio_operator;
 GRANT USAGE ON SCHEMA finance, read_models TO folio_reader;
+-- A worker refuses to start on a schema that is not the one it was written for.
+GRANT SELECT ON public._pogo_migration, public._pogo_version TO folio_writer, folio_operator;
 
 -- migrate: rollback
 

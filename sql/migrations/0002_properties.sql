@@ -25,7 +25,7 @@ CREATE TABLE finance.property_time_zones (
     FOREIGN KEY (org_id, property_id) REFERENCES finance.properties
 );
 COMMENT ON TABLE finance.property_time_zones IS
-    'The zone whose calendar gives the balance date, from valid_from until the next row. The first is -infinity.';
+    'The zone whose calendar gives the balance date, from valid_from until the next row. The first is of year 1: asyncpg reads -infinity as an instant without zone.';
 
 GRANT SELECT, INSERT ON finance.properties, finance.property_time_zones TO folio_writer;
 

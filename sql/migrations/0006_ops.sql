@@ -16,7 +16,7 @@ CREATE TABLE ops.lanes (
     corrections_last_offset      bigint,
     corrections_last_appended_at timestamptz,
     corrections_last_record_hash bytea,
-    last_recorded_at       timestamptz NOT NULL DEFAULT '-infinity',
+    last_recorded_at       timestamptz NOT NULL DEFAULT '1970-01-01 00:00:00+00',
     chain_head             bytea NOT NULL DEFAULT '\x00000000000000000000000000000000',
     outbox_seq             bigint NOT NULL DEFAULT 0,
     published_seq          bigint NOT NULL DEFAULT 0,
@@ -133,7 +133,8 @@ CREATE TABLE ops.operator_audit (
 );
 
 GRANT SELECT, INSERT, UPDATE ON ops.lanes TO folio_writer;
-GRANT SELECT, INSERT ON ops.lane_rules, ops.dead_letters, ops.balance_adjustments TO folio_writer;
+GRANT SELECT, INSERT, UPDATE ON ops.lane_rules TO folio_writer;
+GRANT SELECT, INSERT ON ops.dead_letters, ops.balance_adjustments TO folio_writer;
 GRANT SELECT, INSERT, DELETE ON ops.outbox TO folio_writer;
 GRANT SELECT, INSERT, UPDATE ON ops.jobs, ops.reports TO folio_writer;
 GRANT SELECT ON ALL TABLES IN SCHEMA ops, finance, event_store TO folio_operator;

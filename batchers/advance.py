@@ -1,0 +1,72 @@
+"""Moving the lanes past a batch: position, counters, chain head; the last step before COMMIT."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from uuid import UUID
+
+import asyncpg
+
+import sql
+from batchers.decide import Decisions, Outcome, Stored
+from batchers.fence import LockedLane
+from batchers.outbox import OutboxRow
+from schemas.lanes import Batch, LaneSlice, last_record
+from schemas.records import Accepted
+from schemas.routing import home_lane
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a batch has done, as far as the lanes keep count of it."""
+
+    decisions: Decisions
+    outbox: Sequence[OutboxRow]
+    last_recorded_at: datetime
+    lane_count: int
+
+
+async def advance_lanes(
+    connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane], progress: Progress
+) -> None:
+    """Each lane of the batch now stands behind its slice."""
+    await connection.executemany(
+        sql.query("advance_lane"),
+        [_arguments(batch.batch_id, slice_, locked[slice_.lane], progress) for slice_ in batch.slices],
+    )
+
+
+def _arguments(batch_id: UUID, slice_: LaneSlice, lane: LockedLane, progress: Progress) -> tuple[object, ...]:
+    """The arguments of advance_lane: where the lane stands after the batch, and what became of its records."""
+    last = last_record(slice_.records[-1].origin)
+    outcomes = progress.decisions.outcomes.get(lane.lane, {})
+    misrouted = sum(
+        home_lane(record.event.org_id, progress.lane_count) != lane.lane
+        for record in slice_.records
+        if isinstance(record, Accepted)
+    )
+    return (
+        lane.lane,
+        batch_id,
+        slice_.end,
+        last.offset,
+        last.appended_at,
+        last.digest,
+        progress.last_recorded_at,
+        _chain(lane, progress.decisions.stored),
+        lane.outbox_seq + sum(row.lane == lane.lane for row in progress.outbox),
+        *(outcomes.get(outcome, 0) for outcome in Outcome),
+        misrouted,
+        progress.decisions.version_gaps.get(lane.lane, 0),
+        len(slice_.records),
+    )
+
+
+def _chain(lane: LockedLane, events: Iterable[Stored]) -> bytes:
+    """The lane's chain head after its stored events: the same for every size of batch."""
+    head = lane.chain_head
+    for stored in events:
+        if stored.record.origin.lane == lane.lane:
+            head = blake2b(head + stored.record.content_hash, digest_size=16).digest()
+    return head

@@ -1,0 +1,201 @@
+"""The one fenced transaction: everything that a batch changes, or nothing.
+
+fence -> decide -> store, snapshots, transactions -> balances and carry-forward -> dead letters -> outbox -> lanes.
+The positions of the topic commit with the data, so a batch can be tried again by anyone at any time: it goes in once.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+
+import sql
+from batchers.advance import Progress, advance_lanes
+from batchers.carry import Balance, carry
+from batchers.coalesce import coalesce
+from batchers.connection import Connect, Reach, WritingConnection
+from batchers.decide import (
+    Decisions,
+    Known,
+    Outcome,
+    accepted_events,
+    aggregate_key,
+    decide,
+    versions_to_probe,
+)
+from batchers.fence import LockedLane, already_committed, check_fence, lanes_to_lock, lock_lanes
+from batchers.outbox import Marks, OutboxRow, append_outbox, outbox_rows, realtime_updates
+from batchers.properties import Property, PropertyDefaults, PropertyKey
+from batchers.property_memory import PropertyMemory
+from batchers.reading import probe_versions, read_balances, read_properties, read_snapshots
+from batchers.writing import (
+    EventRows,
+    register_properties,
+    stamped,
+    write_balances,
+    write_dead_letters,
+    write_events,
+)
+from pipeline.clock import Clock
+from schemas.lanes import Batch
+from schemas.records import Judged
+from schemas.updates import decode_updates
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A batch that is in the books: what subscribers must hear, and what became of its records."""
+
+    outbox: Sequence[OutboxRow]
+    outcomes: Mapping[Outcome, int]
+    positions: Mapping[int, int]  # lane to its next offset
+
+
+@dataclass(frozen=True, slots=True)
+class BooksSettings:
+    """What the transaction needs to know of the settings."""
+
+    lane_count: int
+    retention_months: int
+    defaults: PropertyDefaults
+
+
+class Books:
+    """Writes batches through one connection, one at a time."""
+
+    def __init__(self, connect: Connect, settings: BooksSettings, marks: Marks, clock: Clock, reach: Reach) -> None:
+        self._settings = settings
+        self._marks = marks
+        self._clock = clock
+        self._reach = reach
+        self._connection = WritingConnection(connect, reach)
+        self._properties = PropertyMemory()
+
+    async def commit(self, batch: Batch) -> Committed:
+        """Bring the books past the batch. Called again with the same batch, it finds what the first call did.
+
+        Raises FenceLost when a lane is no longer ours, BatchTooSlow and BatchRejected when a smaller batch may do,
+        DatabaseUnavailable and OutcomeUnknown when the same batch should be tried again.
+        """
+        epochs = {slice_.lane: slice_.epoch for slice_ in batch.slices}
+        marks = self._marks.unsaved(epochs)
+        async with self._connection.transaction() as connection:
+            locked = await lock_lanes(connection, lanes_to_lock(batch, self._settings.lane_count))
+            if already_committed(batch, locked):
+                return await _find_committed(connection, batch)
+            check_fence(batch, locked)
+            self._reach("fenced")
+            work = await self._write(connection, batch, locked)
+            await _save_marks(connection, epochs, marks)
+        self._reach("committed")
+        self._marks.saved(marks)
+        self._properties.remember(work.decisions.registered, self._settings.lane_count, locked)
+        return work.committed
+
+    async def save_marks(self, epochs: Mapping[int, int]) -> None:
+        """Bring the marks to the database in a transaction of their own, when no batch comes to carry them."""
+        marks = self._marks.unsaved(epochs)
+        if not marks:
+            return
+        async with self._connection.transaction() as connection:
+            await _save_marks(connection, epochs, marks)
+        self._marks.saved(marks)
+
+    def discard(self) -> None:
+        """Let the connection go. Everything that matters is committed."""
+        self._connection.discard()
+
+    async def _write(
+        self, connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane]
+    ) -> "_Work":
+        recorded_at = _recording_instant(self._clock, batch, locked)
+        records = list(itertools.chain.from_iterable(slice_.records for slice_ in batch.slices))
+        known = await self._known(connection, records, locked)
+        self._reach("read")
+        decisions = decide(records, known)
+        properties = {**known.properties, **decisions.registered}
+        await register_properties(connection, decisions.registered, known.defaults, recorded_at)
+        rows = EventRows(decisions.changes, properties, self._settings.retention_months)
+        staged = rows.build(stamped(decisions.stored, recorded_at))
+        await write_events(connection, rows, staged)
+        self._reach("events_written")
+        balances = await _move_balances(connection, decisions, properties, recorded_at)
+        self._reach("balances_written")
+        await write_dead_letters(connection, decisions.quarantined, recorded_at)
+        epoch = await connection.fetchval(sql.query("cluster_epoch"))
+        outbox = outbox_rows(batch, locked, realtime_updates(balances, epoch, recorded_at))
+        await append_outbox(connection, batch.batch_id, outbox, recorded_at)
+        self._reach("outbox_written")
+        last_recorded_at = recorded_at + len(staged) * timedelta(microseconds=1)
+        progress = Progress(decisions, outbox, last_recorded_at, self._settings.lane_count)
+        await advance_lanes(connection, batch, locked, progress)
+        self._reach("lanes_advanced")
+        return _Work(
+            decisions,
+            Committed(
+                outbox,
+                {outcome: sum(of[outcome] for of in decisions.outcomes.values()) for outcome in Outcome},
+                {slice_.lane: slice_.end for slice_ in batch.slices},
+            ),
+        )
+
+    async def _known(
+        self, connection: asyncpg.Connection, records: Sequence[Judged], locked: Mapping[int, LockedLane]
+    ) -> Known:
+        keys = {aggregate_key(event) for event in accepted_events(records)}
+        snapshots = await read_snapshots(connection, sorted(keys))
+        stored = await probe_versions(connection, sorted(versions_to_probe(records, snapshots)))
+        wanted = {(event.org_id, event.property_id) for event in accepted_events(records)}
+        wanted |= {(key[0], snapshot.property_id) for key, snapshot in snapshots.items()}
+        properties = self._properties.recall(wanted, self._settings.lane_count, locked)
+        found = await read_properties(connection, sorted(wanted - properties.keys()))
+        self._properties.remember(found, self._settings.lane_count, locked)
+        return Known(snapshots, stored, properties | found, self._settings.defaults)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    decisions: Decisions
+    committed: Committed
+
+
+def _recording_instant(clock: Clock, batch: Batch, locked: Mapping[int, LockedLane]) -> datetime:
+    """Now, or just after the last instant of any of the lanes: a clock that steps back must not undo the order."""
+    last = max(locked[lane].last_recorded_at for lane in batch.lanes)
+    now = clock.now()
+    return now if now > last else last + timedelta(microseconds=1)
+
+
+async def _find_committed(connection: asyncpg.Connection, batch: Batch) -> Committed:
+    rows = await connection.fetch(sql.query("batch_outbox"), batch.lanes, batch.batch_id)
+    outbox = [OutboxRow(row["lane"], row["seq"], decode_updates(row["updates"])) for row in rows]
+    return Committed(outbox, {}, {slice_.lane: slice_.end for slice_ in batch.slices})
+
+
+async def _move_balances(
+    connection: asyncpg.Connection,
+    decisions: Decisions,
+    properties: Mapping[PropertyKey, Property],
+    recorded_at: datetime,
+) -> list[Balance]:
+    movements = coalesce(decisions.changes.items())
+    if not movements:
+        return []
+    existing = await read_balances(connection, movements)
+    changed = [
+        balance
+        for key, days in movements.items()
+        for balance in carry(*key, existing.get(key, []), days, properties[key].opening_cash_cents)
+    ]
+    await write_balances(connection, changed, recorded_at)
+    return changed
+
+
+async def _save_marks(
+    connection: asyncpg.Connection, epochs: Mapping[int, int], marks: Mapping[int, tuple[int, int]]
+) -> None:
+    for lane, (published, invalidated) in sorted(marks.items()):
+        await connection.execute(sql.query("mark_lane"), lane, epochs[lane], published, invalidated)
+        await connection.execute(sql.query("trim_outbox"), lane)

@@ -1,0 +1,103 @@
+"""Carry-forward: a change of one day moves the opening of the next, in one pass over the property's days.
+
+    calculated closing = opening + cash received - cash expenses
+    closing            = the declared closing where one was counted, else the calculated one
+    discrepancy        = closing - calculated closing
+    opening            = the closing of the latest earlier day with a row, or the property's opening cash
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from uuid import UUID
+
+from msgspec import Struct
+
+from batchers.coalesce import NOTHING, Figures, Movement
+
+
+class Balance(Struct, frozen=True, gc=False):
+    """One day of one property. Money in cents."""
+
+    org_id: int
+    property_id: int
+    balance_date: date
+    version: int
+    opening_cents: int
+    figures: Figures
+    declared_closing_cents: int | None
+    last_event_id: UUID | None
+    carried: bool = False  # reached by carry-forward alone
+
+    @property
+    def calculated_closing_cents(self) -> int:
+        return self.opening_cents + self.figures.cash_received_cents - self.figures.cash_expenses_cents
+
+    @property
+    def closing_cents(self) -> int:
+        if self.declared_closing_cents is not None:
+            return self.declared_closing_cents
+        return self.calculated_closing_cents
+
+    @property
+    def discrepancy_cents(self) -> int:
+        return self.closing_cents - self.calculated_closing_cents
+
+
+def carry(
+    org_id: int,
+    property_id: int,
+    existing: Sequence[Balance],
+    movements: Mapping[date, Movement],
+    opening_cash_cents: int,
+) -> list[Balance]:
+    """The rows that `movements` change, each with its next version, in date order.
+
+    `existing` holds the property's rows from the latest one before the first movement on, ascending. Every later row
+    is reached until one whose opening does not change: after a declared closing nothing does.
+    """
+    rows = {row.balance_date: row for row in existing}
+    first, last = min(movements), max(movements)
+    opening = opening_cash_cents
+    cause: Movement | None = None
+    changed: list[Balance] = []
+    for day in sorted(rows.keys() | movements.keys()):
+        row, movement = rows.get(day), movements.get(day)
+        if row is not None and day < first:
+            opening = row.closing_cents
+            continue
+        if movement is None and day > last and row is not None and row.opening_cents == opening:
+            break
+        if movement is not None and (cause is None or cause.sequence < movement.sequence):
+            cause = movement
+        after = _moved(org_id, property_id, day, row, movement, opening, cause)
+        if after is not row:
+            changed.append(after)
+        opening = after.closing_cents
+    return changed
+
+
+def _moved(
+    org_id: int,
+    property_id: int,
+    day: date,
+    row: Balance | None,
+    movement: Movement | None,
+    opening: int,
+    cause: Movement | None,
+) -> Balance:
+    """The day with its new opening and movements; the very same row when neither changes it."""
+    if row is not None and movement is None and row.opening_cents == opening:
+        return row
+    blame = movement or cause
+    before = row.figures if row is not None else NOTHING
+    return Balance(
+        org_id=org_id,
+        property_id=property_id,
+        balance_date=day,
+        version=row.version + 1 if row is not None else 1,
+        opening_cents=opening,
+        figures=before.plus(movement.figures) if movement is not None else before,
+        declared_closing_cents=row.declared_closing_cents if row is not None else None,
+        last_event_id=blame.event_id if blame is not None else None,
+        carried=movement is None,
+    )

@@ -1,0 +1,59 @@
+"""One connection that writes the books: kept over many batches, replaced after any failure."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from pipeline.errors import DatabaseUnavailable, OutcomeUnknown
+from pipeline.translate import database_errors
+
+Connect = Callable[[], Awaitable[asyncpg.Connection]]
+Reach = Callable[[str], None]  # told each named point of a batch as it is reached
+
+
+class WritingConnection:
+    """Opens when first needed. Whatever goes wrong inside a transaction costs the connection: PostgreSQL rolls back."""
+
+    def __init__(self, connect: Connect, reach: Reach) -> None:
+        self._connect = connect
+        self._reach = reach
+        self._connection: asyncpg.Connection | None = None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
+        """BEGIN, the caller's work, COMMIT.
+
+        Raises OutcomeUnknown when COMMIT was sent and its answer was lost, DatabaseUnavailable before that.
+        """
+        connection = await self._open()
+        try:
+            with database_errors("the transaction was rolled back"):
+                await connection.execute("BEGIN")
+                yield connection
+            self._reach("before_commit")
+            await self._commit(connection)
+        except BaseException:  # cancellation too: a connection in the middle of a protocol exchange is of no use
+            self.discard()
+            raise
+
+    async def _commit(self, connection: asyncpg.Connection) -> None:
+        try:
+            with database_errors("COMMIT"):
+                status = await connection.execute("COMMIT")
+        except DatabaseUnavailable as error:
+            raise OutcomeUnknown(f"COMMIT was sent and its answer was lost: {error}") from error
+        if status != "COMMIT":  # PostgreSQL answers ROLLBACK to the COMMIT of a transaction that had failed
+            raise DatabaseUnavailable(f"the transaction was rolled back: COMMIT answered {status}")
+
+    async def _open(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            with database_errors("connecting"):
+                self._connection = await self._connect()
+        return self._connection
+
+    def discard(self) -> None:
+        """Drop the connection without waiting for the other side."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

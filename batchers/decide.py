@@ -1,0 +1,245 @@
+"""What becomes of each record: pure decisions, in offset order, the same for every size of batch.
+
+An event is judged against the newest version of its transaction (the snapshot) and, when it comes late, against what
+the store holds under its own version:
+
+    above the snapshot's version    applied
+    equal, same content             duplicate
+    equal, other content            conflict
+    below, same content stored      duplicate
+    below, other content stored     conflict
+    below, nothing stored           stale: stored for the record, without effect
+
+Within a batch every version reaches the store, and only the newest touches the books.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from batchers.properties import Property, PropertyDefaults, PropertyKey
+from schemas.content_hash import HASH_VERSION, content_hash
+from schemas.events import FinanceEvent
+from schemas.reasons import Reason
+from schemas.records import Accepted, Judged, Rejected
+
+AggregateKey = tuple[int, str, int]  # org_id, aggregate type, aggregate id
+
+
+class Outcome(StrEnum):
+    """What became of a record. Every consumed record has exactly one."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+    CONFLICT = "conflict"
+    QUARANTINED = "quarantined"
+
+
+class Fingerprint(NamedTuple):
+    """The content of a stored version: the hash, and the version of the list of fields that it covers."""
+
+    hash_version: int
+    content_hash: bytes
+
+
+# Structs rather than dataclasses for what is made once per record: a frozen dataclass costs five times as much.
+class Snapshot(Struct, frozen=True, gc=False):
+    """The newest version of a transaction, and what is booked for it."""
+
+    version: int
+    fingerprint: Fingerprint
+    property_id: int
+    occurred_at: datetime
+    balance_date: date
+    payment_mode: str
+    status: str
+    amount_cents: int
+    created_at: datetime
+    created_by_user_id: int
+    approved_at: datetime | None
+    approved_by_user_id: int | None
+
+    @property
+    def contribution_cents(self) -> int:
+        """What the transaction adds to its day. Only approved money counts."""
+        return self.amount_cents if self.status == "approved" else 0
+
+
+class Stored(Struct, frozen=True, gc=False):
+    """An event that goes to the store."""
+
+    record: Accepted
+    outcome: Outcome
+    balance_date: date
+
+
+class Change(Struct, frozen=True, gc=False):
+    """A transaction before the batch and after it."""
+
+    before: Snapshot | None
+    after: Snapshot
+    record: Accepted  # the newest version's
+    sequence: int  # place of that record in the batch
+
+
+@dataclass(slots=True)
+class Known:
+    """What the database said about the keys of a batch."""
+
+    snapshots: Mapping[AggregateKey, Snapshot]
+    stored: Mapping[tuple[AggregateKey, int], Fingerprint]
+    properties: Mapping[PropertyKey, Property]
+    defaults: PropertyDefaults
+
+
+@dataclass(slots=True)
+class Decisions:
+    """The outcome of every record, and what follows from them."""
+
+    outcomes: dict[int, dict[Outcome, int]] = field(default_factory=dict)  # by lane
+    version_gaps: dict[int, int] = field(default_factory=dict)  # by lane
+    stored: list[Stored] = field(default_factory=list)
+    quarantined: list[Rejected] = field(default_factory=list)
+    changes: dict[AggregateKey, Change] = field(default_factory=dict)
+    registered: dict[PropertyKey, Property] = field(default_factory=dict)
+
+    def count(self, lane: int, outcome: Outcome) -> None:
+        of_lane = self.outcomes.setdefault(lane, dict.fromkeys(Outcome, 0))
+        of_lane[outcome] += 1
+
+
+def aggregate_key(event: FinanceEvent) -> AggregateKey:
+    return (event.org_id, event.aggregate_type, event.aggregate_id)
+
+
+def versions_to_probe(
+    records: Iterable[Judged], snapshots: Mapping[AggregateKey, Snapshot]
+) -> set[tuple[AggregateKey, int]]:
+    """The versions below their snapshot's, about which only the store can tell."""
+    probes = set()
+    for event in accepted_events(records):
+        key = aggregate_key(event)
+        snapshot = snapshots.get(key)
+        if snapshot is not None and event.version < snapshot.version:
+            probes.add((key, event.version))
+    return probes
+
+
+def accepted_events(records: Iterable[Judged]) -> Iterator[FinanceEvent]:
+    return (record.event for record in records if isinstance(record, Accepted))
+
+
+def decide(records: Iterable[Judged], known: Known) -> Decisions:
+    """Decide every record of a batch, in the order given, which is the order of offsets in each lane."""
+    decisions = Decisions()
+    seen: dict[tuple[AggregateKey, int], Fingerprint] = {}
+    for sequence, record in enumerate(records):
+        if isinstance(record, Rejected):
+            decisions.quarantined.append(record)
+            decisions.count(record.origin.lane, Outcome.QUARANTINED)
+        else:
+            outcome = _decide_event(record, sequence, known, decisions, seen)
+            decisions.count(record.origin.lane, outcome)
+    return decisions
+
+
+def _decide_event(
+    record: Accepted,
+    sequence: int,
+    known: Known,
+    decisions: Decisions,
+    seen: dict[tuple[AggregateKey, int], Fingerprint],
+) -> Outcome:
+    event = record.event
+    property_ = _property_of(event, known, decisions)
+    if event.data.currency is not None and event.data.currency != property_.currency:
+        detail = f"currency {event.data.currency}; property {event.property_id} keeps {property_.currency}"
+        decisions.quarantined.append(Rejected(record.origin, Reason.CURRENCY_MISMATCH, detail))
+        return Outcome.QUARANTINED
+    key = aggregate_key(event)
+    change = decisions.changes.get(key)
+    current = change.after if change is not None else known.snapshots.get(key)
+    outcome = _outcome(record, key, current, known, seen)
+    if outcome is Outcome.CONFLICT:
+        detail = f"another body is booked as version {event.version} of {key[1]} {event.aggregate_id}"
+        decisions.quarantined.append(Rejected(record.origin, Reason.VERSION_CONFLICT, detail))
+    elif outcome is not Outcome.DUPLICATE:
+        seen[key, event.version] = Fingerprint(HASH_VERSION, record.content_hash)
+        balance_date = property_.balance_date(event.occurred_at)
+        decisions.stored.append(Stored(record, outcome, balance_date))
+        if outcome is Outcome.APPLIED:
+            _note_gap(event, current, record.origin.lane, decisions)
+            before = change.before if change is not None else current
+            after = next_snapshot(current, record, balance_date)
+            decisions.changes[key] = Change(before, after, record, sequence)
+    return outcome
+
+
+def _property_of(event: FinanceEvent, known: Known, decisions: Decisions) -> Property:
+    key = (event.org_id, event.property_id)
+    property_ = known.properties.get(key) or decisions.registered.get(key)
+    if property_ is None:
+        property_ = decisions.registered[key] = known.defaults.register(event.data.currency)
+    return property_
+
+
+def _outcome(
+    record: Accepted,
+    key: AggregateKey,
+    current: Snapshot | None,
+    known: Known,
+    seen: Mapping[tuple[AggregateKey, int], Fingerprint],
+) -> Outcome:
+    version = record.event.version
+    if current is None or version > current.version:
+        return Outcome.APPLIED
+    if version == current.version:
+        stored: Fingerprint | None = current.fingerprint
+    else:
+        stored = seen.get((key, version)) or known.stored.get((key, version))
+    if stored is None:
+        return Outcome.STALE
+    return Outcome.DUPLICATE if _same_content(record, stored) else Outcome.CONFLICT
+
+
+def _same_content(record: Accepted, stored: Fingerprint) -> bool:
+    if stored.hash_version == HASH_VERSION:
+        return stored.content_hash == record.content_hash
+    return stored.content_hash == content_hash(record.event, stored.hash_version)
+
+
+def _note_gap(event: FinanceEvent, current: Snapshot | None, lane: int, decisions: Decisions) -> None:
+    if event.version != (current.version if current is not None else 0) + 1:
+        decisions.version_gaps[lane] = decisions.version_gaps.get(lane, 0) + 1
+
+
+def next_snapshot(current: Snapshot | None, record: Accepted, balance_date: date) -> Snapshot:
+    """The state that an applied event leaves: its own data, with who made and who approved it kept from before."""
+    event, data = record.event, record.event.data
+    appended_at, user_id = record.origin.appended_at, event.recorded_by.user_id
+    approved_at: datetime | None = None
+    approved_by: int | None = None
+    if data.status == "approved":
+        if current is not None and current.status == "approved":
+            approved_at, approved_by = current.approved_at, current.approved_by_user_id
+        else:
+            approved_at, approved_by = appended_at, user_id
+    return Snapshot(
+        version=event.version,
+        fingerprint=Fingerprint(HASH_VERSION, record.content_hash),
+        property_id=event.property_id,
+        occurred_at=event.occurred_at,
+        balance_date=balance_date,
+        payment_mode=data.payment_mode,
+        status=data.status,
+        amount_cents=data.amount_cents,
+        created_at=current.created_at if current is not None else appended_at,
+        created_by_user_id=current.created_by_user_id if current is not None else user_id,
+        approved_at=approved_at,
+        approved_by_user_id=approved_by,
+    )

@@ -1,0 +1,129 @@
+"""After the commit: one effect (publish, or invalidate) carried through the outbox, in order, at least once.
+
+Committed rows come by memory while the effect keeps up. What was not handed over that way - the predecessor's rows at
+a claim, or rows that came while the effect was failing - is read back from the table. So memory is bounded, and a
+crash between an effect and its mark only repeats the effect.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import stamina
+import structlog
+
+from batchers.outbox import OutboxRow
+from pipeline.errors import Transient
+
+Effect = Callable[[Sequence[OutboxRow]], Awaitable[None]]
+Reload = Callable[[int, int, int], Awaitable[list[OutboxRow]]]  # (lane, after seq, limit) -> rows in order
+_RELOAD_ROWS_MAX = 16  # of up to a batch each
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Drain:
+    """Carries one effect through the outbox rows of a writer's lanes. `marks` tells, by lane, how far it is."""
+
+    def __init__(
+        self,
+        name: str,
+        effect: Effect,
+        reload: Reload,
+        marks: dict[int, int],
+        heads: dict[int, int],
+        *,
+        waiting_max: int,
+        pause_max_seconds: float,
+    ) -> None:
+        self.name = name
+        self._effect = effect
+        self._reload = reload
+        self._marks = marks
+        self._waiting: deque[Sequence[OutboxRow]] = deque()
+        self._waiting_max = waiting_max
+        self._pause_max_seconds = pause_max_seconds
+        # Lanes of which the table holds rows that are not waiting in memory.
+        self._behind = {lane for lane, head in heads.items() if marks[lane] < head}
+        self._left_behind: dict[int, int] = {}  # how many times rows of a lane were left to the table
+        self._changed = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._changed.set()
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._waiting) < self._waiting_max
+
+    @property
+    def depth(self) -> int:
+        """Batches that wait in memory."""
+        return len(self._waiting)
+
+    def offer(self, rows: Sequence[OutboxRow]) -> None:
+        """Hand over the rows of a committed batch; without room they stay in the table until we come back to them."""
+        lanes = {row.lane for row in rows}
+        if not self.has_room or lanes & self._behind:
+            self._behind |= lanes
+            for lane in lanes:
+                self._left_behind[lane] = self._left_behind.get(lane, 0) + 1
+        elif rows:
+            self._waiting.append(rows)
+        self._idle.clear()
+        self._changed.set()
+
+    async def wait_for_room(self) -> None:
+        """Wait until a batch can be handed over in memory."""
+        while not self.has_room:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def wait_until_done(self) -> None:
+        """Wait until every row that was offered or left behind has had its effect."""
+        while self._waiting or self._behind:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def run(self) -> None:
+        """Go on until cancelled. A failing effect is tried again, with growing pauses, for ever."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            while self._waiting:
+                await self._carry(self._waiting[0])
+                self._waiting.popleft()
+                self._idle.set()
+            for lane in sorted(self._behind):
+                await self._catch_up(lane)
+            self._idle.set()
+
+    async def _catch_up(self, lane: int) -> None:
+        """Read the lane's rows back until there are none, and none was left behind while we looked."""
+        while True:
+            left_before = self._left_behind.get(lane, 0)
+            rows = await self._patiently(lambda: self._reload(lane, self._marks[lane], _RELOAD_ROWS_MAX))
+            if rows:
+                await self._carry(rows)
+            elif self._left_behind.get(lane, 0) == left_before:
+                self._behind.discard(lane)
+                return
+
+    async def _carry(self, rows: Sequence[OutboxRow]) -> None:
+        # A row that was read back may be offered in memory too: once is enough.
+        due = [row for row in rows if row.seq > self._marks[row.lane]]
+        if due:
+            await self._patiently(lambda: self._effect(due))
+        for row in due:
+            self._marks[row.lane] = row.seq
+
+    async def _patiently(self, action: Callable[[], Awaitable[T]]) -> T:
+        retries = stamina.retry_context(
+            on=Transient, attempts=None, timeout=None, wait_max=self._pause_max_seconds
+        ).with_name(self.name, (), {})
+        async for attempt in retries:
+            with attempt:
+                result = await action()
+            if attempt.num > 1:
+                log.info("works again", effect=self.name, attempts=attempt.num)
+        return result

@@ -1,0 +1,147 @@
+"""Natural batching: a free writer takes everything that has gathered, up to its bounds.
+
+Light load makes small batches and low latency, heavy load big batches and high throughput, with nothing to tune.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from uuid_utils.compat import uuid7
+
+from pipeline.clock import Clock
+from schemas.lanes import Batch, LaneSlice
+from schemas.records import Judged
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much one batch takes, how long it may wait for company, and how much may wait in all."""
+
+    rows_max: int
+    bytes_max: int
+    linger_seconds: float
+    gathered_rows_max: int
+    gathered_bytes_max: int
+
+
+class _Lane:
+    """The records of one lane that wait for the writer."""
+
+    __slots__ = ("epoch", "position", "records")
+
+    def __init__(self, epoch: int, position: int | None) -> None:
+        self.epoch = epoch
+        self.position = position  # the next offset that the books expect; None before the lane's first record
+        self.records: deque[Judged] = deque()
+
+
+class Gathering:
+    """Records on their way from the topic to the writer, in lane order, bounded in rows and bytes."""
+
+    def __init__(self, bounds: Bounds, clock: Clock) -> None:
+        self._bounds = bounds
+        self._clock = clock
+        self._lanes: dict[int, _Lane] = {}
+        self._rows = 0
+        self._bytes = 0
+        self._oldest: float | None = None
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    @property
+    def rows(self) -> int:
+        return self._rows
+
+    @property
+    def full(self) -> bool:
+        """Whether fetching must pause."""
+        return self._rows >= self._bounds.gathered_rows_max or self._bytes >= self._bounds.gathered_bytes_max
+
+    @property
+    def roomy(self) -> bool:
+        """Whether fetching may go on again: well below the bound, or it would pause and go on at every record."""
+        return self._rows <= self._bounds.gathered_rows_max // 2 and self._bytes <= self._bounds.gathered_bytes_max // 2
+
+    def open_lane(self, lane: int, epoch: int, position: int | None) -> None:
+        """Records of `lane` will come, from `position` on, under our claim `epoch`."""
+        self._lanes[lane] = _Lane(epoch, position)
+
+    def add(self, lane: int, records: Iterable[Judged]) -> None:
+        """Put records of a lane, in offset order, behind those that wait."""
+        waiting = self._lanes[lane].records
+        for record in records:
+            waiting.append(record)
+            self._rows += 1
+            self._bytes += _size(record)
+        if self._oldest is None and self._rows:
+            self._oldest = self._clock.monotonic()
+        self._changed.set()
+
+    def close(self) -> None:
+        """No more will come: the writer takes what is left without waiting for company."""
+        self._closed = True
+        self._changed.set()
+
+    async def take(self, idle_seconds: float) -> Batch | None:
+        """The next batch. None after `idle_seconds` without one, or when closed and empty (see `drained`)."""
+        deadline = self._clock.monotonic() + idle_seconds
+        while (wait := self._wait_seconds(deadline)) > 0:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+        return self._cut() if self._rows else None
+
+    @property
+    def drained(self) -> bool:
+        """Closed, and nothing left."""
+        return self._closed and not self._rows
+
+    def _wait_seconds(self, deadline: float) -> float:
+        """How long the writer should still wait; 0: take what is there."""
+        now = self._clock.monotonic()
+        if self._closed:
+            return 0
+        if self._oldest is None:
+            return deadline - now
+        if self._rows >= self._bounds.rows_max or self._bytes >= self._bounds.bytes_max:
+            return 0
+        return self._oldest + self._bounds.linger_seconds - now
+
+    def _cut(self) -> Batch:
+        rows_left, bytes_left = self._bounds.rows_max, self._bounds.bytes_max
+        slices = []
+        for number, lane in self._lanes.items():
+            records: list[Judged] = []
+            while lane.records and rows_left > 0 and bytes_left > 0:
+                record = lane.records.popleft()
+                rows_left -= 1
+                bytes_left -= _size(record)
+                records.append(record)
+            if records:
+                slices.append(_slice(number, lane, records))
+        self._rows -= self._bounds.rows_max - rows_left
+        self._bytes -= self._bounds.bytes_max - bytes_left
+        self._oldest = self._clock.monotonic() if self._rows else None
+        self._rotate(slices)
+        return Batch(uuid7(), tuple(sorted(slices, key=lambda slice_: slice_.lane)))
+
+    def _rotate(self, slices: list[LaneSlice]) -> None:
+        """Lanes that were served stand back, so that a busy lane cannot starve its neighbours."""
+        for slice_ in slices:
+            self._lanes[slice_.lane] = self._lanes.pop(slice_.lane)
+
+
+def _slice(number: int, lane: _Lane, records: list[Judged]) -> LaneSlice:
+    end = records[-1].origin.offset + 1
+    start = lane.position if lane.position is not None else records[0].origin.offset
+    lane.position = end
+    return LaneSlice(number, lane.epoch, start, end, records)
+
+
+def _size(record: Judged) -> int:
+    return len(record.origin.value or b"")

@@ -1,0 +1,47 @@
+"""Properties that the writer has read before, for as long as nobody has changed them.
+
+Whatever changes a property raises `properties_revision` of its organisation's home lane, under that lane's lock. A batch
+holds the same lock, so a memory of the same revision is as good as the table.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from cachetools import LRUCache
+
+from batchers.properties import Property, PropertyKey
+from schemas.routing import home_lane
+
+# About 300 bytes each: 30 MB. A worker with more busy properties reads the rest again, by key.
+_PROPERTIES_MAX = 100_000
+
+
+class _Revised(Protocol):
+    @property
+    def properties_revision(self) -> int: ...
+
+
+class PropertyMemory:
+    """A bounded map from property to what was read, tagged with the revision at which it was read."""
+
+    def __init__(self) -> None:
+        self._entries: LRUCache[PropertyKey, tuple[int, Property]] = LRUCache(_PROPERTIES_MAX)
+
+    def recall(
+        self, keys: Collection[PropertyKey], lane_count: int, locked: Mapping[int, _Revised]
+    ) -> dict[PropertyKey, Property]:
+        """Those of `keys` that are remembered and still true."""
+        known = {}
+        for key in keys:
+            entry = self._entries.get(key)
+            if entry is not None and entry[0] == locked[home_lane(key[0], lane_count)].properties_revision:
+                known[key] = entry[1]
+        return known
+
+    def remember(
+        self, properties: Mapping[PropertyKey, Property], lane_count: int, locked: Mapping[int, _Revised]
+    ) -> None:
+        """Keep what was read, or what a committed batch has registered."""
+        for key, property_ in properties.items():
+            revision = locked[home_lane(key[0], lane_count)].properties_revision
+            self._entries[key] = (revision, property_)

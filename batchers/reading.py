@@ -1,0 +1,97 @@
+"""What the decisions need to know, read from the database by the keys of the batch."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+import sql
+from batchers.carry import Balance
+from batchers.coalesce import Figures, Movements
+from batchers.decide import AggregateKey, Fingerprint, Snapshot
+from batchers.properties import Property, PropertyKey
+
+
+async def read_snapshots(
+    connection: asyncpg.Connection, keys: Collection[AggregateKey]
+) -> dict[AggregateKey, Snapshot]:
+    """The snapshots of the transactions that have one."""
+    rows = await connection.fetch(sql.query("read_snapshots"), *_columns(keys, 3))
+    return {
+        (row[0], row[1], row[2]): Snapshot(
+            version=row[3],
+            fingerprint=Fingerprint(row[4], row[5]),
+            property_id=row[6],
+            occurred_at=row[7],
+            balance_date=row[8],
+            payment_mode=row[9],
+            status=row[10],
+            amount_cents=row[11],
+            created_at=row[12],
+            created_by_user_id=row[13],
+            approved_at=row[14],
+            approved_by_user_id=row[15],
+        )
+        for row in rows
+    }
+
+
+async def probe_versions(
+    connection: asyncpg.Connection, probes: Collection[tuple[AggregateKey, int]]
+) -> dict[tuple[AggregateKey, int], Fingerprint]:
+    """The contents of those versions that the store holds."""
+    if not probes:
+        return {}
+    flat = [(*key, version) for key, version in probes]
+    rows = await connection.fetch(sql.query("probe_versions"), *_columns(flat, 4))
+    return {((row[0], row[1], row[2]), row[3]): Fingerprint(row[4], row[5]) for row in rows}
+
+
+async def read_properties(
+    connection: asyncpg.Connection, keys: Collection[PropertyKey]
+) -> dict[PropertyKey, Property]:
+    """The properties that are registered, each with its whole calendar."""
+    if not keys:
+        return {}
+    rows = await connection.fetch(sql.query("read_properties"), *_columns(keys, 2))
+    calendars = defaultdict(list)
+    for row in rows:
+        calendars[row[0], row[1]].append(row)
+    return {
+        key: Property(
+            currency=zones[0][2],
+            opening_cash_cents=zones[0][3],
+            zones=tuple((row[4], ZoneInfo(row[5])) for row in zones),
+        )
+        for key, zones in calendars.items()
+    }
+
+
+async def read_balances(
+    connection: asyncpg.Connection, movements: Movements
+) -> dict[PropertyKey, list[Balance]]:
+    """Of each moved property the row before its first moved day, and every row from that day on, ascending."""
+    wanted = [(*key, min(days)) for key, days in movements.items()]
+    rows = await connection.fetch(sql.query("read_balances"), *_columns(wanted, 3))
+    balances: dict[PropertyKey, list[Balance]] = defaultdict(list)
+    for row in rows:
+        balances[row[0], row[1]].append(
+            Balance(
+                org_id=row[0],
+                property_id=row[1],
+                balance_date=row[2],
+                version=row[3],
+                opening_cents=row[4],
+                figures=Figures(row[5], row[6], row[7], row[8]),
+                declared_closing_cents=row[9],
+                last_event_id=row[10],
+            )
+        )
+    return balances
+
+
+def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
+    """Rows as one array per column: the form that `unnest` takes."""
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return columns or [[] for _ in range(width)]

@@ -1,0 +1,117 @@
+"""The writer: batch after batch into the books, and then to everyone who waits for them."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import stamina
+import structlog
+
+from batchers.books import Books, Committed
+from batchers.drain import Drain
+from batchers.gathering import Gathering
+from batchers.halving import halves, quarantined
+from pipeline.errors import BatchRejected, BatchTooSlow, DatabaseUnavailable, OutcomeUnknown
+from pipeline.metrics import Metrics
+from schemas.lanes import Batch
+
+# Without a batch for so long, the marks go to the database on their own.
+_IDLE_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Writer:
+    """Owns some lanes for as long as their claims hold."""
+
+    def __init__(
+        self,
+        gathering: Gathering,
+        books: Books,
+        publisher: Drain,
+        invalidator: Drain,
+        epochs: Mapping[int, int],
+        metrics: Metrics,
+        *,
+        pause_max_seconds: float,
+    ) -> None:
+        self.gathering = gathering
+        self.positions: dict[int, int] = {}  # lane to its next offset, as committed
+        self.progressed_at = time.monotonic()
+        self._books = books
+        self._publisher = publisher
+        self._invalidator = invalidator
+        self._epochs = epochs
+        self._metrics = metrics
+        self._pause_max_seconds = pause_max_seconds
+
+    async def run(self) -> None:
+        """Write what gathers until it is closed and empty. Raises FenceLost when a lane is no longer ours."""
+        while not self.gathering.drained:
+            batch = await self.gathering.take(_IDLE_SECONDS)
+            if batch is not None:
+                await self.write(batch)
+            else:
+                self.progressed_at = time.monotonic()
+                await self.save_marks()
+
+    async def write(self, batch: Batch) -> None:
+        """Make a batch durable, then visible, then forgettable, in that order.
+
+        A crash between two steps repeats the rest from the outbox; subscribers drop what they have by version.
+        """
+        for committed in await self._commit(batch):
+            self._publisher.offer(committed.outbox)
+            self._invalidator.offer(committed.outbox)
+            self.positions.update(committed.positions)
+        self.progressed_at = time.monotonic()
+        # Publishing holds the stream back when it cannot keep up; a lost cache holds back nothing.
+        await self._publisher.wait_for_room()
+
+    async def finish(self) -> None:
+        """After the last batch: let everyone hear of it, and remember that they did."""
+        await self._publisher.wait_until_done()
+        await self.save_marks()
+
+    async def save_marks(self) -> None:
+        """Bring the marks to the database; they are a saving of work, so a failure is only told."""
+        try:
+            await self._books.save_marks(self._epochs)
+        except DatabaseUnavailable as error:
+            log.warning("marks not saved, the next owner repeats some updates", error=str(error))
+
+    async def _commit(self, batch: Batch) -> Sequence[Committed]:
+        """The batch, or its halves one after the other where the database will not take it whole."""
+        try:
+            return [await self._commit_patiently(batch)]
+        except BatchTooSlow as error:
+            if batch.rows == 1:
+                raise
+            log.warning("batch took too long, halving it", rows=batch.rows, error=str(error))
+        except BatchRejected as error:
+            if batch.rows == 1:
+                log.warning("record rejected by the database, quarantined", error=str(error))
+                return [await self._commit_patiently(quarantined(batch, str(error)))]
+            log.warning("batch rejected by the database, halving it", rows=batch.rows, error=str(error))
+        first, second = halves(batch)
+        return [*await self._commit(first), *await self._commit(second)]
+
+    async def _commit_patiently(self, batch: Batch) -> Committed:
+        """Try the same batch again until the database answers. The fence tells whether an attempt went in."""
+        retries = stamina.retry_context(
+            on=lambda error: isinstance(error, DatabaseUnavailable | OutcomeUnknown) and not _halve(error, batch),
+            attempts=None,
+            timeout=None,
+            wait_max=self._pause_max_seconds,
+        ).with_name("commit", (), {})
+        async for attempt in retries:
+            with attempt:
+                started = time.perf_counter()
+                committed = await self._books.commit(batch)
+            if attempt.num > 1:
+                log.info("the database is back", attempts=attempt.num)
+        self._metrics.committed(batch.rows, committed.outcomes, time.perf_counter() - started)
+        return committed
+
+
+def _halve(error: Exception, batch: Batch) -> bool:
+    return isinstance(error, BatchTooSlow) and batch.rows > 1

@@ -1,0 +1,85 @@
+"""All writers of a worker: each owns some of the claimed lanes, and writes them in one transaction at a time."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from batchers.books import Books
+from batchers.drain import Drain
+from batchers.gathering import Gathering
+from batchers.outbox import Marks
+from batchers.writer import Writer
+from schemas.lanes import Claim
+from schemas.records import Judged
+
+
+class LaneGroup:
+    """A writer with the parts that belong to it."""
+
+    def __init__(
+        self, writer: Writer, gathering: Gathering, books: Books, publisher: Drain, invalidator: Drain
+    ) -> None:
+        self.writer = writer
+        self.gathering = gathering
+        self._books = books
+        self._publisher = publisher
+        self._invalidator = invalidator
+
+    async def run(self) -> None:
+        """Write until closed and drained, and let everyone hear of the last batch."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                effects = [tasks.create_task(self._publisher.run()), tasks.create_task(self._invalidator.run())]
+                await self.writer.run()
+                await self.writer.finish()
+                for effect in effects:
+                    effect.cancel()
+        finally:
+            self._books.discard()
+
+
+Assemble = Callable[[Sequence[Claim], Marks], LaneGroup]
+
+
+class Writers:
+    """What a session hands its records to."""
+
+    def __init__(self, claims: Sequence[Claim], lanes_per_writer: int, assemble: Assemble) -> None:
+        self._group_of: dict[int, LaneGroup] = {}
+        self._groups: list[LaneGroup] = []
+        ordered = sorted(claims, key=lambda claim: claim.lane)
+        size = lanes_per_writer or max(len(ordered), 1)
+        for first in range(0, len(ordered), size):
+            members = ordered[first : first + size]
+            group = assemble(members, Marks.of(members))
+            for claim in members:
+                group.gathering.open_lane(claim.lane, claim.epoch, claim.position)
+                self._group_of[claim.lane] = group
+            self._groups.append(group)
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """Lane to its next offset, as committed under our claims."""
+        return {lane: at for group in self._groups for lane, at in group.writer.positions.items()}
+
+    @property
+    def gathered_rows(self) -> int:
+        return sum(group.gathering.rows for group in self._groups)
+
+    def add(self, lane: int, records: Sequence[Judged]) -> None:
+        self._group_of[lane].gathering.add(lane, records)
+
+    def full(self, lane: int) -> bool:
+        return self._group_of[lane].gathering.full
+
+    def roomy(self, lane: int) -> bool:
+        return self._group_of[lane].gathering.roomy
+
+    def close(self) -> None:
+        for group in self._groups:
+            group.gathering.close()
+
+    async def run(self) -> None:
+        """Run every writer until all are closed and drained; the first failure ends them all."""
+        async with asyncio.TaskGroup() as tasks:
+            for group in self._groups:
+                tasks.create_task(group.run())

@@ -1,0 +1,196 @@
+"""What the decisions change, written as sets: into staging by COPY, from there into the tables in key order."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+
+import sql
+from batchers.carry import Balance
+from batchers.decide import AggregateKey, Change, Stored, aggregate_key
+from batchers.properties import Property, PropertyDefaults, PropertyKey
+from schemas.content_hash import HASH_VERSION
+from schemas.records import Headers, Rejected
+
+Row = tuple[Any, ...]
+_MICROSECOND = timedelta(microseconds=1)
+_NOT_NEWEST: Row = (False, None, None, *(None,) * 13)
+
+
+async def register_properties(
+    connection: asyncpg.Connection,
+    registered: Mapping[PropertyKey, Property],
+    defaults: PropertyDefaults,
+    recorded_at: datetime,
+) -> None:
+    """Insert the properties that the batch is the first to name."""
+    if not registered:
+        return
+    orgs, properties = zip(*registered, strict=True)
+    currencies = [property_.currency for property_ in registered.values()]
+    await connection.execute(
+        sql.query("register_properties"), orgs, properties, currencies, defaults.time_zone, recorded_at
+    )
+
+
+class EventRows:
+    """Builds the staging rows of a batch, and remembers what the lanes need to know of them."""
+
+    def __init__(
+        self,
+        changes: Mapping[AggregateKey, Change],
+        properties: Mapping[PropertyKey, Property],
+        retention_months: int,
+    ) -> None:
+        self._changes = changes
+        self._properties = properties
+        self._retention_months = retention_months
+        self.moved: set[str] = set()  # aggregate types of which a row must leave its old place
+
+    def build(self, stored: Iterable[tuple[Stored, datetime]]) -> list[Row]:
+        """One row for each event, stamped with its instant of recording."""
+        return [self._row(event, recorded_at) for event, recorded_at in stored]
+
+    def _row(self, stored: Stored, recorded_at: datetime) -> Row:
+        record, event, origin = stored.record, stored.record.event, stored.record.origin
+        key = aggregate_key(event)
+        change = self._changes.get(key)
+        newest = self._newest(key, change) if change is not None and change.record is record else _NOT_NEWEST
+        return (
+            recorded_at,
+            origin.lane,
+            origin.offset,
+            event.org_id,
+            key[1],
+            event.aggregate_id,
+            event.version,
+            event.type,
+            event.event_id,
+            event.property_id,
+            stored.balance_date,
+            event.occurred_at,
+            origin.appended_at,
+            stored.outcome.value,
+            HASH_VERSION,
+            record.content_hash,
+            origin.value,
+            packed_headers(origin.headers),
+            *newest,
+        )
+
+    def _newest(self, key: AggregateKey, change: Change) -> Row:
+        data, after = change.record.event.data, change.after
+        retained = after.occurred_at >= retention_start(
+            change.record.origin.appended_at, self._retention_months
+        )
+        moved_from = None
+        if change.before is not None and (change.before.occurred_at != after.occurred_at or not retained):
+            moved_from = change.before.occurred_at
+            self.moved.add(key[1])
+        return (
+            True,
+            retained,
+            moved_from,
+            after.payment_mode,
+            after.status,
+            after.amount_cents,
+            after.contribution_cents,
+            self._properties[key[0], after.property_id].currency,
+            data.category,
+            data.description,
+            data.bank_reference,
+            data.source,
+            after.created_at,
+            after.created_by_user_id,
+            after.approved_at,
+            after.approved_by_user_id,
+        )
+
+
+def retention_start(appended_at: datetime, months: int) -> datetime:
+    """The first instant of the oldest month that the transaction tables keep, seen from a record's append time."""
+    month = appended_at.astimezone(UTC).year * 12 + appended_at.astimezone(UTC).month - 1 - months
+    return datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
+
+
+def packed_headers(headers: Headers) -> bytes | None:
+    """Headers as a MessagePack array of pairs; None where the record had none."""
+    return msgspec.msgpack.encode(headers) if headers else None
+
+
+async def write_events(connection: asyncpg.Connection, rows: EventRows, staged: Sequence[Row]) -> None:
+    """Store, snapshots, transactions, from one COPY."""
+    if not staged:
+        return
+    await connection.copy_records_to_table("staging_events", records=staged)
+    await connection.execute(sql.query("append_events"))
+    await connection.execute(sql.query("upsert_snapshots"))
+    # The old row goes first: a transaction that moves within a month would otherwise be there twice for a moment.
+    if "revenue" in rows.moved:
+        await connection.execute(sql.query("delete_moved_revenues"))
+    await connection.execute(sql.query("upsert_revenues"))
+    if "expense" in rows.moved:
+        await connection.execute(sql.query("delete_moved_expenses"))
+    await connection.execute(sql.query("upsert_expenses"))
+
+
+async def write_balances(
+    connection: asyncpg.Connection, balances: Sequence[Balance], recorded_at: datetime
+) -> None:
+    """The changed days, each with every figure: the table's constraints check the arithmetic."""
+    if not balances:
+        return
+    await connection.copy_records_to_table(
+        "staging_balances", records=[_balance_row(balance, recorded_at) for balance in balances]
+    )
+    await connection.execute(sql.query("upsert_balances"))
+
+
+def _balance_row(balance: Balance, recorded_at: datetime) -> Row:
+    return (
+        balance.org_id,
+        balance.property_id,
+        balance.balance_date,
+        balance.version,
+        balance.opening_cents,
+        *balance.figures,
+        balance.calculated_closing_cents,
+        balance.declared_closing_cents,
+        balance.closing_cents,
+        balance.discrepancy_cents,
+        balance.last_event_id,
+        recorded_at,
+    )
+
+
+async def write_dead_letters(
+    connection: asyncpg.Connection, quarantined: Sequence[Rejected], recorded_at: datetime
+) -> None:
+    """Records that broke a rule, with their own bytes."""
+    if not quarantined:
+        return
+    await connection.executemany(
+        sql.query("append_dead_letters"),
+        [
+            (
+                rejected.origin.topic,
+                rejected.origin.lane,
+                rejected.origin.offset,
+                rejected.reason.value,
+                rejected.detail.replace("\x00", "\\0"),
+                rejected.origin.appended_at,
+                recorded_at,
+                rejected.origin.key,
+                rejected.origin.value,
+                packed_headers(rejected.origin.headers),
+            )
+            for rejected in quarantined
+        ],
+    )
+
+
+def stamped(stored: Iterable[Stored], first: datetime) -> list[tuple[Stored, datetime]]:
+    """Each stored event with its instant of recording: a microsecond apart, so that they rise within a lane."""
+    return [(event, first + place * _MICROSECOND) for place, event in enumerate(stored)]

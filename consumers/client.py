@@ -1,0 +1,36 @@
+"""The Kafka consumer, with none of its dangerous defaults left in place."""
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
+from pipeline.settings import KafkaSettings
+
+_FETCH_WAIT_MS = 100  # an empty topic answers after this; new records answer at once
+
+
+def new_consumer(bootstrap: str, settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
+    """A consumer that never commits by itself, and never picks a position by itself: positions are in the database."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        client_id=client_id,
+        group_id=settings.group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        partition_assignment_strategy=(RangePartitionAssignor,),
+        session_timeout_ms=round(settings.session_timeout_seconds * 1000),
+        heartbeat_interval_ms=round(settings.session_timeout_seconds * 1000 / 6),
+        # Our own watchdog judges progress: while the database is away, a paused member that polls nothing is healthy.
+        max_poll_interval_ms=24 * 60 * 60 * 1000,
+        rebalance_timeout_ms=60_000,
+        request_timeout_ms=round(settings.request_timeout_seconds * 1000),
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
+        fetch_min_bytes=1,
+        # One fetch is in flight per broker: it must be able to carry a large batch of every partition.
+        max_partition_fetch_bytes=settings.fetch_partition_bytes_max,
+        fetch_max_bytes=52_428_800,
+        metadata_max_age_ms=30_000,
+        check_crcs=True,
+    )
+
+

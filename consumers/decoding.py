@@ -1,0 +1,29 @@
+"""From the client's records to judged records, in order."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from aiokafka import ConsumerRecord
+
+from schemas.codec import Rules, judge
+from schemas.records import Judged, Origin
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def origin_of(record: "ConsumerRecord[bytes, bytes]") -> Origin:
+    """Where the record stands. Kafka counts its timestamps in milliseconds."""
+    return Origin(
+        topic=record.topic,
+        lane=record.partition,
+        offset=record.offset,
+        appended_at=_EPOCH + timedelta(milliseconds=record.timestamp),
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+    )
+
+
+def decode(records: Iterable["ConsumerRecord[bytes, bytes]"], rules: Rules) -> list[Judged]:
+    """Judge every record of a fetch; what breaks a rule is a value among the others."""
+    return [judge(origin_of(record), rules) for record in records]

@@ -1,0 +1,91 @@
+"""The poll loop: fetch, judge, hand on; pause what is full, so that memory stays bounded whatever the backlog."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from consumers.decoding import decode
+from consumers.lane import FetchedLane
+from pipeline.errors import Fatal
+from pipeline.translate import broker_errors
+from schemas.codec import Rules
+from schemas.records import Judged
+
+_POLL_MS = 50  # how soon a paused partition is looked at again
+# Judging takes microseconds a record and holds the event loop, on which the heartbeats run: 10 ms at a time.
+_POLL_RECORDS_MAX = 1_000
+
+StopLane = Callable[[FetchedLane, Fatal], Awaitable[None]]
+
+
+class Receiver(Protocol):
+    """Takes judged records, and says when a lane has enough of them."""
+
+    def add(self, lane: int, records: Sequence[Judged]) -> None: ...
+
+    def full(self, lane: int) -> bool: ...
+
+    def roomy(self, lane: int) -> bool: ...
+
+
+class Fetching:
+    """Moves records of the claimed lanes from the client to the writers."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        lanes: Mapping[TopicPartition, FetchedLane],
+        rules: Rules,
+        receiver: Receiver,
+        stop_lane: StopLane,
+    ) -> None:
+        self._consumer = consumer
+        self._lanes = dict(lanes)
+        self._rules = rules
+        self._receiver = receiver
+        self._stop_lane = stop_lane
+        self._paused: set[TopicPartition] = set()
+
+    async def run(self) -> None:
+        """Fetch until cancelled."""
+        while True:
+            self._pause_and_resume()
+            # Without arguments the client would deliver every partition, those of stopped lanes too.
+            if not self._lanes:
+                await asyncio.sleep(_POLL_MS / 1000)
+                continue
+            with broker_errors("fetching"):
+                fetched = await self._consumer.getmany(
+                    *self._lanes, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX
+                )
+            for partition, records in fetched.items():
+                await self._receive(partition, records)
+            await asyncio.sleep(0)  # a full buffer answers without waiting: let the writers have their turn
+
+    async def _receive(
+        self, partition: TopicPartition, records: Sequence["ConsumerRecord[bytes, bytes]"]
+    ) -> None:
+        lane = self._lanes[partition]
+        lane.fetched_at = time.monotonic()
+        try:
+            fresh = lane.admit(decode(records, self._rules))
+        except Fatal as error:
+            del self._lanes[partition]
+            self._consumer.pause(partition)
+            await self._stop_lane(lane, error)
+            return
+        if fresh:
+            self._receiver.add(lane.lane, fresh)
+
+    def _pause_and_resume(self) -> None:
+        for partition, lane in self._lanes.items():
+            if partition not in self._paused and self._receiver.full(lane.lane):
+                self._consumer.pause(partition)
+                self._paused.add(partition)
+            elif partition in self._paused and self._receiver.roomy(lane.lane):
+                self._consumer.resume(partition)
+                self._paused.discard(partition)
+                lane.fetched_at = time.monotonic()

@@ -1,0 +1,216 @@
+"""One life in the consumer group: join, claim what is assigned, fetch and hand on, let go when told to.
+
+Everything that goes wrong ends the session; the worker begins a new one from the positions in the database.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from consumers.claiming import RecordedRules, TopicRange, claim_lanes, record_rules, start_position, stop_lane
+from consumers.fetching import Fetching
+from consumers.lane import FetchedLane
+from consumers.membership import Membership
+from consumers.watching import Watch
+from pipeline.errors import Fatal, OffsetExpired, PipelineError, TopicAltered, TopicMismatch
+from pipeline.metrics import Metrics
+from pipeline.translate import broker_errors
+from schemas.codec import Rules
+from schemas.lanes import Claim
+from schemas.records import Judged
+from schemas.topics import FINANCE_EVENTS
+
+log = structlog.get_logger()
+
+
+class Sink(Protocol):
+    """Where judged records of claimed lanes go: the writers, as far as a session needs them."""
+
+    @property
+    def positions(self) -> Mapping[int, int]: ...
+
+    @property
+    def gathered_rows(self) -> int: ...
+
+    def add(self, lane: int, records: Sequence[Judged]) -> None: ...
+
+    def full(self, lane: int) -> bool: ...
+
+    def roomy(self, lane: int) -> bool: ...
+
+    async def run(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    """What a session needs to know of the settings."""
+
+    owner: str
+    rules: RecordedRules
+    stall_seconds: float
+    grace_seconds: float
+
+
+OpenSink = Callable[[Sequence[Claim], int], Sink]  # (claims, number of lanes in all)
+Connect = Callable[[], Awaitable[asyncpg.Connection]]
+
+
+class Session:
+    """A member of the group, from joining to leaving."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        connect: Connect,
+        open_sink: OpenSink,
+        settings: SessionSettings,
+        metrics: Metrics,
+    ) -> None:
+        self._consumer = consumer
+        self._connect = connect
+        self._open_sink = open_sink
+        self._settings = settings
+        self._metrics = metrics
+        self._membership = Membership()
+        self.ready = False  # whether the lanes are claimed and records may flow
+        self.held = False  # whether lanes were ever claimed
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take part in the group until `stop` is set. Raises Transient when a new session should follow."""
+        with broker_errors("joining the consumer group"):
+            await self._consumer.start()
+        try:
+            self._consumer.subscribe([FINANCE_EVENTS], listener=self._membership)
+            while (assigned := await _unless(stop, self._membership.next_assignment())) is not None:
+                try:
+                    await self._hold(assigned, stop)
+                finally:
+                    self.ready = False
+                    self._metrics.lanes_owned.set(0)
+                    self._membership.released()
+        finally:
+            self._membership.released()
+            with broker_errors("leaving the consumer group"):
+                await self._consumer.stop()
+
+    async def _hold(self, assigned: frozenset[TopicPartition], stop: asyncio.Event) -> None:
+        """Own the assigned lanes until they are revoked, or we stop."""
+        lane_count = self._lane_count()
+        lanes = await self._claim(assigned, lane_count)
+        sink = self._open_sink([lane.claim for lane in lanes.values()], lane_count)
+        fetching = Fetching(self._consumer, lanes, self._rules(), sink, self._stop_lane)
+        watch = Watch(self._consumer, lanes, sink, self._settings.stall_seconds, self._metrics)
+        self._membership.taken()
+        self.ready = self.held = True
+        self._metrics.lanes_owned.set(len(lanes))
+        log.info("lanes claimed", lanes={lane.lane: lane.position for lane in lanes.values()})
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                fetch = tasks.create_task(fetching.run())
+                watcher = tasks.create_task(watch.run())
+                write = tasks.create_task(sink.run())
+                await _unless(stop, self._membership.revoked.wait())
+                self.ready = False
+                fetch.cancel()
+                watcher.cancel()
+                sink.close()
+                await self._finish(write)
+            await watch.commit_offsets()
+        except BaseExceptionGroup as group:
+            raise _gravest(group) from group
+        log.info("lanes released", lanes=dict(sink.positions))
+
+    async def _finish(self, write: "asyncio.Task[None]") -> None:
+        """What has gathered is written and published; past the grace it stays for the next owner."""
+        try:
+            async with asyncio.timeout(self._settings.grace_seconds):
+                await asyncio.shield(write)
+        except TimeoutError:
+            log.warning("grace is over, the next owner does the rest", grace_seconds=self._settings.grace_seconds)
+            write.cancel()
+
+    def _rules(self) -> Rules:
+        return Rules(past_max=self._settings.rules.past_max, future_max=self._settings.rules.future_max)
+
+    def _lane_count(self) -> int:
+        partitions = self._consumer.partitions_for_topic(FINANCE_EVENTS)
+        if not partitions:
+            raise TopicMismatch(f"topic {FINANCE_EVENTS} does not exist: run `folio topics create`")
+        return len(partitions)
+
+    async def _claim(self, assigned: frozenset[TopicPartition], lane_count: int) -> dict[TopicPartition, FetchedLane]:
+        """Claim every assigned lane and seek to its position. A lane that cannot go on is left out, and says why."""
+        held = await self._ranges(assigned)
+        connection = await self._connect()
+        try:
+            by_lane = {partition.partition: partition for partition in assigned}
+            claims = await claim_lanes(connection, by_lane, lane_count, self._settings.owner)
+            lanes: dict[TopicPartition, FetchedLane] = {}
+            stopped = 0
+            for claim in claims:
+                partition = by_lane[claim.lane]
+                try:
+                    start = start_position(FINANCE_EVENTS, claim, held[partition])
+                except (OffsetExpired, TopicAltered) as error:
+                    log.error("lane stopped", lane=claim.lane, reason=str(error))
+                    await stop_lane(connection, claim, str(error))
+                    stopped += 1
+                    continue
+                lane = FetchedLane(FINANCE_EVENTS, claim, start)
+                await record_rules(connection, claim.lane, lane.position, self._settings.rules)
+                self._consumer.seek(partition, start)
+                lanes[partition] = lane
+            self._metrics.lanes_stopped.set(stopped)
+            return lanes
+        finally:
+            await connection.close()
+
+    async def _stop_lane(self, lane: FetchedLane, error: Fatal) -> None:
+        log.error("lane stopped", lane=lane.lane, reason=str(error))
+        self._metrics.lanes_stopped.inc()
+        connection = await self._connect()
+        try:
+            await stop_lane(connection, lane.claim, str(error))
+        finally:
+            await connection.close()
+
+    async def _ranges(self, assigned: frozenset[TopicPartition]) -> dict[TopicPartition, TopicRange]:
+        if not assigned:
+            return {}
+        with broker_errors("asking for the offsets of the topic"):
+            beginnings = await self._consumer.beginning_offsets(list(assigned))
+            ends = await self._consumer.end_offsets(list(assigned))
+        return {partition: TopicRange(beginnings[partition], ends[partition]) for partition in assigned}
+
+
+async def _unless(stop: asyncio.Event, awaited: Coroutine[Any, Any, Any]) -> Any:
+    """The result of `awaited`, or None when `stop` is set first."""
+    stopping = asyncio.ensure_future(stop.wait())
+    waiting = asyncio.ensure_future(awaited)
+    try:
+        await asyncio.wait((stopping, waiting), return_when=asyncio.FIRST_COMPLETED)
+        return waiting.result() if waiting.done() else None
+    finally:
+        stopping.cancel()
+        waiting.cancel()
+
+
+def _gravest(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Of several failures at once the one to act on: a bug before a Fatal before a Transient."""
+    leaves = list(_leaves(group))
+    return min(leaves, key=lambda error: (isinstance(error, PipelineError), not isinstance(error, Fatal)))
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]

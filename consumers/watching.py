@@ -1,0 +1,107 @@
+"""The watchdog: how far behind we are, whether records still come, and where the group's lag tools believe we stand."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from consumers.lane import FetchedLane
+from pipeline.errors import Stalled
+from pipeline.metrics import Metrics
+
+_PERIOD_SECONDS = 2.0
+
+log = structlog.get_logger()
+
+
+class Progress(Protocol):
+    """What the writers tell of their progress."""
+
+    @property
+    def positions(self) -> Mapping[int, int]: ...
+
+    @property
+    def gathered_rows(self) -> int: ...
+
+    def full(self, lane: int) -> bool: ...
+
+
+class Watch:
+    """Looks at the claimed lanes every two seconds."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        lanes: Mapping[TopicPartition, FetchedLane],
+        progress: Progress,
+        stall_seconds: float,
+        metrics: Metrics,
+    ) -> None:
+        self._consumer = consumer
+        self._lanes = lanes
+        self._progress = progress
+        self._stall_seconds = stall_seconds
+        self._metrics = metrics
+        self._offsets_committed: dict[TopicPartition, int] = {}
+
+    async def run(self) -> None:
+        """Go on until cancelled. Raises Stalled when records wait in the topic and none have come for too long."""
+        while True:
+            await asyncio.sleep(_PERIOD_SECONDS)
+            await self._look()
+            await self.commit_offsets()
+
+    async def _look(self) -> None:
+        if not self._lanes:
+            return
+        try:
+            async with asyncio.timeout(_PERIOD_SECONDS * 2):
+                ends = await self._consumer.end_offsets(list(self._lanes))
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("the broker does not answer", error=f"{type(error).__name__}: {error}")
+            for lane in self._lanes.values():
+                lane.fetched_at = time.monotonic()  # a silent broker is not a silent consumer
+            return
+        committed = self._progress.positions
+        lag = sum(
+            ends[partition] - committed.get(lane.lane, lane.claim.position or 0)
+            for partition, lane in self._lanes.items()
+        )
+        self._metrics.lag_records.set(lag)
+        self._metrics.gathered_rows.set(self._progress.gathered_rows)
+        for partition, lane in self._lanes.items():
+            self._check_fetched(lane, ends[partition])
+
+    def _check_fetched(self, lane: FetchedLane, end: int) -> None:
+        """Consumers have been known to die without a word: records in the topic, none delivered, nothing paused."""
+        waiting = end > lane.position and not self._progress.full(lane.lane)
+        if not waiting or self._consumer.paused() & {TopicPartition(lane.topic, lane.lane)}:
+            lane.fetched_at = time.monotonic()
+            return
+        silent_seconds = time.monotonic() - lane.fetched_at
+        if silent_seconds > self._stall_seconds:
+            raise Stalled(
+                f"lane {lane.lane}: {end - lane.position} records wait, none delivered for {silent_seconds:.0f} s"
+            )
+
+    async def commit_offsets(self) -> None:
+        """Tell the group where the books stand. Only lag tools read it: positions are in the database."""
+        offsets = {
+            partition: position
+            for partition, lane in self._lanes.items()
+            if (position := self._progress.positions.get(lane.lane)) is not None
+            and self._offsets_committed.get(partition) != position
+        }
+        if not offsets:
+            return
+        try:
+            async with asyncio.timeout(_PERIOD_SECONDS):
+                await self._consumer.commit(offsets)
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.debug("group offsets not committed", error=f"{type(error).__name__}: {error}")
+        else:
+            self._offsets_committed.update(offsets)

@@ -1,0 +1,238 @@
+"""The assembly: the one place where the parts of a worker are put together."""
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+from collections.abc import AsyncIterator, Sequence
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
+from redis.backoff import NoBackoff
+from redis.asyncio.retry import Retry
+
+import sql
+from batchers.books import Books, BooksSettings
+from batchers.drain import Drain
+from batchers.gathering import Bounds, Gathering
+from batchers.invalidator import Invalidator
+from batchers.outbox import Marks, OutboxRow
+from batchers.properties import PropertyDefaults
+from batchers.publisher import Publisher
+from batchers.writer import Writer
+from batchers.writers import LaneGroup, Writers
+from consumers.claiming import RecordedRules
+from consumers.client import new_consumer
+from consumers.session import Session, SessionSettings
+from pipeline.cache.balances import BalanceCache
+from pipeline.clock import SystemClock
+from pipeline.crash import crash_point
+from pipeline.errors import Transient
+from pipeline.health import Health
+from pipeline.metrics import Metrics
+from pipeline.settings import BatchSettings, RedisSettings, RuleSettings, Settings
+from pipeline.stack import Endpoints
+from pipeline.storage.connect import connect_worker, connect_writer
+from pipeline.storage.migrate import require_schema
+from pipeline.translate import broker_errors, database_errors
+from schemas.lanes import Claim
+from schemas.updates import decode_updates
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """A worker process: sessions one after the other until told to stop, over clients that outlive them."""
+
+    def __init__(self, settings: Settings, endpoints: Endpoints, *, metrics_port: int) -> None:
+        self._settings = settings
+        self._endpoints = endpoints
+        self._metrics_port = metrics_port
+        self._name = settings.worker.name or f"{socket.gethostname()}-{os.getpid()}"
+        self._metrics = Metrics()
+        self._clock = SystemClock()
+        self._reach = crash_point(settings.worker.crash_at)
+        self._redis = new_redis(endpoints.redis_url, settings.redis)
+        self._producer: AIOKafkaProducer | None = None
+        self._session: Session | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether lanes are claimed and records may flow."""
+        return self._session is not None and self._session.ready
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set. Raises Fatal for what an operator must mend."""
+        health = Health(self._metrics.registry, lambda: self.ready, self._clock)
+        host, port = self._settings.worker.metrics_host, self._metrics_port
+        async with health.serve(host, port), contextlib.aclosing(self._redis):
+            await self._work(stop)
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        failures = 0
+        while not stop.is_set():
+            try:
+                await self._one_session(stop)
+            except Transient as error:
+                failures = 0 if self._session is not None and self._session.held else failures + 1
+                self._metrics.rejoins.labels(type(error).__name__).inc()
+                pause = self._pause_seconds(failures)
+                log.warning("session ended, a new one follows", error=str(error), pause_seconds=round(pause, 2))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await stop.wait()
+
+    def _pause_seconds(self, failures: int) -> float:
+        longest = self._settings.worker.backoff_max_seconds
+        return min(longest, 0.1 * float(1 << min(failures, 10))) * random.uniform(0.5, 1)  # noqa: S311  # jitter, no secret
+
+    async def _one_session(self, stop: asyncio.Event) -> None:
+        await self._check_schema()
+        async with self._running_producer():
+            self._session = Session(
+                new_consumer(self._endpoints.kafka_bootstrap, self._settings.kafka, self._name),
+                self._connect,
+                self._open_writers,
+                self._session_settings(),
+                self._metrics,
+            )
+            await self._session.run(stop)
+
+    @contextlib.asynccontextmanager
+    async def _running_producer(self) -> AsyncIterator[None]:
+        self._producer = new_producer(self._endpoints.kafka_bootstrap, self._name)
+        with broker_errors("connecting to the broker"):
+            await self._producer.start()
+        try:
+            yield
+        finally:
+            with broker_errors("closing the producer"):
+                await self._producer.stop()
+
+    def _session_settings(self) -> SessionSettings:
+        worker = self._settings.worker
+        return SessionSettings(
+            self._name, recorded_rules(self._settings.rules), worker.stall_seconds, worker.shutdown_grace_seconds
+        )
+
+    async def _check_schema(self) -> None:
+        connection = await self._connect()
+        try:
+            await require_schema(connection)
+        finally:
+            await connection.close()
+
+    async def _connect(self) -> asyncpg.Connection:
+        with database_errors("connecting"):
+            return await connect_worker(self._endpoints.database_url, self._settings.database, self._name)
+
+    async def _connect_writer(self) -> asyncpg.Connection:
+        return await connect_writer(self._endpoints.database_url, self._settings.database, self._name)
+
+    def _open_writers(self, claims: Sequence[Claim], lane_count: int) -> Writers:
+        def assemble(members: Sequence[Claim], marks: Marks) -> LaneGroup:
+            return self._assemble(members, marks, lane_count)
+
+        return Writers(claims, self._settings.batch.lanes_per_writer, assemble)
+
+    def _assemble(self, claims: Sequence[Claim], marks: Marks, lane_count: int) -> LaneGroup:
+        """A writer for these lanes, with its own connection and its own two drains of the outbox."""
+        assert self._producer is not None
+        batch, rules = self._settings.batch, self._settings.rules
+        pause = self._settings.worker.backoff_max_seconds
+        defaults = PropertyDefaults(rules.default_currency, rules.default_time_zone)
+        books = Books(
+            self._connect_writer,
+            BooksSettings(lane_count, batch.retention_months, defaults),
+            marks,
+            self._clock,
+            self._reach,
+        )
+        heads = {claim.lane: claim.outbox_seq for claim in claims}
+        publisher = Drain(
+            "publish",
+            Publisher(self._producer, self._metrics, self._reach).publish,
+            self._read_outbox,
+            marks.published,
+            heads,
+            waiting_max=batch.unpublished_batches_max,
+            pause_max_seconds=pause,
+        )
+        invalidator = Drain(
+            "invalidate",
+            Invalidator(
+                self._balance_cache(), self._settings.redis.invalidation_groups_max, self._metrics, self._reach
+            ).invalidate,
+            self._read_outbox,
+            marks.invalidated,
+            heads,
+            waiting_max=batch.unpublished_batches_max,
+            pause_max_seconds=pause,
+        )
+        gathering = Gathering(bounds(batch), self._clock)
+        epochs = {claim.lane: claim.epoch for claim in claims}
+        writer = Writer(
+            gathering, books, publisher, invalidator, epochs, self._metrics, pause_max_seconds=pause
+        )
+        return LaneGroup(writer, gathering, books, publisher, invalidator)
+
+    def _balance_cache(self) -> BalanceCache:
+        redis = self._settings.redis
+        return BalanceCache(
+            self._redis,
+            self._clock,
+            self._metrics,
+            value_ttl_seconds=redis.value_ttl_seconds,
+            floor_ttl_seconds=redis.floor_ttl_seconds,
+        )
+
+    async def _read_outbox(self, lane: int, after: int, limit: int) -> list[OutboxRow]:
+        connection = await self._connect()
+        try:
+            with database_errors("reading the outbox"):
+                rows = await connection.fetch(sql.query("read_outbox"), lane, after, limit)
+        finally:
+            await connection.close()
+        return [OutboxRow(row["lane"], row["seq"], decode_updates(row["updates"])) for row in rows]
+
+
+def bounds(batch: BatchSettings) -> Bounds:
+    return Bounds(
+        rows_max=batch.rows_max,
+        bytes_max=batch.bytes_max,
+        linger_seconds=batch.linger_ms / 1000,
+        gathered_rows_max=batch.gathered_rows_max,
+        gathered_bytes_max=batch.gathered_bytes_max,
+    )
+
+
+def recorded_rules(rules: RuleSettings) -> RecordedRules:
+    return RecordedRules(rules.past_max, rules.future_max, rules.default_currency, rules.default_time_zone)
+
+
+def new_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
+    """A producer that loses and doubles nothing: every replica acknowledges, retries are recognised."""
+    return AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        client_id=client_id,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_batch_size=512 * 1024,
+        max_request_size=1024 * 1024,
+        request_timeout_ms=20_000,
+    )
+
+
+def new_redis(url: str, settings: RedisSettings) -> Redis:
+    """A client whose every wait is bounded; retrying is the caller's."""
+    return Redis.from_url(
+        url,
+        socket_timeout=settings.timeout_seconds,
+        socket_connect_timeout=settings.timeout_seconds,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=8,
+    )

@@ -1,0 +1,46 @@
+"""The command line: one module a command, one place that turns errors into messages and exit codes."""
+
+import sys
+from importlib.metadata import version
+
+from cyclopts import App
+from rich.console import Console
+
+from pipeline.errors import Fatal, Transient
+from pipeline.exits import EXIT_FATAL, EXIT_UNAVAILABLE
+
+app = App(
+    name="folio",
+    help="Finance events from Kafka to exact daily balances in PostgreSQL and realtime updates.",
+    version=lambda: version("foliostream"),
+)
+# Named, not imported: a command loads what it needs and nothing else.
+for _name, _where in {
+    "run": "run:run",
+    "migrate": "migrate:migrate",
+    "topics": "topics:app",
+    "produce": "produce:produce",
+    "status": "status:status",
+    "verify": "verify:verify",
+    "stack": "stack:app",
+    "doctor": "doctor:doctor",
+    "demo": "demo:demo",
+}.items():
+    app.command(f"pipeline.cli.{_where}", name=_name)
+
+
+def main() -> None:
+    """Entry point of `folio`."""
+    try:
+        code = app()
+    except Fatal as error:
+        _say(error)
+        sys.exit(EXIT_FATAL)
+    except Transient as error:
+        _say(error)
+        sys.exit(EXIT_UNAVAILABLE)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(error: Exception) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"folio: {error}", style="bold red", markup=False)

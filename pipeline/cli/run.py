@@ -1,0 +1,43 @@
+"""folio run: the workers."""
+
+import asyncio
+import signal
+from typing import Annotated
+
+import cyclopts
+import uvloop
+
+from pipeline import settings as settings_module
+from pipeline.app import Worker
+from pipeline.endpoints import resolve
+from pipeline.logs import configure
+from pipeline.supervisor import supervise
+
+
+def run(
+    *,
+    workers: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=1, lte=64))] = 1,
+) -> int:
+    """Consume finance events until stopped (SIGTERM or Ctrl-C), each worker in a process of its own.
+
+    Parameters
+    ----------
+    workers
+        Worker processes; they share the lanes through the consumer group.
+    """
+    settings = settings_module.load()
+    configure(settings.log.level)
+    if workers > 1:
+        resolve(settings)  # refuse here, once, rather than in every child
+        return supervise(workers, settings.worker.metrics_port, settings.worker.shutdown_grace_seconds)
+    worker = Worker(settings, resolve(settings), metrics_port=settings.worker.metrics_port)
+    uvloop.run(_until_signalled(worker))
+    return 0
+
+
+async def _until_signalled(worker: Worker) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await worker.run(stop)

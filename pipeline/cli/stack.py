@@ -1,0 +1,102 @@
+"""`folio stack up|status|down`: the local stack on the command line."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.errors import StackFailed
+from pipeline.stack import PartStatus, StackConfig, config_from, down, status, up
+from pipeline.stack.config import VARIABLES
+
+app = App(name="stack", help="Real PostgreSQL, Kafka and Valkey as processes, from packages, in one folder.")
+
+Directory = Annotated[
+    Path | None, Parameter(name="--dir", help="The stack's folder; default FOLIO_STACK_DIR.")
+]
+# Own parts have none in their addresses; an external server's must not reach a screen that others see.
+PASSWORD = re.compile(r":[^:@/]*@")
+STATE_STYLES = {"running": "green", "external": "green", "not answering": "red", "stopped": "yellow"}
+
+
+@app.command(name="up")
+def up_command(
+    directory: Directory = None,
+    *,
+    postgres_port: int | None = None,
+    kafka_port: int | None = None,
+    valkey_port: int | None = None,
+) -> int:
+    """Start what is missing and wait until it serves.
+
+    A port that you name must be free; otherwise another one is taken and kept.
+    """
+    wanted = {"postgres": postgres_port, "kafka": kafka_port, "valkey": valkey_port}
+    ports = {name: port for name, port in wanted.items() if port is not None}
+
+    def act() -> int:
+        config = _config(directory, ports)
+        with Console(stderr=True).status("starting PostgreSQL, Kafka and Valkey …"):
+            up(config)
+        return _show(status(config))
+
+    return _answer(act)
+
+
+@app.command(name="status")
+def status_command(directory: Directory = None) -> int:
+    """Show each part, its address and its version, as it answers itself."""
+    return _answer(lambda: _show(status(_config(directory))))
+
+
+@app.command(name="down")
+def down_command(
+    directory: Directory = None,
+    *,
+    purge: Annotated[bool, Parameter(negative="", help="Also remove all their data.")] = False,
+) -> int:
+    """Stop the parts that `up` started."""
+
+    def act() -> int:
+        config = _config(directory)
+        down(config, purge_data=purge)
+        print(f"{config.directory}: down{' and removed' if purge else ''}")
+        return 0
+
+    return _answer(act)
+
+
+def _config(directory: Path | None, ports: dict[str, int] | None = None) -> StackConfig:
+    config = config_from(ports=ports)
+    return config if directory is None else StackConfig(directory, config.external, config.ports)
+
+
+def _answer(act: Callable[[], int]) -> int:
+    try:
+        return act()
+    except StackFailed as exc:
+        print(f"folio stack: {exc}", file=sys.stderr)
+        return 1
+
+
+def _show(parts: tuple[PartStatus, ...]) -> int:
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    for column in ("part", "state", "pid", "version"):
+        table.add_column(column)
+    for part in parts:
+        state = f"[{STATE_STYLES[part.state]}]{part.state}[/]"
+        table.add_row(part.part, state, str(part.pid or ""), part.version or escape(part.detail))
+    console.print(table)
+    # Addresses are there to be copied: whole lines, never wrapped.
+    for part in parts:
+        if part.address:
+            line = f"{VARIABLES[part.part]}={PASSWORD.sub(':***@', part.address)}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return 0 if all(part.well for part in parts) else 1

@@ -1,0 +1,52 @@
+"""For tests of the promises: a worker that kills itself at a named point of a batch, as a power cut would."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from pipeline.errors import SettingsRefused
+
+POINTS: Final = (
+    "fenced",
+    "read",
+    "events_written",
+    "balances_written",
+    "outbox_written",
+    "lanes_advanced",
+    "before_commit",
+    "committed",
+    "publishing",
+    "published",
+    "invalidated",
+)
+
+
+def crash_point(where: str | None) -> Callable[[str], None]:
+    """What is told each point as it is reached: nothing, or the end of this process.
+
+    `where` is a point, or `point:N` for the N-th time it is reached. Raises SettingsRefused for an unknown point.
+    """
+    if where is None:
+        return _go_on
+    point, _, times = where.partition(":")
+    if point not in POINTS or (times and not times.isdecimal()):
+        raise SettingsRefused(f"FOLIO_WORKER_CRASH_AT={where!r} is refused: one of {', '.join(POINTS)}, or POINT:N")
+    remaining = int(times or 1)
+
+    def crash(reached: str) -> None:
+        nonlocal remaining
+        if reached != point:
+            return
+        remaining -= 1
+        if remaining == 0:
+            # Past the buffers, and before the signal: the log is the proof that the point was reached.
+            os.write(sys.stderr.fileno(), f"crash point reached: {point}\n".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return crash
+
+
+def _go_on(_point: str) -> None:
+    return

@@ -1,0 +1,208 @@
+"""Two sides, differences: what the fold says and what the database's rows say, key by key.
+
+Rows are fed as they arrive, in any order unless said otherwise, so that no table is held in memory.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from pipeline.oracle.findings import Findings
+from pipeline.oracle.fold import Books, DeadLetter, Ground, Registration, Stored, Tally, contribution_cents
+from pipeline.oracle.fold import property_currency
+
+Row = Sequence[Any]
+Source = TypeVar("Source")
+
+STORED_EVENTS: Final = "stored_events"
+SNAPSHOTS: Final = "snapshots"
+TRANSACTIONS: Final = "transactions"
+PROPERTIES: Final = "properties"
+DEAD_LETTERS: Final = "dead_letters"
+LANES: Final = "lanes"
+
+CHAIN_START: Final = bytes(16)
+
+
+class RowComparison(Generic[Source]):
+    """Compares rows with what is expected under their keys: each key exactly once, and no other.
+
+    `expected` is taken over and used up, key by key: what is left at the end is missing.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        key_names: Sequence[str],
+        names: Sequence[str],
+        expected: dict[Any, Source],
+        row_of: Callable[[Source], tuple[Any, ...]],
+    ) -> None:
+        self._kind = kind
+        self._key_names = key_names
+        self._names = names
+        self._expected = expected
+        self._row_of = row_of
+
+    def feed(self, findings: Findings, rows: Sequence[Row]) -> None:
+        """Compare some rows: first the columns of the key, then the others."""
+        width = len(self._key_names)
+        take, row_of = self._expected.pop, self._row_of
+        findings.compared[self._kind] += len(rows)
+        for row in rows:
+            source = take(row[:width], None)
+            wanted = None if source is None else row_of(source)
+            if wanted != row[width:]:
+                self._differ(findings, row[:width], wanted, row[width:])
+
+    def finish(self, findings: Findings, may_be_absent: Callable[[Source], bool] = lambda _: False) -> None:
+        """Whatever no row came for is missing, unless it may be."""
+        for key, source in self._expected.items():
+            if not may_be_absent(source):
+                findings.compared[self._kind] += 1
+                self._differ(findings, key, self._row_of(source), None)
+        self._expected.clear()
+
+    def _differ(self, findings: Findings, key: Row, expected: Row | None, actual: Row | None) -> None:
+        named_key = dict(zip(self._key_names, key, strict=True))
+        findings.differ_in_fields(self._kind, named_key, self._names, expected, actual)
+
+
+# --- the event store ---
+
+_VERSION_KEY: Final = ("org_id", "aggregate_type", "aggregate_id", "version")
+_STORED: Final = (
+    *("lane", "record_offset", "event_type", "event_id", "property_id", "balance_date"),
+    *("occurred_at", "appended_at", "outcome", "event_data_sha256"),
+)
+
+
+def stored_events(books: Books) -> RowComparison[Stored]:
+    """Compares `event_store.events`; uses up `books.stored`."""
+    return RowComparison(STORED_EVENTS, _VERSION_KEY, _STORED, books.stored, _stored_row)
+
+
+def _stored_row(stored: Stored) -> tuple[Any, ...]:
+    event = stored.event
+    content = event.content
+    return (
+        *(event.lane, event.offset, content.type, event.event_id, content.property_id, stored.balance_date),
+        *(content.occurred_at, event.appended_at, stored.outcome, event.digest),
+    )
+
+
+_AGGREGATE_KEY: Final = ("org_id", "aggregate_type", "aggregate_id")
+_SNAPSHOT: Final = (
+    *("version", "property_id", "occurred_at", "balance_date", "payment_mode", "status"),
+    *("amount_cents", "contribution_cents"),
+)
+
+
+def snapshots(books: Books) -> RowComparison[Stored]:
+    """Compares `event_store.snapshots`."""
+    return RowComparison(SNAPSHOTS, _AGGREGATE_KEY, _SNAPSHOT, books.newest.copy(), _snapshot_row)
+
+
+def _snapshot_row(stored: Stored) -> tuple[Any, ...]:
+    event, content = stored.event, stored.event.content
+    return (
+        *(event.version, content.property_id, content.occurred_at, stored.balance_date),
+        *(content.payment_mode, content.status, content.amount_cents, contribution_cents(stored)),
+    )
+
+
+class ChainComparison:
+    """Recomputes the chain of each lane from its stored hashes; `recorded_at` must rise strictly on the way."""
+
+    def __init__(self) -> None:
+        self._heads: dict[int, bytes] = {}
+        self._recorded_at: dict[int, datetime] = {}
+
+    def feed(self, findings: Findings, rows: Iterable[Row]) -> None:
+        """Rows of (lane, offset, recorded_at, content_hash), each lane's in offset order."""
+        for lane, offset, recorded_at, content_hash in rows:
+            head = self._heads.get(lane, CHAIN_START)
+            self._heads[lane] = blake2b(head + content_hash, digest_size=16).digest()
+            before = self._recorded_at.get(lane)
+            if before is not None and recorded_at <= before:
+                key = {"lane": lane, "record_offset": offset}
+                findings.differ(STORED_EVENTS, key, {"recorded_after": before}, {"recorded_at": recorded_at})
+            self._recorded_at[lane] = recorded_at
+
+    def finish(self, findings: Findings, heads: Mapping[int, bytes]) -> None:
+        """Compare the heads with those that `ops.lanes` has kept."""
+        for lane, actual in heads.items():
+            expected = self._heads.get(lane, CHAIN_START)
+            findings.compare(LANES, {"lane": lane}, {"chain_head": expected}, {"chain_head": actual})
+
+
+# --- transactions ---
+
+_TRANSACTION: Final = (
+    *("version", "property_id", "occurred_at", "balance_date", "payment_mode", "status", "amount_cents"),
+    *("currency", "category", "description", "bank_reference", "source"),
+)
+
+
+def transactions(books: Books, ground: Ground) -> RowComparison[Stored]:
+    """Compares `finance.revenues_partitioned` and `expenses_partitioned` together; uses up `books.newest`."""
+
+    def row(stored: Stored) -> tuple[Any, ...]:
+        event, content = stored.event, stored.event.content
+        return (
+            *(event.version, content.property_id, content.occurred_at, stored.balance_date),
+            *(content.payment_mode, content.status, content.amount_cents),
+            property_currency(books, ground, (event.org_id, content.property_id)),
+            *(content.category, content.description, content.bank_reference, content.source),
+        )
+
+    return RowComparison(TRANSACTIONS, _AGGREGATE_KEY, _TRANSACTION, books.newest, row)
+
+
+def past_retention(stored: Stored, retention_months: int) -> bool:
+    """Whether a transaction was older than retention when its newest version came, so that its row may be absent."""
+    appended_at = stored.event.appended_at
+    months = appended_at.year * 12 + appended_at.month - 1 - retention_months
+    if months < 12:  # before year 1
+        return False
+    floor = datetime(months // 12, months % 12 + 1, 1, tzinfo=appended_at.tzinfo)
+    return stored.event.content.occurred_at < floor
+
+
+# --- properties, dead letters, lanes ---
+
+
+def properties(books: Books) -> RowComparison[Registration]:
+    """Compares the rows of `finance.properties` that registered themselves, with their first time zone."""
+    return RowComparison(
+        PROPERTIES, ("org_id", "property_id"), ("currency", "first_time_zone"), books.registered.copy(), tuple
+    )
+
+
+def dead_letters(books: Books) -> RowComparison[DeadLetter]:
+    """Compares the rows of `ops.dead_letters` that came from `finance-events`."""
+    return RowComparison(
+        *(DEAD_LETTERS, ("lane", "record_offset"), ("reason", "record_value_sha256")),
+        books.dead_letters,
+        tuple,
+    )
+
+
+class LaneCounters(NamedTuple):
+    """What `ops.lanes` counts."""
+
+    applied: int
+    duplicate: int
+    stale: int
+    conflict: int
+    quarantined: int
+    version_gaps: int
+
+
+def lanes(findings: Findings, books: Books, counters: Mapping[int, LaneCounters]) -> None:
+    """Compare the counters of each lane."""
+    for lane, actual in counters.items():
+        tally = books.tallies.get(lane, Tally())
+        expected = {name: getattr(tally, name) for name in LaneCounters._fields}
+        findings.compare(LANES, {"lane": lane}, expected, actual._asdict())

@@ -1,0 +1,160 @@
+"""Two sides, differences, for days: balances against the fold, and realtime updates against balances."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import Any, Final, NamedTuple
+
+from pipeline.oracle.daily import NOTHING, Days, Figures, carry
+from pipeline.oracle.findings import Findings
+from pipeline.oracle.fold import PropertyKey
+
+BALANCES: Final = "balances"
+REALTIME: Final = "realtime"
+
+DayKey = tuple[int, int, date]  # org, property, balance date
+
+
+class BalanceRow(NamedTuple):
+    """A day as the database has it."""
+
+    version: int
+    figures: Figures
+
+
+class BalanceComparison:
+    """Compares `finance.daily_cash_balances_partitioned`, property by property; a day without a row is a day of zeros.
+
+    `expected` is taken over and used up. Keeps every row that it was fed in `rows`, for the updates to be held against.
+    """
+
+    def __init__(
+        self, expected: dict[PropertyKey, Days], opening_cash_cents: Mapping[PropertyKey, int]
+    ) -> None:
+        self.rows: dict[DayKey, BalanceRow] = {}
+        self._expected = expected
+        self._opening_cash_cents = opening_cash_cents
+        self._property: PropertyKey | None = None
+        self._days: dict[date, Figures] = {}
+
+    def feed(self, findings: Findings, rows: Iterable[Sequence[Any]]) -> None:
+        """Rows of (org, property, date, version, figures…), each property's together."""
+        for row in rows:
+            org_id, property_id, day, version = row[:4]
+            if self._property != (org_id, property_id):
+                self._judge_property(findings)
+                self._property = (org_id, property_id)
+                self._days = {}
+            figures = Figures(*row[4:])
+            self._days[day] = figures
+            self.rows[org_id, property_id, day] = BalanceRow(version, figures)
+
+    def finish(self, findings: Findings) -> None:
+        """The last property, and those without any row."""
+        self._judge_property(findings)
+        self._days = {}
+        for key in list(self._expected):
+            self._property = key
+            self._judge_property(findings)
+
+    def _judge_property(self, findings: Findings) -> None:
+        if self._property is None:
+            return
+        # Every row has its say even on a day of zeros: it must show what was carried into it.
+        days = dict.fromkeys(self._days, NOTHING) | dict(self._expected.pop(self._property, {}))
+        opening = self._opening_cash_cents.get(self._property, 0)
+        findings.compared[BALANCES] += len(days)
+        for day, expected in carry(days, opening, declared={}):  # counted closings are not consumed yet
+            actual = self._days.get(day)
+            if expected != actual:
+                key = dict(
+                    zip(("org_id", "property_id", "balance_date"), (*self._property, day), strict=True)
+                )
+                findings.differ_in_fields(BALANCES, key, Figures._fields, expected, actual)
+
+
+class Update(NamedTuple):
+    """A realtime update."""
+
+    epoch: str
+    key: DayKey
+    version: int
+    figures: Figures
+
+
+class RealtimeComparison:
+    """Holds updates against the rows of a snapshot: every version of every row was told, the newest one rightly.
+
+    Updates beyond a row's version were made after the snapshot and are left out. Duplicates and reordering are fine.
+    """
+
+    def __init__(self, rows: Mapping[DayKey, BalanceRow], *, start_is_gone: bool) -> None:
+        self._rows = rows
+        self._start_is_gone = start_is_gone
+        self._versions: defaultdict[DayKey, dict[str, list[int]]] = defaultdict(dict)
+        self._newest: dict[DayKey, Update] = {}
+
+    def feed(self, findings: Findings, updates: Iterable[Update]) -> None:
+        """Take in updates of the topic in its order, or of the outbox."""
+        for update in updates:
+            row = self._rows.get(update.key)
+            if row is None or update.version > row.version:
+                continue
+            self._versions[update.key].setdefault(update.epoch, []).append(update.version)
+            if update.version == row.version:
+                self._take_newest(findings, update)
+
+    def _take_newest(self, findings: Findings, update: Update) -> None:
+        before = self._newest.get(update.key)
+        # A failover may lose the end of the log and use its versions again, in another epoch: the later one counts.
+        if before is not None and before.epoch == update.epoch and before.figures != update.figures:
+            self._differ(findings, update.key, update.version, before.figures, update.figures)
+        self._newest[update.key] = update
+
+    def finish(self, findings: Findings) -> None:
+        """Every row: no version untold, and the newest as the row is."""
+        for key, row in self._rows.items():
+            epochs = self._versions.get(key)
+            if epochs is None and self._start_is_gone:
+                continue
+            findings.compared[REALTIME] += 1
+            missing = _untold(epochs or {}, row.version, start_is_gone=self._start_is_gone)
+            if missing:
+                findings.differ(
+                    REALTIME, _named(key), {"versions_told": f"up to {row.version}"}, {"untold": missing}
+                )
+            newest = self._newest.get(key)
+            if newest is not None and newest.figures != row.figures:
+                self._differ(findings, key, row.version, row.figures, newest.figures)
+
+    def _differ(
+        self, findings: Findings, key: DayKey, version: int, expected: Figures, actual: Figures
+    ) -> None:
+        findings.differ_in_fields(
+            REALTIME, _named(key) | {"version": version}, Figures._fields, expected, actual
+        )
+
+
+_UNTOLD_SHOWN: Final = 10
+
+
+def _untold(epochs: Mapping[str, Sequence[int]], newest: int, *, start_is_gone: bool) -> str:
+    """The versions up to `newest` that no update told, and the gaps within an epoch; empty when there are none."""
+    told = set[int]().union(*epochs.values())
+    first = min(told, default=newest) if start_is_gone else 1
+    untold = _absent(told, first, newest)
+    for versions in epochs.values():
+        untold += _absent(set(versions), min(versions), max(versions))
+    untold = sorted(set(untold))
+    more = ", …" if len(untold) > _UNTOLD_SHOWN else ""
+    return ", ".join(map(str, untold[:_UNTOLD_SHOWN])) + more
+
+
+def _absent(told: set[int], first: int, last: int) -> list[int]:
+    if len(told) == last - first + 1:  # all within the two, so all there
+        return []
+    return [version for version in range(first, last + 1) if version not in told]
+
+
+def _named(key: DayKey) -> dict[str, object]:
+    return dict(zip(("org_id", "property_id", "balance_date"), key, strict=True))

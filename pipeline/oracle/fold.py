@@ -1,0 +1,218 @@
+"""What the books must say: the topic's records, in order, folded into plain dictionaries.
+
+One record at a time, no batches, no database, no cleverness: what the pipeline does in bulk and in SQL is done
+here the way one would explain it. Records in, Books out.
+"""
+
+import heapq
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from operator import attrgetter
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pipeline.oracle.decode import Event, Judged, Rejected, Rules
+
+PropertyKey = tuple[int, int]  # org, property
+AggregateKey = tuple[int, str, int]  # org, aggregate type, aggregate id
+VersionKey = tuple[int, str, int, int]  # the same, and the version
+RecordKey = tuple[int, int]  # lane, offset
+
+APPLIED: Final = "applied"
+DUPLICATE: Final = "duplicate"
+STALE: Final = "stale"
+CONFLICT: Final = "conflict"
+QUARANTINED: Final = "quarantined"
+
+VERSION_CONFLICT: Final = "version_conflict"
+CURRENCY_MISMATCH: Final = "currency_mismatch"
+DATABASE_REJECTED: Final = "database_rejected"
+
+
+class Zone(NamedTuple):
+    """The time zone of a property from an instant on."""
+
+    valid_from: datetime
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the fold takes as given, because the topic does not tell it."""
+
+    rules: Mapping[int, Sequence[Rules]]  # by lane, in order of position
+    loaded_currencies: Mapping[PropertyKey, str]  # of properties that were loaded by command
+    zones: Mapping[PropertyKey, Sequence[Zone]]  # oldest first
+    database_rejected: frozenset[RecordKey]
+
+
+class Registration(NamedTuple):
+    """What a property that nobody loaded was given by its first event."""
+
+    currency: str
+    time_zone: str
+
+
+class Stored(NamedTuple):
+    """An event as the event store must hold it."""
+
+    event: Event
+    outcome: str
+    balance_date: date
+
+
+class DeadLetter(NamedTuple):
+    """Why a record is among the dead letters, and the SHA-256 of its bytes."""
+
+    reason: str
+    digest: bytes | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records of a lane."""
+
+    applied: int = 0
+    duplicate: int = 0
+    stale: int = 0
+    conflict: int = 0
+    quarantined: int = 0
+    version_gaps: int = 0
+
+    @property
+    def records(self) -> int:
+        """Every record has exactly one outcome."""
+        return self.applied + self.duplicate + self.stale + self.conflict + self.quarantined
+
+
+@dataclass(slots=True)
+class Books:
+    """What the database must hold."""
+
+    stored: dict[VersionKey, Stored] = field(default_factory=dict)
+    newest: dict[AggregateKey, Stored] = field(default_factory=dict)
+    dead_letters: dict[RecordKey, DeadLetter] = field(default_factory=dict)
+    registered: dict[PropertyKey, Registration] = field(default_factory=dict)
+    tallies: defaultdict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    misrouted_orgs: frozenset[int] = frozenset()
+
+
+def rules_at(rules: Sequence[Rules], offset: int) -> Rules:
+    """The rules in force at an offset: the newest that began at or before it."""
+    return rules[bisect_right(rules, offset, key=attrgetter("position")) - 1]
+
+
+def fold(lanes: Mapping[int, Sequence[Judged]], ground: Ground) -> Books:
+    """Fold the lanes' records, each lane in offset order."""
+    books = Books(misrouted_orgs=_orgs_on_several_lanes(lanes))
+    for judged in _in_order(lanes, interleaved=bool(books.misrouted_orgs)):
+        if isinstance(judged, Rejected):
+            _quarantine(books, judged, judged.reason)
+        elif (judged.lane, judged.offset) in ground.database_rejected:
+            _quarantine(books, judged, DATABASE_REJECTED)
+        elif not _currency_agrees(books, judged, ground):
+            _quarantine(books, judged, CURRENCY_MISMATCH)
+        else:
+            _book(books, judged, ground)
+    return books
+
+
+def _orgs_on_several_lanes(lanes: Mapping[int, Sequence[Judged]]) -> frozenset[int]:
+    lane_of: dict[int, int] = {}
+    several = set()
+    for lane, records in lanes.items():
+        for judged in records:
+            if isinstance(judged, Event) and lane_of.setdefault(judged.org_id, lane) != lane:
+                several.add(judged.org_id)
+    return frozenset(several)
+
+
+def _in_order(lanes: Mapping[int, Sequence[Judged]], *, interleaved: bool) -> Iterator[Judged]:
+    """Lane after lane; where an org is on several, interleaved by the time at which the broker took each record.
+
+    Kafka keeps no order between partitions: the latter is an assumption, and the report says so.
+    """
+    if not interleaved:
+        for lane in sorted(lanes):
+            yield from lanes[lane]
+        return
+    # A merge, not a sort: within a lane the offsets decide, even when the broker's clock has stepped back.
+    yield from heapq.merge(*(lanes[lane] for lane in sorted(lanes)), key=attrgetter("appended_at"))
+
+
+def _quarantine(books: Books, judged: Judged, reason: str) -> None:
+    books.dead_letters[judged.lane, judged.offset] = DeadLetter(reason, judged.digest)
+    books.tallies[judged.lane].quarantined += 1
+
+
+def _currency_agrees(books: Books, event: Event, ground: Ground) -> bool:
+    """Whether the event is in its property's currency; the first event of an unknown property settles it."""
+    key = (event.org_id, event.content.property_id)
+    stated = event.content.currency
+    settled = property_currency(books, ground, key)
+    if settled is None:
+        rules = rules_at(ground.rules[event.lane], event.offset)
+        books.registered[key] = Registration(stated or rules.default_currency, rules.default_time_zone)
+        return True
+    return stated is None or stated == settled
+
+
+def property_currency(books: Books, ground: Ground, key: PropertyKey) -> str | None:
+    """The currency that a property was loaded with, else the one it registered itself with."""
+    loaded = ground.loaded_currencies.get(key)
+    if loaded is not None:
+        return loaded
+    registered = books.registered.get(key)
+    return registered.currency if registered else None
+
+
+def _book(books: Books, event: Event, ground: Ground) -> None:
+    key = (event.org_id, event.aggregate_type, event.aggregate_id)
+    newest = books.newest.get(key)
+    current = newest.event.version if newest else 0
+    outcome = _decide(books, event, newest)
+    tally = books.tallies[event.lane]
+    if outcome == DUPLICATE:
+        tally.duplicate += 1
+    elif outcome == CONFLICT:
+        tally.conflict += 1
+        books.dead_letters[event.lane, event.offset] = DeadLetter(VERSION_CONFLICT, event.digest)
+    else:
+        stored = Stored(event, outcome, balance_date(event, ground))
+        books.stored[*key, event.version] = stored
+        if outcome == STALE:
+            tally.stale += 1
+        else:
+            tally.applied += 1
+            tally.version_gaps += event.version != current + 1
+            books.newest[key] = stored
+
+
+def _decide(books: Books, event: Event, newest: Stored | None) -> str:
+    """What an event is, given the newest version of its transaction and all that were stored before."""
+    if newest is None or event.version > newest.event.version:
+        return APPLIED
+    known = books.stored.get((event.org_id, event.aggregate_type, event.aggregate_id, event.version))
+    if known is None:
+        return STALE
+    return DUPLICATE if known.event.content == event.content else CONFLICT
+
+
+def balance_date(event: Event, ground: Ground) -> date:
+    """The calendar day at the property when the money moved."""
+    occurred_at = event.content.occurred_at
+    zones = ground.zones.get((event.org_id, event.content.property_id))
+    if zones:
+        zone = zones[max(bisect_right(zones, occurred_at, key=attrgetter("valid_from")) - 1, 0)].zone
+    else:
+        zone = ZoneInfo(rules_at(ground.rules[event.lane], event.offset).default_time_zone)
+    return occurred_at.astimezone(zone).date()
+
+
+def contribution_cents(stored: Stored) -> int:
+    """What a transaction adds to its day: only approved money counts."""
+    content = stored.event.content
+    return content.amount_cents if content.status == "approved" else 0

@@ -1,0 +1,126 @@
+"""Asking a server itself whether it serves, and which version it is: the only proof of readiness.
+
+Each probe returns a version (or what comes nearest to one), or raises `NotReady` with the reason.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import asyncpg
+import redis
+
+from pipeline.errors import Transient
+from pipeline.stack.config import PartName
+
+# A loopback server that serves answers within milliseconds; an external one may be a continent away.
+TIMEOUT_SECONDS = 5.0
+RESPONSE_BYTES_MAX = 1_000_000
+METADATA = 3
+
+
+class NotReady(Transient):
+    """The server does not serve yet; the message says what it, or the network, answered."""
+
+
+Probe = Callable[[str], str]
+
+
+def postgres(url: str) -> str:
+    """Log in and ask; returns e.g. `18.6`."""
+    # A thread of its own: the caller may stand inside a running event loop.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, _postgres(url)).result()
+
+
+async def _postgres(url: str) -> str:
+    try:
+        connection = await asyncpg.connect(url, timeout=TIMEOUT_SECONDS, command_timeout=TIMEOUT_SECONDS)
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+        raise NotReady(_reason(exc)) from exc
+    try:
+        version: str = await connection.fetchval("SHOW server_version")
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+        raise NotReady(_reason(exc)) from exc
+    finally:
+        connection.terminate()
+    return version
+
+
+def valkey(url: str) -> str:
+    """PING, then ask; returns e.g. `Valkey 9.1.2`."""
+    try:
+        client = redis.Redis.from_url(
+            url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=None
+        )
+    except ValueError as exc:
+        raise NotReady(str(exc)) from exc
+    try:
+        client.ping()
+        info = client.info("server")
+    except (redis.RedisError, OSError) as exc:
+        raise NotReady(_reason(exc)) from exc
+    finally:
+        client.close()
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"Redis {info.get('redis_version', '?')}"
+
+
+def kafka(bootstrap: str) -> str:
+    """Ask any bootstrap broker for its cluster; returns e.g. `1 broker`.
+
+    A Metadata request, not a bare connect: a KRaft broker listens before the controller has let it in, and
+    until then its metadata names no broker, and every CreateTopics fails.
+    """
+    reason = f"no address in {bootstrap!r}"
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        if not host or not port.isdigit():
+            reason = f"{address!r} is not host:port"
+            continue
+        try:
+            brokers = _brokers(host.strip("[]"), int(port))
+        except (OSError, EOFError, struct.error) as exc:
+            reason = _reason(exc)
+            continue
+        if brokers:
+            return f"{brokers} broker{'s' if brokers > 1 else ''}"
+        reason = "the broker is not registered with its controller yet"
+    raise NotReady(reason)
+
+
+def _brokers(host: str, port: int) -> int:
+    # Metadata version 1 about no topics; its answer begins with the correlation id and the live brokers.
+    # https://kafka.apache.org/protocol.html#The_Messages_Metadata
+    client = b"folio"
+    body = struct.pack(">hhih", METADATA, 1, 1, len(client)) + client + struct.pack(">i", 0)
+    with socket.create_connection((host, port), TIMEOUT_SECONDS) as connection:
+        connection.settimeout(TIMEOUT_SECONDS)
+        connection.sendall(struct.pack(">i", len(body)) + body)
+        (size,) = struct.unpack(">i", _receive(connection, 4))
+        if not 8 <= size <= RESPONSE_BYTES_MAX:
+            raise EOFError("the answer is not Kafka's")
+        _, brokers = struct.unpack(">ii", _receive(connection, size)[:8])
+    return int(brokers)
+
+
+def _receive(connection: socket.socket, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        chunk = connection.recv(size - len(received))
+        if not chunk:
+            raise EOFError(
+                "the connection was closed instead of answered; does the listener want TLS or SASL?"
+            )
+        received += chunk
+    return received
+
+
+def _reason(exc: BaseException) -> str:
+    return (str(exc) or type(exc).__name__).splitlines()[0]
+
+
+PROBES: Mapping[PartName, Probe] = {"postgres": postgres, "kafka": kafka, "valkey": valkey}

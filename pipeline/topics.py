@@ -1,0 +1,76 @@
+"""Creating the topics, and checking that they are what the lanes need."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from pipeline.errors import BrokerUnavailable
+from pipeline.translate import broker_errors
+from schemas.topics import TOPICS, TopicSpec
+
+
+async def create_topics(bootstrap: str, lanes: int, replication_factor: int) -> list[str]:
+    """Create the topics that do not exist, each with `lanes` partitions; returns their names."""
+    async with _admin(bootstrap) as admin:
+        existing = set(await admin.list_topics())
+        missing = [spec for spec in TOPICS if spec.name not in existing]
+        if missing:
+            response = await admin.create_topics(
+                [NewTopic(spec.name, lanes, replication_factor, topic_configs=spec.config) for spec in missing]
+            )
+            for name, code, *rest in response.topic_errors:
+                error = for_code(code)
+                if code and error is not TopicAlreadyExistsError:
+                    raise BrokerUnavailable(f"topic {name} was not created: {error.__name__}: {rest}")
+    return [spec.name for spec in missing]
+
+
+async def check_topics(bootstrap: str) -> list[str]:
+    """What is wrong with the topics, in words; empty when nothing is."""
+    async with _admin(bootstrap) as admin:
+        partitions = await _partitions(admin)
+        present = [spec for spec in TOPICS if spec.name in partitions]
+        configs = await _configs(admin, present)
+    problems = [
+        f"topic {spec.name} does not exist: run `folio topics create`" for spec in TOPICS if spec not in present
+    ]
+    if len({partitions[spec.name] for spec in present}) > 1:
+        counts = ", ".join(f"{spec.name} {partitions[spec.name]}" for spec in present)
+        problems.append(f"the topics differ in partitions ({counts}); lanes need as many of each")
+    problems += [
+        f"topic {spec.name}: {name} is {configs[spec.name].get(name)!r}, must be {wanted!r}"
+        for spec in present
+        for name, wanted in spec.config.items()
+        if not name.startswith("retention") and configs[spec.name].get(name) != wanted
+    ]
+    return problems
+
+
+async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    described = await admin.describe_topics()
+    return {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
+
+
+async def _configs(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> dict[str, dict[str, str]]:
+    if not specs:
+        return {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, spec.name) for spec in specs]
+    configs: dict[str, dict[str, str]] = {}
+    for response in await admin.describe_configs(resources):
+        for _code, _message, _type, name, entries in response.resources:
+            configs[name] = {entry[0]: entry[1] for entry in entries}
+    return configs
+
+
+@asynccontextmanager
+async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="folio-topics", request_timeout_ms=20_000)
+    with broker_errors(f"asking the broker at {bootstrap}"):
+        await admin.start()
+        try:
+            yield admin
+        finally:
+            await admin.close()

@@ -1,0 +1,4 @@
+-- append_dead_letters: records that broke a rule, as they came, with the reason.
+INSERT INTO ops.dead_letters (
+    topic, lane, record_offset, reason, detail, appended_at, recorded_at, record_key, record_value, headers)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

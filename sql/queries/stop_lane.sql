@@ -1,0 +1,5 @@
+-- stop_lane: why a lane does not go on, for whoever asks.
+UPDATE ops.lanes
+SET stopped_reason = $3,
+    updated_at     = now()
+WHERE lane = $1 AND owner_epoch = $2

@@ -20,8 +20,7 @@ from batchers.decide import (
     Decisions,
     Known,
     Outcome,
-    accepted_events,
-    aggregate_key,
+    accepted,
     decide,
     versions_to_probe,
 )
@@ -107,9 +106,7 @@ class Books:
         """Let the connection go. Everything that matters is committed."""
         self._connection.discard()
 
-    async def _write(
-        self, connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane]
-    ) -> "_Work":
+    async def _write(self, connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane]) -> "_Work":
         recorded_at = _recording_instant(self._clock, batch, locked)
         records = list(itertools.chain.from_iterable(slice_.records for slice_ in batch.slices))
         known = await self._known(connection, records, locked)
@@ -144,10 +141,10 @@ class Books:
     async def _known(
         self, connection: asyncpg.Connection, records: Sequence[Judged], locked: Mapping[int, LockedLane]
     ) -> Known:
-        keys = {aggregate_key(event) for event in accepted_events(records)}
+        keys = {record.key for record in accepted(records)}
         snapshots = await read_snapshots(connection, sorted(keys))
         stored = await probe_versions(connection, sorted(versions_to_probe(records, snapshots)))
-        wanted = {(event.org_id, event.property_id) for event in accepted_events(records)}
+        wanted = {(record.event.org_id, record.event.property_id) for record in accepted(records)}
         wanted |= {(key[0], snapshot.property_id) for key, snapshot in snapshots.items()}
         properties = self._properties.recall(wanted, self._settings.lane_count, locked)
         found = await read_properties(connection, sorted(wanted - properties.keys()))

@@ -1,9 +1,9 @@
 """Carry-forward: a change of one day moves the opening of the next, in one pass over the property's days.
 
-    calculated closing = opening + cash received - cash expenses
-    closing            = the declared closing where one was counted, else the calculated one
-    discrepancy        = closing - calculated closing
-    opening            = the closing of the latest earlier day with a row, or the property's opening cash
+calculated closing = opening + cash received - cash expenses
+closing            = the declared closing where one was counted, else the calculated one
+discrepancy        = closing - calculated closing
+opening            = the closing of the latest earlier day with a row, or the property's opening cash
 """
 
 from collections.abc import Mapping, Sequence

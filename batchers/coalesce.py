@@ -6,8 +6,9 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
-from batchers.decide import AggregateKey, Change, Snapshot
+from batchers.decide import Change, Snapshot
 from batchers.properties import PropertyKey
+from schemas.records import AggregateKey
 
 
 class Figures(NamedTuple):

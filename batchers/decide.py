@@ -25,9 +25,7 @@ from batchers.properties import Property, PropertyDefaults, PropertyKey
 from schemas.content_hash import HASH_VERSION, content_hash
 from schemas.events import FinanceEvent
 from schemas.reasons import Reason
-from schemas.records import Accepted, Judged, Rejected
-
-AggregateKey = tuple[int, str, int]  # org_id, aggregate type, aggregate id
+from schemas.records import Accepted, AggregateKey, Judged, Rejected
 
 
 class Outcome(StrEnum):
@@ -47,7 +45,6 @@ class Fingerprint(NamedTuple):
     content_hash: bytes
 
 
-# Structs rather than dataclasses for what is made once per record: a frozen dataclass costs five times as much.
 class Snapshot(Struct, frozen=True, gc=False):
     """The newest version of a transaction, and what is booked for it."""
 
@@ -109,12 +106,10 @@ class Decisions:
     registered: dict[PropertyKey, Property] = field(default_factory=dict)
 
     def count(self, lane: int, outcome: Outcome) -> None:
-        of_lane = self.outcomes.setdefault(lane, dict.fromkeys(Outcome, 0))
+        of_lane = self.outcomes.get(lane)
+        if of_lane is None:
+            of_lane = self.outcomes[lane] = dict.fromkeys(Outcome, 0)
         of_lane[outcome] += 1
-
-
-def aggregate_key(event: FinanceEvent) -> AggregateKey:
-    return (event.org_id, event.aggregate_type, event.aggregate_id)
 
 
 def versions_to_probe(
@@ -122,16 +117,15 @@ def versions_to_probe(
 ) -> set[tuple[AggregateKey, int]]:
     """The versions below their snapshot's, about which only the store can tell."""
     probes = set()
-    for event in accepted_events(records):
-        key = aggregate_key(event)
-        snapshot = snapshots.get(key)
-        if snapshot is not None and event.version < snapshot.version:
-            probes.add((key, event.version))
+    for record in accepted(records):
+        snapshot = snapshots.get(record.key)
+        if snapshot is not None and record.event.version < snapshot.version:
+            probes.add((record.key, record.event.version))
     return probes
 
 
-def accepted_events(records: Iterable[Judged]) -> Iterator[FinanceEvent]:
-    return (record.event for record in records if isinstance(record, Accepted))
+def accepted(records: Iterable[Judged]) -> Iterator[Accepted]:
+    return (record for record in records if isinstance(record, Accepted))
 
 
 def decide(records: Iterable[Judged], known: Known) -> Decisions:
@@ -161,10 +155,10 @@ def _decide_event(
         detail = f"currency {event.data.currency}; property {event.property_id} keeps {property_.currency}"
         decisions.quarantined.append(Rejected(record.origin, Reason.CURRENCY_MISMATCH, detail))
         return Outcome.QUARANTINED
-    key = aggregate_key(event)
+    key = record.key
     change = decisions.changes.get(key)
     current = change.after if change is not None else known.snapshots.get(key)
-    outcome = _outcome(record, key, current, known, seen)
+    outcome = _outcome(record, current, known, seen)
     if outcome is Outcome.CONFLICT:
         detail = f"another body is booked as version {event.version} of {key[1]} {event.aggregate_id}"
         decisions.quarantined.append(Rejected(record.origin, Reason.VERSION_CONFLICT, detail))
@@ -190,12 +184,11 @@ def _property_of(event: FinanceEvent, known: Known, decisions: Decisions) -> Pro
 
 def _outcome(
     record: Accepted,
-    key: AggregateKey,
     current: Snapshot | None,
     known: Known,
     seen: Mapping[tuple[AggregateKey, int], Fingerprint],
 ) -> Outcome:
-    version = record.event.version
+    key, version = record.key, record.event.version
     if current is None or version > current.version:
         return Outcome.APPLIED
     if version == current.version:

@@ -21,8 +21,6 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
     return Batch(uuid7(), (first,)), Batch(uuid7(), (second,))
 
 
-
-
 def quarantined(batch: Batch, detail: str) -> Batch:
     """The batch of one whose record the database rejects, as a dead letter."""
     (slice_,) = batch.slices

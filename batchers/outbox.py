@@ -71,9 +71,7 @@ def realtime_updates(balances: Sequence[Balance], epoch: str, changed_at: dateti
         )
 
 
-def outbox_rows(
-    batch: Batch, locked: Mapping[int, LockedLane], updates: Iterator[BalanceUpdate]
-) -> list[OutboxRow]:
+def outbox_rows(batch: Batch, locked: Mapping[int, LockedLane], updates: Iterator[BalanceUpdate]) -> list[OutboxRow]:
     """Each update goes with a lane that had an event of its organisation: the next owner of that lane publishes it."""
     lane_of = {
         record.event.org_id: slice_.lane

@@ -1,7 +1,7 @@
 """Properties that the writer has read before, for as long as nobody has changed them.
 
-Whatever changes a property raises `properties_revision` of its organisation's home lane, under that lane's lock. A batch
-holds the same lock, so a memory of the same revision is as good as the table.
+Whatever changes a property raises `properties_revision` of its organisation's home lane, under that lane's lock. A
+batch holds the same lock, so a memory of the same revision is as good as the table.
 """
 
 from collections.abc import Collection, Mapping

@@ -33,9 +33,7 @@ class Publisher:
                 raise TopicMismatch(f"topic {REALTIME_UPDATES} does not exist: run `folio topics create`")
             messages = _by_partition(rows, len(partitions))
             deliveries = [
-                delivery
-                for partition, updates in messages.items()
-                for delivery in await self._send(partition, updates)
+                delivery for partition, updates in messages.items() for delivery in await self._send(partition, updates)
             ]
             self._reach("publishing")
             for delivery in deliveries:

@@ -9,8 +9,9 @@ import asyncpg
 import sql
 from batchers.carry import Balance
 from batchers.coalesce import Figures, Movements
-from batchers.decide import AggregateKey, Fingerprint, Snapshot
+from batchers.decide import Fingerprint, Snapshot
 from batchers.properties import Property, PropertyKey
+from schemas.records import AggregateKey
 
 
 async def read_snapshots(
@@ -48,9 +49,7 @@ async def probe_versions(
     return {((row[0], row[1], row[2]), row[3]): Fingerprint(row[4], row[5]) for row in rows}
 
 
-async def read_properties(
-    connection: asyncpg.Connection, keys: Collection[PropertyKey]
-) -> dict[PropertyKey, Property]:
+async def read_properties(connection: asyncpg.Connection, keys: Collection[PropertyKey]) -> dict[PropertyKey, Property]:
     """The properties that are registered, each with its whole calendar."""
     if not keys:
         return {}
@@ -68,9 +67,7 @@ async def read_properties(
     }
 
 
-async def read_balances(
-    connection: asyncpg.Connection, movements: Movements
-) -> dict[PropertyKey, list[Balance]]:
+async def read_balances(connection: asyncpg.Connection, movements: Movements) -> dict[PropertyKey, list[Balance]]:
     """Of each moved property the row before its first moved day, and every row from that day on, ascending."""
     wanted = [(*key, min(days)) for key, days in movements.items()]
     rows = await connection.fetch(sql.query("read_balances"), *_columns(wanted, 3))

@@ -109,7 +109,7 @@ class Writer:
                 committed = await self._books.commit(batch)
             if attempt.num > 1:
                 log.info("the database is back", attempts=attempt.num)
-        self._metrics.committed(batch.rows, committed.outcomes, time.perf_counter() - started)
+        self._metrics.committed(batch.rows, committed.outcomes.items(), time.perf_counter() - started)
         return committed
 
 

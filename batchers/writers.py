@@ -28,7 +28,10 @@ class LaneGroup:
         """Write until closed and drained, and let everyone hear of the last batch."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                effects = [tasks.create_task(self._publisher.run()), tasks.create_task(self._invalidator.run())]
+                effects = [
+                    tasks.create_task(self._publisher.run()),
+                    tasks.create_task(self._invalidator.run()),
+                ]
                 await self.writer.run()
                 await self.writer.finish()
                 for effect in effects:

@@ -9,10 +9,10 @@ import msgspec
 
 import sql
 from batchers.carry import Balance
-from batchers.decide import AggregateKey, Change, Stored, aggregate_key
+from batchers.decide import Change, Stored
 from batchers.properties import Property, PropertyDefaults, PropertyKey
 from schemas.content_hash import HASH_VERSION
-from schemas.records import Headers, Rejected
+from schemas.records import AggregateKey, Headers, Rejected
 
 Row = tuple[Any, ...]
 _MICROSECOND = timedelta(microseconds=1)
@@ -55,7 +55,7 @@ class EventRows:
 
     def _row(self, stored: Stored, recorded_at: datetime) -> Row:
         record, event, origin = stored.record, stored.record.event, stored.record.origin
-        key = aggregate_key(event)
+        key = record.key
         change = self._changes.get(key)
         newest = self._newest(key, change) if change is not None and change.record is record else _NOT_NEWEST
         return (
@@ -82,9 +82,7 @@ class EventRows:
 
     def _newest(self, key: AggregateKey, change: Change) -> Row:
         data, after = change.record.event.data, change.after
-        retained = after.occurred_at >= retention_start(
-            change.record.origin.appended_at, self._retention_months
-        )
+        retained = after.occurred_at >= retention_start(change.record.origin.appended_at, self._retention_months)
         moved_from = None
         if change.before is not None and (change.before.occurred_at != after.occurred_at or not retained):
             moved_from = change.before.occurred_at
@@ -136,9 +134,7 @@ async def write_events(connection: asyncpg.Connection, rows: EventRows, staged: 
     await connection.execute(sql.query("upsert_expenses"))
 
 
-async def write_balances(
-    connection: asyncpg.Connection, balances: Sequence[Balance], recorded_at: datetime
-) -> None:
+async def write_balances(connection: asyncpg.Connection, balances: Sequence[Balance], recorded_at: datetime) -> None:
     """The changed days, each with every figure: the table's constraints check the arithmetic."""
     if not balances:
         return

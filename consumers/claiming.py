@@ -30,9 +30,7 @@ class RecordedRules:
     default_time_zone: str
 
 
-async def claim_lanes(
-    connection: asyncpg.Connection, lanes: Iterable[int], lane_count: int, owner: str
-) -> list[Claim]:
+async def claim_lanes(connection: asyncpg.Connection, lanes: Iterable[int], lane_count: int, owner: str) -> list[Claim]:
     """Raise the epoch of every lane, in ascending order. Waits for batches of the old owner that hold the rows."""
     with database_errors("claiming lanes"):
         async with connection.transaction():
@@ -43,12 +41,12 @@ async def claim_lanes(
                     f"the database knows {known} lanes, the topic has {lane_count} partitions: a topic is grown by "
                     "a drained command, never by adding partitions under a running stream"
                 )
-            return [
-                _claim(await connection.fetchrow(sql.query("claim_lane"), lane, owner)) for lane in sorted(lanes)
-            ]
+            return [await _claim(connection, lane, owner) for lane in sorted(lanes)]
 
 
-def _claim(row: asyncpg.Record) -> Claim:
+async def _claim(connection: asyncpg.Connection, lane: int, owner: str) -> Claim:
+    row = await connection.fetchrow(sql.query("claim_lane"), lane, owner)
+    assert row is not None, "every lane was given a row above"
     last = None
     if row["last_offset"] is not None:
         last = LastRecord(row["last_offset"], row["last_appended_at"], row["last_record_hash"])

@@ -32,5 +32,3 @@ def new_consumer(bootstrap: str, settings: KafkaSettings, client_id: str) -> AIO
         metadata_max_age_ms=30_000,
         check_crcs=True,
     )
-
-

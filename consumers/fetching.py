@@ -58,16 +58,12 @@ class Fetching:
                 await asyncio.sleep(_POLL_MS / 1000)
                 continue
             with broker_errors("fetching"):
-                fetched = await self._consumer.getmany(
-                    *self._lanes, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX
-                )
+                fetched = await self._consumer.getmany(*self._lanes, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX)
             for partition, records in fetched.items():
                 await self._receive(partition, records)
             await asyncio.sleep(0)  # a full buffer answers without waiting: let the writers have their turn
 
-    async def _receive(
-        self, partition: TopicPartition, records: Sequence["ConsumerRecord[bytes, bytes]"]
-    ) -> None:
+    async def _receive(self, partition: TopicPartition, records: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
         lane = self._lanes[partition]
         lane.fetched_at = time.monotonic()
         try:

@@ -6,8 +6,11 @@ before the listener returns. So nothing is done here: each callback hands over a
 
 import asyncio
 
+import structlog
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
+
+log = structlog.get_logger()
 
 
 class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -30,6 +33,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Called by the client: hold the rebalance back until the session has committed what it holds."""
+        log.debug("lanes revoked", lanes=sorted(partition.partition for partition in revoked))
         self.revoked.set()
         await self._released.wait()
 

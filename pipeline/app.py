@@ -11,8 +11,8 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 from redis.asyncio import Redis
-from redis.backoff import NoBackoff
 from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 import sql
 from batchers.books import Books, BooksSettings
@@ -115,7 +115,10 @@ class Worker:
     def _session_settings(self) -> SessionSettings:
         worker = self._settings.worker
         return SessionSettings(
-            self._name, recorded_rules(self._settings.rules), worker.stall_seconds, worker.shutdown_grace_seconds
+            self._name,
+            recorded_rules(self._settings.rules),
+            worker.stall_seconds,
+            worker.shutdown_grace_seconds,
         )
 
     async def _check_schema(self) -> None:
@@ -164,7 +167,10 @@ class Worker:
         invalidator = Drain(
             "invalidate",
             Invalidator(
-                self._balance_cache(), self._settings.redis.invalidation_groups_max, self._metrics, self._reach
+                self._balance_cache(),
+                self._settings.redis.invalidation_groups_max,
+                self._metrics,
+                self._reach,
             ).invalidate,
             self._read_outbox,
             marks.invalidated,
@@ -174,9 +180,7 @@ class Worker:
         )
         gathering = Gathering(bounds(batch), self._clock)
         epochs = {claim.lane: claim.epoch for claim in claims}
-        writer = Writer(
-            gathering, books, publisher, invalidator, epochs, self._metrics, pause_max_seconds=pause
-        )
+        writer = Writer(gathering, books, publisher, invalidator, epochs, self._metrics, pause_max_seconds=pause)
         return LaneGroup(writer, gathering, books, publisher, invalidator)
 
     def _balance_cache(self) -> BalanceCache:

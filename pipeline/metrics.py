@@ -1,6 +1,6 @@
 """Every metric of a worker, defined once, with its meaning. No metric carries a tenant: there are ten million."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -16,9 +16,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.records = Counter(
-            "folio_records", "Records by what became of them.", ["outcome"], registry=self.registry
-        )
+        self.records = Counter("folio_records", "Records by what became of them.", ["outcome"], registry=self.registry)
         self.batch_rows = Histogram(
             "folio_batch_rows", "Records of a committed batch.", buckets=_ROWS_BUCKETS, registry=self.registry
         )
@@ -46,9 +44,7 @@ class Metrics:
             ["effect"],
             registry=self.registry,
         )
-        self.lanes_owned = Gauge(
-            "folio_lanes_owned", "Lanes that this worker has claimed.", registry=self.registry
-        )
+        self.lanes_owned = Gauge("folio_lanes_owned", "Lanes that this worker has claimed.", registry=self.registry)
         self.lanes_stopped = Gauge(
             "folio_lanes_stopped", "Lanes that wait for an operator; see ops.lanes.", registry=self.registry
         )
@@ -62,9 +58,9 @@ class Metrics:
             registry=self.registry,
         )
 
-    def committed(self, rows: int, outcomes: Mapping[StrEnum, int], seconds: float) -> None:
+    def committed(self, rows: int, outcomes: Iterable[tuple[StrEnum, int]], seconds: float) -> None:
         """One batch is in the books."""
         self.batch_rows.observe(rows)
         self.commit_seconds.observe(seconds)
-        for outcome, count in outcomes.items():
+        for outcome, count in outcomes:
             self.records.labels(outcome.value).inc(count)

@@ -7,9 +7,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from pipeline.errors import BrokerUnavailable
+from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.translate import broker_errors
-from schemas.topics import TOPICS, TopicSpec
+from schemas.topics import FINANCE_EVENTS, TOPICS, TopicSpec
 
 
 async def create_topics(bootstrap: str, lanes: int, replication_factor: int) -> list[str]:
@@ -47,6 +47,15 @@ async def check_topics(bootstrap: str) -> list[str]:
         if not name.startswith("retention") and configs[spec.name].get(name) != wanted
     ]
     return problems
+
+
+async def lane_count(bootstrap: str) -> int:
+    """How many partitions `finance-events` has. Raises TopicMismatch when it does not exist."""
+    async with _admin(bootstrap) as admin:
+        partitions = await _partitions(admin)
+    if FINANCE_EVENTS not in partitions:
+        raise TopicMismatch(f"topic {FINANCE_EVENTS} does not exist: run `folio topics create`")
+    return partitions[FINANCE_EVENTS]
 
 
 async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:

@@ -41,7 +41,8 @@ def judge(origin: Origin, rules: Rules) -> Judged:
     broken = _broken_rule(event, origin, rules)
     if broken is not None:
         return Rejected(origin, *broken)
-    return Accepted(origin, event, content_hash(event))
+    key = (event.org_id, event.aggregate_type, event.aggregate_id)
+    return Accepted(origin, event, key, content_hash(event))
 
 
 def _brief(error: Exception) -> str:

@@ -1,11 +1,11 @@
 """Cached balances under version floors: a reader can be behind the database for a moment, never behind a floor.
 
-Each day of a property has two keys in one slot: `floor`, the lowest version that may be cached, and `value`, a balance
-with its version. Raising a floor drops an older value; filling raises the floor to what it brings, and is refused below
+Each day of a property has two keys in one slot: `floor`, the lowest version that may be cached, and `value`, a
+balance with its version. Raising a floor drops an older value; filling raises the floor to what it brings, and is refused below
 it. So a reader that read version 4, slept, and fills after the invalidation for version 5 fills nothing.
 
-A floor must outlive any fill that can be on its way: fills older than FILL_SECONDS_MAX are refused here, and floors live
-ten times as long (settings: redis.floor_ttl_seconds).
+A floor must outlive any fill that can be on its way: fills older than FILL_SECONDS_MAX are refused here, and floors
+live ten times as long (settings: redis.floor_ttl_seconds).
 """
 
 from collections.abc import Mapping
@@ -88,7 +88,8 @@ class BalanceCache:
     async def get(self, epoch: str, property_key: PropertyKey, day: date) -> CachedBalance | None:
         """What is cached, never below the day's floor; None on a miss."""
         with cache_errors("reading the cache"):
-            value: bytes | None = await self._redis.get(_keys(epoch, property_key, day)[1])
+            value = await self._redis.get(_keys(epoch, property_key, day)[1])
+        assert value is None or isinstance(value, bytes), "the client is made without decode_responses"
         self._metrics.cache_reads.labels("hit" if value is not None else "miss").inc()
         if value is None:
             return None

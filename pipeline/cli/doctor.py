@@ -149,9 +149,7 @@ def check_memory(_: Surroundings) -> Finding:
         if line.startswith("MemAvailable:"):
             free = int(line.split()[1]) * 1024
             if free < MEMORY_BYTES_MIN:
-                return Finding(
-                    "memory", "warn", f"{_mb(free)} available", f"free some: {_mb(MEMORY_BYTES_MIN)}"
-                )
+                return Finding("memory", "warn", f"{_mb(free)} available", f"free some: {_mb(MEMORY_BYTES_MIN)}")
             return Finding("memory", "ok", f"{_mb(free)} available")
     return Finding("memory", "warn", "unknown", "look at /proc/meminfo")
 
@@ -176,9 +174,7 @@ def check_jars(surroundings: Surroundings) -> Finding:
     lacking = absent(jars, cache_folder(surroundings.environ))
     if lacking:
         detail = f"{len(lacking)} of {len(jars)} not in the cache"
-        return Finding(
-            "kafka jars", "warn", detail, "the next `folio stack up` fetches them and needs the network"
-        )
+        return Finding("kafka jars", "warn", detail, "the next `folio stack up` fetches them and needs the network")
     return Finding("kafka jars", "ok", f"Kafka {kafka_version()}, {len(jars)} jars verified")
 
 

@@ -1,6 +1,7 @@
 """folio run: the workers."""
 
 import asyncio
+import gc
 import signal
 from typing import Annotated
 
@@ -31,6 +32,11 @@ def run(
         resolve(settings)  # refuse here, once, rather than in every child
         return supervise(workers, settings.worker.metrics_port, settings.worker.shutdown_grace_seconds)
     worker = Worker(settings, resolve(settings), metrics_port=settings.worker.metrics_port)
+    # What is loaded by now lives as long as the process: the collector need not look at it again and again. Batches
+    # hold many objects and no cycles, so the young generation may grow to a batch's size before it is looked at.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     uvloop.run(_until_signalled(worker))
     return 0
 

@@ -17,9 +17,7 @@ from pipeline.stack.config import VARIABLES
 
 app = App(name="stack", help="Real PostgreSQL, Kafka and Valkey as processes, from packages, in one folder.")
 
-Directory = Annotated[
-    Path | None, Parameter(name="--dir", help="The stack's folder; default FOLIO_STACK_DIR.")
-]
+Directory = Annotated[Path | None, Parameter(name="--dir", help="The stack's folder; default FOLIO_STACK_DIR.")]
 # Own parts have none in their addresses; an external server's must not reach a screen that others see.
 PASSWORD = re.compile(r":[^:@/]*@")
 STATE_STYLES = {"running": "green", "external": "green", "not answering": "red", "stopped": "yellow"}

@@ -9,8 +9,16 @@ from hashlib import blake2b
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pipeline.oracle.findings import Findings
-from pipeline.oracle.fold import Books, DeadLetter, Ground, Registration, Stored, Tally, contribution_cents
-from pipeline.oracle.fold import property_currency
+from pipeline.oracle.fold import (
+    Books,
+    DeadLetter,
+    Ground,
+    Registration,
+    Stored,
+    Tally,
+    contribution_cents,
+    property_currency,
+)
 
 Row = Sequence[Any]
 Source = TypeVar("Source")
@@ -113,7 +121,7 @@ def _snapshot_row(stored: Stored) -> tuple[Any, ...]:
 
 
 class ChainComparison:
-    """Recomputes the chain of each lane from its stored hashes; `recorded_at` must rise strictly on the way."""
+    """Recomputes each lane's chain from the stored hashes; `recorded_at` must rise strictly on the way."""
 
     def __init__(self) -> None:
         self._heads: dict[int, bytes] = {}
@@ -161,7 +169,7 @@ def transactions(books: Books, ground: Ground) -> RowComparison[Stored]:
 
 
 def past_retention(stored: Stored, retention_months: int) -> bool:
-    """Whether a transaction was older than retention when its newest version came, so that its row may be absent."""
+    """Whether a transaction was older than retention when its newest version came: its row may be absent."""
     appended_at = stored.event.appended_at
     months = appended_at.year * 12 + appended_at.month - 1 - retention_months
     if months < 12:  # before year 1

@@ -23,14 +23,12 @@ class BalanceRow(NamedTuple):
 
 
 class BalanceComparison:
-    """Compares `finance.daily_cash_balances_partitioned`, property by property; a day without a row is a day of zeros.
+    """Compares `finance.daily_cash_balances_partitioned`; a day without a row is a day of zeros.
 
-    `expected` is taken over and used up. Keeps every row that it was fed in `rows`, for the updates to be held against.
+    `expected` is taken over and used up. `rows` keeps every row that was fed, to hold the updates against.
     """
 
-    def __init__(
-        self, expected: dict[PropertyKey, Days], opening_cash_cents: Mapping[PropertyKey, int]
-    ) -> None:
+    def __init__(self, expected: dict[PropertyKey, Days], opening_cash_cents: Mapping[PropertyKey, int]) -> None:
         self.rows: dict[DayKey, BalanceRow] = {}
         self._expected = expected
         self._opening_cash_cents = opening_cash_cents
@@ -67,9 +65,7 @@ class BalanceComparison:
         for day, expected in carry(days, opening, declared={}):  # counted closings are not consumed yet
             actual = self._days.get(day)
             if expected != actual:
-                key = dict(
-                    zip(("org_id", "property_id", "balance_date"), (*self._property, day), strict=True)
-                )
+                key = dict(zip(("org_id", "property_id", "balance_date"), (*self._property, day), strict=True))
                 findings.differ_in_fields(BALANCES, key, Figures._fields, expected, actual)
 
 
@@ -83,9 +79,10 @@ class Update(NamedTuple):
 
 
 class RealtimeComparison:
-    """Holds updates against the rows of a snapshot: every version of every row was told, the newest one rightly.
+    """Holds updates against rows: every version of every row was told, the newest one rightly.
 
-    Updates beyond a row's version were made after the snapshot and are left out. Duplicates and reordering are fine.
+    Updates beyond a row's version were made after the snapshot and are left out; repeated and reordered ones
+    are fine.
     """
 
     def __init__(self, rows: Mapping[DayKey, BalanceRow], *, start_is_gone: bool) -> None:
@@ -106,7 +103,7 @@ class RealtimeComparison:
 
     def _take_newest(self, findings: Findings, update: Update) -> None:
         before = self._newest.get(update.key)
-        # A failover may lose the end of the log and use its versions again, in another epoch: the later one counts.
+        # A failover may lose the log's end and use versions again, in another epoch: the later one counts.
         if before is not None and before.epoch == update.epoch and before.figures != update.figures:
             self._differ(findings, update.key, update.version, before.figures, update.figures)
         self._newest[update.key] = update
@@ -120,26 +117,20 @@ class RealtimeComparison:
             findings.compared[REALTIME] += 1
             missing = _untold(epochs or {}, row.version, start_is_gone=self._start_is_gone)
             if missing:
-                findings.differ(
-                    REALTIME, _named(key), {"versions_told": f"up to {row.version}"}, {"untold": missing}
-                )
+                findings.differ(REALTIME, _named(key), {"versions_told": f"up to {row.version}"}, {"untold": missing})
             newest = self._newest.get(key)
             if newest is not None and newest.figures != row.figures:
                 self._differ(findings, key, row.version, row.figures, newest.figures)
 
-    def _differ(
-        self, findings: Findings, key: DayKey, version: int, expected: Figures, actual: Figures
-    ) -> None:
-        findings.differ_in_fields(
-            REALTIME, _named(key) | {"version": version}, Figures._fields, expected, actual
-        )
+    def _differ(self, findings: Findings, key: DayKey, version: int, expected: Figures, actual: Figures) -> None:
+        findings.differ_in_fields(REALTIME, _named(key) | {"version": version}, Figures._fields, expected, actual)
 
 
 _UNTOLD_SHOWN: Final = 10
 
 
 def _untold(epochs: Mapping[str, Sequence[int]], newest: int, *, start_is_gone: bool) -> str:
-    """The versions up to `newest` that no update told, and the gaps within an epoch; empty when there are none."""
+    """The versions up to `newest` that no update told, and gaps within an epoch; empty when none."""
     told = set[int]().union(*epochs.values())
     first = min(told, default=newest) if start_is_gone else 1
     untold = _absent(told, first, newest)

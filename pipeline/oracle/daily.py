@@ -1,4 +1,4 @@
-"""The books of a property by day: movements summed from transactions, and the opening carried from day to day."""
+"""A property by day: movements summed from transactions, and the opening carried from day to day."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,26 +43,21 @@ _COLUMN: Final = {
 
 
 def movements(newest: Iterable[Stored]) -> dict[PropertyKey, Days]:
-    """By property and day, what the newest version of each transaction contributes; days of zeros are left out."""
+    """By property and day, what the newest versions of transactions contribute; days of zeros left out."""
     sums: defaultdict[PropertyKey, defaultdict[date, list[int]]]
     sums = defaultdict(lambda: defaultdict(lambda: [0, 0, 0, 0]))
     for stored in newest:
         event, content = stored.event, stored.event.content
         column = _COLUMN[event.aggregate_type, content.payment_mode]
         sums[event.org_id, content.property_id][stored.balance_date][column] += contribution_cents(stored)
-    return {
-        key: {day: Movements(*cents) for day, cents in days.items() if any(cents)}
-        for key, days in sums.items()
-    }
+    return {key: {day: Movements(*cents) for day, cents in days.items() if any(cents)} for key, days in sums.items()}
 
 
-def carry(
-    days: Days, opening_cash_cents: int, declared: Mapping[date, int]
-) -> Iterator[tuple[date, Figures]]:
+def carry(days: Days, opening_cash_cents: int, declared: Mapping[date, int]) -> Iterator[tuple[date, Figures]]:
     """The figures of each day, oldest first.
 
-    The first day opens with the property's opening cash, each later one with the closing of the one before it; the
-    closing is what was counted (`declared`), where somebody counted, else what was calculated.
+    The first day opens with the property's opening cash, each later one with the closing of the one before.
+    The closing is what was counted (`declared`) where somebody counted, else what was calculated.
     """
     opening = opening_cash_cents
     for day in sorted(days):

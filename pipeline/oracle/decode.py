@@ -154,9 +154,7 @@ _KIND_OF: Final = {name: kind for name in _TYPES for kind in _KINDS if name.star
 _MODES: Final = {name: name for name in ("cash", "bank")}
 _STATUSES: Final = {name: name for name in ("pending", "approved", "rejected", "deleted")}
 _CURRENCY: Final = re.compile(r"[A-Z]{3}", re.ASCII)
-_UUID: Final = re.compile(
-    r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}"
-)
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}")
 _INSTANT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])"
     r"(?:\.([0-9]+))?"
@@ -266,9 +264,7 @@ def _instant(value: object) -> datetime:
 def _in_utc(instant: datetime) -> datetime:
     try:
         return instant.astimezone(UTC)
-    except (
-        OverflowError
-    ):  # within a day of year 1 or 9999: a date all the same, for the rule about time to refuse
+    except OverflowError:  # within a day of year 1 or 9999: a date all the same, for the rule about time to refuse
         return instant
 
 

@@ -1,4 +1,4 @@
-"""Where the database is not what the topic says: counted by kind, and the first of each kind kept to be shown."""
+"""Where the database is not what the topic says: counted by kind, the first of each kind kept to be shown."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ KEPT_MAX: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One key under which two sides disagree; only the fields that differ are given, None where there is no row."""
+    """A key under which two sides disagree: the fields that differ, or None where there is no row."""
 
     kind: str
     key: Mapping[str, object]

@@ -1,7 +1,7 @@
 """What the books must say: the topic's records, in order, folded into plain dictionaries.
 
-One record at a time, no batches, no database, no cleverness: what the pipeline does in bulk and in SQL is done
-here the way one would explain it. Records in, Books out.
+One record at a time, no batches, no database, no cleverness: what the pipeline does in bulk and in SQL is
+done here as one would explain it. Records in, Books out.
 """
 
 import heapq
@@ -131,7 +131,7 @@ def _orgs_on_several_lanes(lanes: Mapping[int, Sequence[Judged]]) -> frozenset[i
 
 
 def _in_order(lanes: Mapping[int, Sequence[Judged]], *, interleaved: bool) -> Iterator[Judged]:
-    """Lane after lane; where an org is on several, interleaved by the time at which the broker took each record.
+    """Lane after lane; where an org is on several, interleaved by the time at which the broker took them.
 
     Kafka keeps no order between partitions: the latter is an assumption, and the report says so.
     """

@@ -56,13 +56,13 @@ class Plan:
         _within("the least of property_weights", min(self.property_weights), 0, 1_000)
         _within("the sum of property_weights", sum(self.property_weights), 1, 1_000 * PROPERTIES_MAX)
 
-    def dice(self) -> Random:
-        """Dice of this plan alone: two days of one seed differ, and so do two runs of one day.
+    def dice(self, purpose: str) -> Random:
+        """Dice of this plan and purpose alone: two days of one seed differ, and so do two runs of one day.
 
         Only `random()` and `getrandbits()` may be drawn: their output is kept by Python for ever, that of the other
         methods is not, and logarithms and powers differ in the last bit between platforms.
         """
-        text = f"{self.seed}/{self.day.isoformat()}/{self.events}/{self.orgs}/{self.id_base}"
+        text = f"{purpose}/{self.seed}/{self.day.isoformat()}/{self.events}/{self.orgs}/{self.id_base}"
         return Random(int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "big"))  # noqa: S311
 
 

@@ -55,9 +55,7 @@ def stack_directory(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(environ.get("FOLIO_STACK_DIR") or ".stack")
 
 
-def config_from(
-    environ: Mapping[str, str] = os.environ, ports: Mapping[str, int] | None = None
-) -> StackConfig:
+def config_from(environ: Mapping[str, str] = os.environ, ports: Mapping[str, int] | None = None) -> StackConfig:
     """The stack that the environment asks for."""
     external = {part: environ[name] for part, name in VARIABLES.items() if environ.get(name)}
     return StackConfig(stack_directory(environ), external, ports or {})

@@ -28,9 +28,7 @@ def open_folder(directory: Path) -> None:
     except OSError as exc:
         raise StackFailed(explain(exc, directory)) from exc
     if foreign:
-        raise StackFailed(
-            f"{directory} holds other files and is no stack; name an empty one in FOLIO_STACK_DIR"
-        )
+        raise StackFailed(f"{directory} holds other files and is no stack; name an empty one in FOLIO_STACK_DIR")
     if not os.access(directory, os.W_OK | os.X_OK):
         raise StackFailed(f"{directory} is not writable; name another folder in FOLIO_STACK_DIR")
     free = shutil.disk_usage(directory).free
@@ -75,9 +73,7 @@ def explain(exc: OSError, directory: Path) -> str:
     """One line on what the system refused and how to mend it."""
     match exc.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            return (
-                f"no space left for {exc.filename or directory}; free some, or set FOLIO_STACK_DIR elsewhere"
-            )
+            return f"no space left for {exc.filename or directory}; free some, or set FOLIO_STACK_DIR elsewhere"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return f"{exc.filename or directory} is not writable; name another folder in FOLIO_STACK_DIR"
         case errno.ENOTDIR | errno.EEXIST:
@@ -115,8 +111,6 @@ def _take(path: Path, deadline: float) -> int:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 os.close(descriptor)
-                raise StackFailed(
-                    f"another command has held {path} for too long; see who: fuser {path}"
-                ) from None
+                raise StackFailed(f"another command has held {path} for too long; see who: fuser {path}") from None
             time.sleep(0.1)
         os.close(descriptor)

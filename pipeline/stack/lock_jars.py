@@ -35,8 +35,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         repository = Path(folder)
         lines = [
-            f"{':'.join(names)} {digest(fetch(Jar(*names, ''), repository))}\n"
-            for names in coordinates(repository)
+            f"{':'.join(names)} {digest(fetch(Jar(*names, ''), repository))}\n" for names in coordinates(repository)
         ]
     LOCK_FILE.write_text(HEADER + "".join(sorted(lines)))
     print(f"{len(lines)} jars in {LOCK_FILE}", file=sys.stderr)

@@ -41,9 +41,7 @@ def choose(name: str, demanded: int | None, preferred: Collection[int], avoid: C
     """The demanded port, or else the first preferred one that is free, or else any free one."""
     if demanded is not None:
         if taken(demanded) or demanded in avoid:
-            raise StackFailed(
-                f"port {demanded} for {name} is taken; stop its owner (ss -ltnp), or name another port"
-            )
+            raise StackFailed(f"port {demanded} for {name} is taken; stop its owner (ss -ltnp), or name another port")
         return demanded
     for port in preferred:
         if port not in avoid and not taken(port):
@@ -52,9 +50,7 @@ def choose(name: str, demanded: int | None, preferred: Collection[int], avoid: C
         port = random.choice(FREE_PORTS)  # noqa: S311 - random only so that two stacks seldom meet
         if port not in avoid and not taken(port):
             return port
-    raise StackFailed(
-        f"no free port for {name} between {FREE_PORTS.start} and {FREE_PORTS.stop}; see ss -ltn"
-    )
+    raise StackFailed(f"no free port for {name} between {FREE_PORTS.start} and {FREE_PORTS.stop}; see ss -ltn")
 
 
 def _open_files(pid: int) -> Iterable[Path]:

@@ -97,9 +97,7 @@ class Postgres:
                 f"{self.data} was made by PostgreSQL {version}, and {MAJOR} is installed; "
                 "save what you need, then: folio stack down --purge"
             )
-        text = CONFIGURATION.format(
-            host=HOST, port=ports["postgres"], sockets=str(self.sockets).replace("'", "''")
-        )
+        text = CONFIGURATION.format(host=HOST, port=ports["postgres"], sockets=str(self.sockets).replace("'", "''"))
         write_whole(self.data / "postgresql.conf", text.encode())
         write_whole(self.data / "pg_hba.conf", ACCESS.encode())
         for path in (self.data, self.data / "postgresql.conf", self.data / "pg_hba.conf", self.sockets):
@@ -124,8 +122,8 @@ class Postgres:
         """Remove the files with a process id that a crash leaves.
 
         PostgreSQL refuses to start when that id is by now anyone's. Removing them is safe only as the starter
-        has first ended whatever still works in this folder: a backend that outlives its postmaster still writes,
-        and a second postmaster beside it would ruin the data.
+        has first ended whatever still works in this folder: a backend that outlives its postmaster still
+        writes, and a second postmaster beside it would ruin the data.
         """
         for stale in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
             stale.unlink(missing_ok=True)
@@ -185,9 +183,7 @@ def socket_folder(folder: Path, remembered: str, privileges: Privileges) -> Path
     short = Path(tempfile.mkdtemp(prefix="folio-"))
     if len(os.fsencode(short)) > SOCKET_FOLDER_BYTES_MAX:
         short.rmdir()
-        raise StackFailed(
-            f"the paths {folder} and {short.parent} are too long for a Unix socket; shorten TMPDIR"
-        )
+        raise StackFailed(f"the paths {folder} and {short.parent} are too long for a Unix socket; shorten TMPDIR")
     return short
 
 

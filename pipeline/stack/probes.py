@@ -112,9 +112,7 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     while len(received) < size:
         chunk = connection.recv(size - len(received))
         if not chunk:
-            raise EOFError(
-                "the connection was closed instead of answered; does the listener want TLS or SASL?"
-            )
+            raise EOFError("the connection was closed instead of answered; does the listener want TLS or SASL?")
         received += chunk
     return received
 

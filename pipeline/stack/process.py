@@ -162,4 +162,4 @@ def _pids() -> Iterator[int]:
 def _bound(log: Path) -> None:
     # A start is the moment when nobody writes the file; growth within one run is the part's business.
     if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-        log.replace(log.with_suffix(".old.log"))
+        log.replace(log.with_name(f"{log.name}.old"))

@@ -85,9 +85,7 @@ def read(directory: Path) -> Record | None:
     except PermissionError as exc:
         raise StackFailed(f"{directory / FILE} cannot be read; the stack belongs to another user") from exc
     except msgspec.DecodeError as exc:
-        raise StackFailed(
-            f"{directory / FILE} is not a stack's record ({exc}); restore or remove it"
-        ) from exc
+        raise StackFailed(f"{directory / FILE} is not a stack's record ({exc}); restore or remove it") from exc
 
 
 def running(directory: Path, part: PartName, note: PartRecord) -> bool:

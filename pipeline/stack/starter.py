@@ -73,14 +73,8 @@ class Starter:
             ports: dict[str, int] = {}
             for name in part.port_names:
                 others = {port for other, port in chosen.items() if other not in part.port_names}
-                preferred = [
-                    ports_of[name] for ports_of in (chosen, self.config.preferred_ports) if name in ports_of
-                ]
-                avoid = (
-                    others
-                    | set(ports.values())
-                    | set(self.config.ports.values()) - {self.config.ports.get(name)}
-                )
+                preferred = [ports_of[name] for ports_of in (chosen, self.config.preferred_ports) if name in ports_of]
+                avoid = others | set(ports.values()) | set(self.config.ports.values()) - {self.config.ports.get(name)}
                 ports[name] = choose(name, self.config.ports.get(name), preferred, avoid)
             self.ledger.use_ports(ports)
             return ports

@@ -61,7 +61,7 @@ offsets = st.sampled_from(["Z", "z", "+00:00", "-00:00", "+0530", "+05:30", "-12
 fractions = st.just("") | st.text("0123456789", min_size=1, max_size=12).map(lambda digits: "." + digits)
 instants = st.builds(
     lambda at, separator, fraction, offset: at.strftime(f"%Y-%m-%d{separator}%H:%M:%S") + fraction + offset,
-    st.datetimes(datetime(2025, 3, 20), datetime(2026, 5, 4)),
+    st.integers(-405 * 24 * 60 * 60, 3 * 24 * 60 * 60).map(lambda s: APPENDED_AT + timedelta(seconds=s)),
     st.sampled_from("Tt "),
     fractions,
     offsets,
@@ -154,12 +154,40 @@ def test_a_good_record_is_accepted_by_both() -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        *(b"1.0", b"1e2", b"-0", b"0", b"01", b"1.", b"-", b"true", b"null", b'"1"', b'""', b"[]", b"{}", b"[1,]"),
-        *(b"9223372036854775807", b"9223372036854775808", b"2147483648", b"1000000000001", b"1" + b"0" * 6000),
+        *(
+            b"1.0",
+            b"1e2",
+            b"-0",
+            b"0",
+            b"01",
+            b"1.",
+            b"-",
+            b"true",
+            b"null",
+            b'"1"',
+            b'""',
+            b"[]",
+            b"{}",
+            b"[1,]",
+        ),
+        *(
+            b"9223372036854775807",
+            b"9223372036854775808",
+            b"2147483648",
+            b"1000000000001",
+            b"1" + b"0" * 6000,
+        ),
         *(b"NaN", b"Infinity", b"-Infinity", b"1e400", b"nul", b"", b"1 2"),
         *(rb'"\ud800"', rb'"\udc00"', rb'"\ud83d\ude00"', rb'"\ud83dx"', rb'"\ud83d\ud83d\ude00"'),
         *(rb'"\\ud800"', rb'"\u0000"', rb'"\\u0000"', rb'"\x41"', b'"\x00"', b'"\t"', b'"\x7f"'),
-        *(b'"\xff"', b'"\xc0\x80"', b'"\xed\xa0\x80"', b'"\xe2\x82"', '"₹"'.encode(), '"\U0001f600"'.encode()),
+        *(
+            b'"\xff"',
+            b'"\xc0\x80"',
+            b'"\xed\xa0\x80"',
+            b'"\xe2\x82"',
+            '"₹"'.encode(),
+            '"\U0001f600"'.encode(),
+        ),
         *(b'"' + letter.encode() * length + b'"' for letter in "x\U0001f600" for length in (100, 101, 200, 201, 4001)),
         *(b'"INR"', b'"inr"', rb'"INR\n"', b'"INRX"', '"ÀÀÀ"'.encode()),
         *(nested(90), nested(110), nested(5000), b"[" * 5000),
@@ -183,7 +211,12 @@ def test_an_odd_value_in_each_place(path: tuple[str, ...], raw: bytes) -> None:
         *("2026-02-29T10:00:00Z", "2026-00-01T10:00:00Z", "2026-04-31T10:00:00Z", "0000-01-01T00:00:00Z"),
         *("0001-01-01T00:00:00+05:30", "9999-12-31T23:59:59-05:30", "9999-12-31T23:59:59.9999999Z"),
         *("2026-5-1T10:00:00Z", "20260501T100000Z", "2026-05-01", "2026-W18-5T10:00:00Z", "1777593600"),
-        *(" 2026-05-01T10:00:00Z", "2026-05-01T10:00:00Z ", "2026-05-01T10:00:00Zx", "٢026-05-01T10:00:00Z"),
+        *(
+            " 2026-05-01T10:00:00Z",
+            "2026-05-01T10:00:00Z ",
+            "2026-05-01T10:00:00Zx",
+            "\N{ARABIC-INDIC DIGIT TWO}026-05-01T10:00:00Z",
+        ),
         *("2026-05-02T12:00:00Z", "2026-05-02T12:00:00.000001Z", "2026-05-02T11:59:59.9999995Z"),
         *("2025-03-27T12:00:00Z", "2025-03-27T11:59:59.999999Z", "2025-03-27T11:59:59.9999995Z"),
     ],
@@ -200,7 +233,11 @@ def test_instants(written: str) -> None:
         *("0190b5a0-00007000-8000-000000000001", "0190b5a00000-7000-8000-000000000001", "0190b5a0-0000"),
         *("0190b5a0-0000-7000-8000000000000001-", "0190b5a0-0000-7000-8000-00000000000g", ""),
         *("0190b5a0-0000-7000-8000-00000000000\n", "0190b5a0-0000-7000-8000-000000000001\n"),
-        *("01_0b5a000007000800000000000000a", " 190b5a000007000800000000000000a", "٠190b5a000007000800000000000000a"),
+        *(
+            "01_0b5a000007000800000000000000a",
+            " 190b5a000007000800000000000000a",
+            "\N{ARABIC-INDIC DIGIT ZERO}190b5a000007000800000000000000a",
+        ),
     ],
 )
 def test_event_ids(written: str) -> None:
@@ -238,7 +275,10 @@ def test_event_ids(written: str) -> None:
         (encode(a_good_one()).replace(b'"data": {', b'"data": {"currency": 1, '), "schema"),
         (encode(a_good_one()).replace(b'"data": {', b'"data": {"unknown": 1, "unknown": 2, '), tuple),
         (encode(a_good_one(type="revenue.deleted", occurred_at="1999-01-01T00:00:00Z")), "status_mismatch"),
-        (encode(a_good_one(recorded_by={"user_id": 1, "name": "\0"}, type="revenue.deleted")), "status_mismatch"),
+        (
+            encode(a_good_one(recorded_by={"user_id": 1, "name": "\0"}, type="revenue.deleted")),
+            "status_mismatch",
+        ),
         (
             encode(a_good_one(recorded_by={"user_id": 1, "name": "\0"}, occurred_at="1999-01-01T00:00:00Z")),
             "time_out_of_bounds",
@@ -287,8 +327,32 @@ def test_events_that_lack_a_field(event: dict[str, Any], path: tuple[str, ...]) 
 
 
 fragments = st.binary(max_size=3) | st.sampled_from(
-    [b'"', b"\\", b"\\u0000", b"\\ud800", b"\\ud83d\\ude00", b",", b":", b"{", b"}", b"[", b"]", b"0", b"-", b"e9", b"."]
-    + [b"true", b"null", b"NaN", b'"version":1,', b'"version":"x",', b'"data":{},', b"\xff", b"\xe2\x82\xb9", b"\n"]
+    [
+        b'"',
+        b"\\",
+        b"\\u0000",
+        b"\\ud800",
+        b"\\ud83d\\ude00",
+        b",",
+        b":",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b"0",
+        b"-",
+        b"e9",
+        b".",
+        b"true",
+        b"null",
+        b"NaN",
+        b'"version":1,',
+        b'"version":"x",',
+        b'"data":{},',
+        b"\xff",
+        b"\xe2\x82\xb9",
+        b"\n",
+    ]
 )
 
 

@@ -43,14 +43,10 @@ def test_the_lock_names_one_kafka_and_one_log4j() -> None:
     assert len({jar.name for jar in jars}) == len(jars)
     for group in ("org.apache.kafka", "org.apache.logging.log4j"):
         assert len({jar.version for jar in jars if jar.group == group}) == 1
-    assert {"kafka_2.13", "kafka-clients", "kafka-tools", "log4j-slf4j-impl"} <= {
-        jar.artifact for jar in jars
-    }
+    assert {"kafka_2.13", "kafka-clients", "kafka-tools", "log4j-slf4j-impl"} <= {jar.artifact for jar in jars}
 
 
-@pytest.mark.parametrize(
-    "command", ["ConsoleProducer", "TopicCommand", "consumer.group.ConsumerGroupCommand"]
-)
+@pytest.mark.parametrize("command", ["ConsoleProducer", "TopicCommand", "consumer.group.ConsumerGroupCommand"])
 def test_the_admin_commands_start_from_the_locked_jars(command: str) -> None:
     path = ":".join(str(jar) for jar in ensure_jars(locked_jars(), cache_folder()))
     java = (
@@ -81,9 +77,7 @@ def test_two_stacks_at_once_fetch_once(tmp_path: Path, fetched: list[str]) -> No
 
 def test_a_wrong_checksum_is_refused_and_not_kept(tmp_path: Path, fetched: list[str]) -> None:
     wrong = (LOCKED[0], replace(LOCKED[1], sha256="0" * 64))
-    with pytest.raises(
-        StackFailed, match=r"org\.example:two:1\.0 is refused: its SHA-256 is \w+, and the lock says 0"
-    ):
+    with pytest.raises(StackFailed, match=r"org\.example:two:1\.0 is refused: its SHA-256 is \w+, and the lock says 0"):
         ensure_jars(wrong, tmp_path)
     assert not (jar_folder(wrong, tmp_path) / "two-1.0.jar").exists()
     assert list(tmp_path.glob("fetch-*")) == []

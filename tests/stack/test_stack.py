@@ -83,9 +83,7 @@ class TestRunning:
         }
         assert collation == "bC.UTF-8"
 
-    async def test_loopback_asks_for_the_password_and_the_socket_is_closed_to_others(
-        self, stack: StackConfig
-    ) -> None:
+    async def test_loopback_asks_for_the_password_and_the_socket_is_closed_to_others(self, stack: StackConfig) -> None:
         record = read(stack.directory)
         assert record is not None
         password = (stack.directory / "postgres" / "password").read_text().strip()
@@ -208,9 +206,7 @@ class TestPorts:
 
 
 class TestExternal:
-    def test_an_external_part_is_neither_started_nor_stopped(
-        self, small: StackConfig, stack: StackConfig
-    ) -> None:
+    def test_an_external_part_is_neither_started_nor_stopped(self, small: StackConfig, stack: StackConfig) -> None:
         before = pids(stack)
         up(small)
         assert [part.state for part in status(small)] == ["external", "external", "running"]

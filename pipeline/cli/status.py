@@ -1,0 +1,82 @@
+"""folio status: how the stream stands."""
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import cyclopts
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import settings as settings_module
+from pipeline.endpoints import resolve
+from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
+from pipeline.status import StreamStatus, open_status, sample
+
+
+def status(
+    *,
+    seconds: Annotated[float, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0.1, lte=600))] = 1.0,
+    output: Literal["text", "json"] = "text",
+) -> int:
+    """Show lag in records and seconds, rates, outcomes and batch sizes.
+
+    Parameters
+    ----------
+    seconds
+        How long to look, for the rates.
+    output
+        text for people, json for programs.
+    """
+    now, rate = asyncio.run(_sample(seconds))
+    if output == "json":
+        print(msgspec.json.encode(_document(now, rate)).decode())
+    else:
+        _show(now, rate)
+    return EXIT_DIFFERENT if any(lane.stopped_reason for lane in now.lanes) else EXIT_OK
+
+
+async def _sample(seconds: float) -> tuple[StreamStatus, float]:
+    settings = settings_module.load()
+    async with open_status(resolve(settings), settings.database) as reader:
+        return await sample(reader, seconds)
+
+
+def _document(now: StreamStatus, rate: float) -> dict[str, object]:
+    return {
+        "lag_records": now.lag_records,
+        "lag_seconds": now.lag_seconds,
+        "records_per_second": rate,
+        "outcomes": now.outcomes(),
+        "lanes": [asdict(lane) for lane in now.lanes],
+    }
+
+
+def _show(now: StreamStatus, rate: float) -> None:
+    table = Table(box=None, header_style="bold")
+    for heading in ("lane", "owner", "lag", "lag s", "applied", "dup", "stale", "conflict", "quarantined"):
+        table.add_column(heading, justify="left" if heading == "owner" else "right")
+    for heading in ("batches", "mean rows", "last rows", "unpublished", "uninvalidated"):
+        table.add_column(heading, justify="right")
+    for lane in now.lanes:
+        mean = sum(lane.outcomes.values()) / lane.batches if lane.batches else 0
+        table.add_row(
+            str(lane.lane),
+            lane.owner or "-",
+            f"{lane.lag_records:,}",
+            f"{lane.lag_seconds:.1f}",
+            *(f"{count:,}" for count in lane.outcomes.values()),
+            f"{lane.batches:,}",
+            f"{mean:,.0f}",
+            f"{lane.last_batch_rows:,}",
+            f"{lane.unpublished:,}",
+            f"{lane.uninvalidated:,}",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in now.outcomes().items())
+    console.print(f"{rate:,.0f} records/s, lag {now.lag_records:,} records, {now.lag_seconds:.1f} s; {outcomes}")
+    for lane in now.lanes:
+        if lane.stopped_reason:
+            console.print(f"lane {lane.lane} is stopped: {lane.stopped_reason}", style="bold red", markup=False)

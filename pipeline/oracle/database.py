@@ -1,0 +1,177 @@
+"""Reading PostgreSQL: every table as of one instant, on one connection, without holding a table in memory."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, NamedTuple, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import asyncpg
+
+from pipeline.errors import DatabaseUnavailable, SchemaMismatch
+from pipeline.oracle import compare
+from pipeline.oracle.decode import Rules
+from pipeline.oracle.fold import DATABASE_REJECTED, Ground, PropertyKey, RecordKey, Zone
+
+# One round trip for so many rows: enough to hide the trip, and a few megabytes at most.
+_ROWS_OF_FETCH: Final = 5_000
+_CONNECT_TIMEOUT_SECONDS: Final = 10
+
+_SESSION: Final = {
+    "application_name": "folio verify",
+    "TimeZone": "UTC",
+    # The snapshot stays open while the topics are read, which takes as long as it takes.
+    "idle_in_transaction_session_timeout": "0",
+    "statement_timeout": "0",
+    "transaction_timeout": "0",
+    # Whole tables are read to their end, and two of them are sorted.
+    "cursor_tuple_fraction": "1",
+    "work_mem": "256MB",
+}
+
+
+class Lane(NamedTuple):
+    """A row of `ops.lanes`. `position` is None before the first batch."""
+
+    lane: int
+    position: int | None
+    published_seq: int
+    chain_head: bytes
+    counters: compare.LaneCounters
+
+
+class Properties(NamedTuple):
+    """The properties, apart for those that were loaded and those that registered themselves."""
+
+    loaded_currencies: dict[PropertyKey, str]
+    opening_cash_cents: dict[PropertyKey, int]  # where it is not zero
+    registered: list[tuple[int, int, str, str | None]]  # org, property, currency, first time zone
+
+
+@cache
+def _statement(name: str) -> str:
+    return (files(__package__) / f"{name}.sql").read_text(encoding="utf-8")
+
+
+class Database:
+    """The tables as of the instant of the snapshot."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def stream(self, name: str) -> AsyncIterator[Sequence[compare.Row]]:
+        """The rows of `<name>.sql`, some thousands at a time."""
+        cursor = await self._connection.cursor(_statement(name))
+        while rows := await cursor.fetch(_ROWS_OF_FETCH):
+            yield cast("list[compare.Row]", rows)  # a Record is a sequence, which its stubs do not say
+
+    async def lanes(self) -> list[Lane]:
+        """Every lane, in order."""
+        return [
+            Lane(lane, position, published_seq, chain_head, compare.LaneCounters(*counters))
+            for lane, position, published_seq, chain_head, *counters in await self._fetch("lanes")
+        ]
+
+    async def rules(self) -> dict[int, list[Rules]]:
+        """The rules of each lane, in order of position."""
+        by_lane = defaultdict(list)
+        for lane, *rules in await self._fetch("lane_rules"):
+            by_lane[lane].append(Rules(*rules))
+        return dict(by_lane)
+
+    async def properties(self) -> Properties:
+        """Every property."""
+        found = Properties({}, {}, [])
+        async for rows in self.stream("properties"):
+            for org_id, property_id, self_registered, currency, opening_cash_cents, first_time_zone in rows:
+                if self_registered:
+                    found.registered.append((org_id, property_id, currency, first_time_zone))
+                else:
+                    found.loaded_currencies[org_id, property_id] = currency
+                if opening_cash_cents:
+                    found.opening_cash_cents[org_id, property_id] = opening_cash_cents
+        return found
+
+    async def zones(self) -> dict[PropertyKey, tuple[Zone, ...]]:
+        """The zones of each property, oldest first.
+
+        Raises SchemaMismatch for a zone that this machine does not know.
+        """
+        zones: dict[PropertyKey, tuple[Zone, ...]] = {}
+        async for rows in self.stream("time_zones"):
+            for org_id, property_id, valid_from, name in rows:
+                key = (org_id, property_id)
+                zones[key] = (*zones.get(key, ()), Zone(valid_from, _zone(name)))
+        return zones
+
+    async def dead_letters(self) -> list[tuple[int, int, str, bytes | None]]:
+        """Lane, offset, reason and digest of each dead letter of `finance-events`."""
+        return [tuple(row) for row in await self._fetch("dead_letters")]
+
+    async def outbox(self) -> list[bytes]:
+        """The updates that wait to be published: for each batch, one JSON document a line."""
+        return [updates for (updates,) in await self._fetch("outbox")]
+
+    async def _fetch(self, name: str) -> list[Any]:
+        rows: list[Any] = await self._connection.fetch(_statement(name))
+        return rows
+
+
+def ground(
+    rules: dict[int, list[Rules]],
+    found: Properties,
+    zones: dict[PropertyKey, tuple[Zone, ...]],
+    dead_letters: Sequence[tuple[int, int, str, bytes | None]],
+) -> Ground:
+    """What the fold takes from the database as given."""
+    rejected: frozenset[RecordKey] = frozenset(
+        (lane, offset) for lane, offset, reason, _ in dead_letters if reason == DATABASE_REJECTED
+    )
+    return Ground(rules, found.loaded_currencies, zones, rejected)
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise SchemaMismatch(f"time zone {name!r} of a property is unknown here; install tzdata") from error
+
+
+@asynccontextmanager
+async def snapshot(database_url: str) -> AsyncIterator[Database]:
+    """All tables as of one instant, for reading only.
+
+    Raises DatabaseUnavailable, and SchemaMismatch where our tables are not there.
+    """
+    try:
+        connection = await asyncpg.connect(database_url, timeout=_CONNECT_TIMEOUT_SECONDS, server_settings=_SESSION)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise DatabaseUnavailable(f"cannot connect to the database: {error}") from error
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await _see_every_org(connection)
+            yield Database(connection)
+    except (
+        asyncpg.UndefinedTableError,
+        asyncpg.UndefinedColumnError,
+        asyncpg.InvalidSchemaNameError,
+    ) as error:
+        raise SchemaMismatch(f"the database lacks our tables ({error}): run `folio migrate`") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise DatabaseUnavailable(f"the role may not read every table: {error}") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnavailable(f"the database was lost while reading: {error}") from error
+    finally:
+        await connection.close()
+
+
+async def _see_every_org(connection: asyncpg.Connection) -> None:
+    """Row security hides rows from a role without a policy, and hidden rows would look like lost ones."""
+    role = await connection.fetchval(_statement("reader_role"))
+    if role is None:
+        await connection.execute("SET LOCAL row_security = off")  # an error then, rather than a lie
+    else:
+        await connection.execute(f"SET LOCAL ROLE {role}")

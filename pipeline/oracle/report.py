@@ -1,0 +1,116 @@
+"""What a reconciliation found, as a value, as text and as JSON."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from typing import Final
+
+from pipeline.oracle.compare_days import BALANCES
+from pipeline.oracle.findings import Difference
+
+PROVED: Final = 0
+DIFFERENT: Final = 1
+UNPROVEN: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a reconciliation found; `differences` holds the first of each kind, the counts count all."""
+
+    events: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    compared: Mapping[str, int] = field(default_factory=dict)
+    difference_counts: Mapping[str, int] = field(default_factory=dict)
+    differences: tuple[Difference, ...] = ()
+    database_rejected: int = 0
+    misrouted_orgs: int = 0
+    unproven: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def difference_count(self) -> int:
+        """Every difference, shown or not."""
+        return sum(self.difference_counts.values())
+
+    @property
+    def exit_code(self) -> int:
+        """0: proved; 1: different; 2: it could not be proved."""
+        if self.unproven:
+            return UNPROVEN
+        return DIFFERENT if self.difference_count else PROVED
+
+    @property
+    def summary(self) -> str:
+        """One line."""
+        if self.unproven:
+            return f"reconciliation: cannot be proved: {self.unproven}"
+        balances = self.compared.get(BALANCES, 0)
+        return (
+            f"reconciliation: {_counted(self.events, 'event')}, {_counted(balances, 'balance')}, "
+            f"{_counted(self.difference_count, 'difference')}"
+        )
+
+
+def as_json(report: Report, differences_max: int) -> str:
+    """The report as one JSON document."""
+    document = asdict(report)
+    document["differences"] = [asdict(difference) for difference in report.differences[:differences_max]]
+    document |= {"difference_count": report.difference_count, "exit_code": report.exit_code}
+    return json.dumps(document, default=_plain, indent=2)
+
+
+def as_text(report: Report, differences_max: int) -> str:
+    """The report for people; its last line is the summary."""
+    return "\n".join(_lines(report, differences_max))
+
+
+def _lines(report: Report, differences_max: int) -> Iterator[str]:
+    if not report.unproven:
+        yield f"folded {_counted(report.events, 'event')} in {report.seconds:.1f} s"
+        yield "  " + ", ".join(f"{name} {count:,}" for name, count in report.outcomes.items())
+        yield "compared"
+        for kind, count in report.compared.items():
+            yield f"  {kind:<14}{count:>12,}{report.difference_counts.get(kind, 0):>10,} different"
+        yield from _assumptions(report)
+        yield from _differences(report, differences_max)
+    yield report.summary
+
+
+def _assumptions(report: Report) -> Iterator[str]:
+    if report.database_rejected:
+        yield (
+            f"taken on trust: {_counted(report.database_rejected, 'record')} quarantined as "
+            "database_rejected, which only the database can foresee"
+        )
+    if report.misrouted_orgs:
+        yield (
+            f"misrouted orgs: {report.misrouted_orgs:,}; their records are on several lanes "
+            "and were folded in an assumed order, by the time at which the broker took them"
+        )
+
+
+def _differences(report: Report, differences_max: int) -> Iterator[str]:
+    shown = report.differences[:differences_max]
+    for difference in shown:
+        yield f"different: {difference.kind}, {_pairs(difference.key)}"
+        yield f"  expected {_pairs(difference.expected)}"
+        yield f"  actual   {_pairs(difference.actual)}"
+    if report.difference_count > len(shown):
+        yield f"… and {report.difference_count - len(shown):,} more"
+
+
+def _pairs(fields: Mapping[str, object] | None) -> str:
+    if fields is None:
+        return "nothing"
+    return ", ".join(f"{name} {_plain(value)}" for name, value in fields.items())
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        return value.hex()
+    return value.isoformat() if isinstance(value, date | datetime) else value
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,206 @@
+"""Messages to a Kafka topic: in order per key, each acknowledged by every replica, memory bounded.
+
+Batches are built here, one per partition, because a future for each message would cost more than the message.
+aiokafka keeps one batch of a partition in flight and one waiting; the next waits here, so that what is not yet
+acknowledged never grows beyond three batches a partition.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Final, Self
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+
+from pipeline.errors import BrokerUnavailable, TopicMismatch
+from pipeline.simulator.plan import Message
+from pipeline.translate import broker_errors
+from schemas.routing import home_lane
+
+# A third of what a broker accepts as one batch by default (1 MiB), so that a single large record fits beside it.
+BATCH_BYTES_MAX: Final = 384 * 1024
+# The largest value that a broker takes with its default settings (1 MiB for a batch of one, its header included).
+VALUE_BYTES_MAX: Final = 1024 * 1024 - 1024
+# Longer than a broker needs to restart; after it, waiting for an acknowledgement is no longer patience.
+PATIENCE_SECONDS: Final = 60.0
+_CLOSE_SECONDS: Final = 5.0
+
+
+@dataclass(slots=True)
+class Sent:
+    """What went out. `by_kind` counts acknowledged messages only; `sent` those handed to Kafka's client too."""
+
+    sent: int = 0
+    acknowledged: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Building:
+    """A batch of one partition that still takes messages."""
+
+    batch: Any
+    kinds: list[str] = field(default_factory=list)
+
+
+class Sender:
+    """Sends to one topic. Use it as a context; leaving it closes the connection, `drain` first to be sure of all.
+
+    Raises TopicMismatch where the topic is missing, BrokerUnavailable where the broker cannot be reached or stays
+    away for longer than `PATIENCE_SECONDS`.
+    """
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self.sent = Sent()
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._producer: Any = None
+        self._partitions = 0
+        self._turn = 0
+        self._building: dict[int, _Building] = {}
+        self._unacknowledged: set[asyncio.Future[Any]] = set()
+        self._failure: BaseException | None = None
+
+    async def __aenter__(self) -> Self:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            enable_idempotence=True,
+            max_batch_size=BATCH_BYTES_MAX,
+            request_timeout_ms=int(PATIENCE_SECONDS * 1_000),
+            client_id="folio-produce",
+        )
+        try:
+            with broker_errors(f"connecting to Kafka at {self._bootstrap}"):
+                await self._producer.start()
+                # Asked for all topics rather than for ours: asking for a missing one may create it, with wrong settings.
+                cluster = await self._producer.client.fetch_all_metadata()
+                found = cluster.partitions_for_topic(self._topic)
+                if not found:
+                    raise TopicMismatch(
+                        f"topic {self._topic} does not exist at {self._bootstrap}; run `folio topics create`"
+                    )
+                self._partitions = len(await self._producer.partitions_for(self._topic))
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    async def put(self, messages: Sequence[Message]) -> None:
+        """Take messages, in order. Waits while the broker is behind."""
+        self._refuse_after_failure()
+        for message in messages:
+            partition = self._partition(message.key)
+            building = self._building.get(partition) or self._open(partition)
+            if not _append(building, message):
+                await self._submit(partition)
+                # An empty batch takes a message of any size; the broker is the judge of it.
+                _append(self._open(partition), message)
+
+    async def flush(self) -> None:
+        """Hand every message to Kafka's client, full batch or not."""
+        for partition in list(self._building):
+            await self._submit(partition)
+        # The client's own task writes to the socket; it must get a turn even if nothing here ever waits.
+        await asyncio.sleep(0)
+
+    async def drain(self) -> None:
+        """Flush, and wait until everything is acknowledged."""
+        await self.flush()
+        while self._unacknowledged and self._failure is None:
+            done, _ = await asyncio.wait(
+                self._unacknowledged, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                raise self._lost(f"no answer for {PATIENCE_SECONDS:.0f} s")
+        # Futures tell their callbacks in the loop's next turn.
+        await asyncio.sleep(0)
+        self._refuse_after_failure()
+
+    def _partition(self, key: bytes | None) -> int:
+        if key is None:
+            # Nothing to keep in order: in turn, so that a repeated run sends the same to the same place.
+            self._turn += 1
+            return self._turn % self._partitions
+        return _partition_of(key, self._partitions)
+
+    def _open(self, partition: int) -> _Building:
+        building = self._building[partition] = _Building(self._producer.create_batch())
+        return building
+
+    async def _submit(self, partition: int) -> None:
+        building = self._building[partition]
+        building.batch.close()
+        try:
+            # Returns when the batch before it has left for the broker: this is where we wait for a slow one.
+            future = await self._producer.send_batch(building.batch, self._topic, partition=partition)
+        except KafkaTimeoutError as error:
+            raise self._lost(f"no progress for {PATIENCE_SECONDS:.0f} s") from error
+        except KafkaError as error:
+            raise self._lost(f"{type(error).__name__}: {error}") from error
+        del self._building[partition]
+        self.sent.sent += len(building.kinds)
+        self._unacknowledged.add(future)
+        future.add_done_callback(lambda done: self._acknowledge(done, building.kinds))
+        self._refuse_after_failure()
+
+    def _acknowledge(self, done: "asyncio.Future[Any]", kinds: list[str]) -> None:
+        self._unacknowledged.discard(done)
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is None:
+            self.sent.acknowledged += len(kinds)
+            self.sent.by_kind.update(kinds)
+        elif self._failure is None:
+            self._failure = error
+
+    def _refuse_after_failure(self) -> None:
+        # Messages behind a failed batch must not overtake it: nothing more is sent.
+        if self._failure is not None:
+            raise self._lost(f"{type(self._failure).__name__}: {self._failure}") from self._failure
+
+    def _lost(self, why: str) -> BrokerUnavailable:
+        return BrokerUnavailable(
+            f"sending to {self._topic} at {self._bootstrap}: {why}; "
+            f"{self.sent.acknowledged} of {self.sent.sent} messages were acknowledged, the others may be there or not"
+        )
+
+    async def _close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        # stop() waits for the acknowledgement of what is in flight, for ever if the broker is gone.
+        closing = asyncio.ensure_future(producer.stop())
+        await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
+        if not closing.done():
+            closing.cancel()
+            await producer.client.close()
+            await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
+
+
+async def end_offsets_sum(bootstrap: str, topic: str) -> int:
+    """How many messages the topic ever held, over all partitions; 0 if it is missing.
+
+    Raises BrokerUnavailable.
+    """
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, client_id="folio-produce")
+    try:
+        with broker_errors(f"reading the end of {topic} at {bootstrap}"):
+            await consumer.start()
+            if topic not in await consumer.topics():
+                return 0
+            consumer.assign([])
+            partitions = await consumer._client.fetch_all_metadata()
+            found = partitions.partitions_for_topic(topic) or ()
+            ends = await consumer.end_offsets([TopicPartition(topic, partition) for partition in found])
+            return sum(ends.values())
+    finally:
+        await consumer.stop()

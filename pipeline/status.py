@@ -1,0 +1,179 @@
+"""How the stream stands: lag, rates, outcomes, batch sizes; the same whether workers run or not."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+import sql
+from pipeline.settings import DatabaseSettings
+from pipeline.stack import Endpoints
+from pipeline.storage.connect import connect
+from pipeline.storage.migrate import require_schema
+from pipeline.topics import lane_count
+from pipeline.translate import broker_errors, database_errors
+from schemas.topics import FINANCE_EVENTS
+
+OUTCOMES = ("applied", "duplicate", "stale", "conflict", "quarantined")
+# A record that waits is fetched to learn its age; a broker that has it answers well within this.
+_RECORD_SECONDS_MAX = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatus:
+    """One lane. `lag_seconds` is the age of the oldest record that is not committed; 0 when there is none."""
+
+    lane: int
+    owner: str | None
+    owner_epoch: int
+    position: int
+    end: int
+    lag_records: int
+    lag_seconds: float
+    outcomes: Mapping[str, int]
+    misrouted: int
+    version_gaps: int
+    batches: int
+    last_batch_rows: int
+    unpublished: int
+    uninvalidated: int
+    stopped_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """All lanes at one moment (monotonic seconds `at`)."""
+
+    at: float
+    lanes: tuple[LaneStatus, ...]
+
+    @property
+    def consumed(self) -> int:
+        return sum(sum(lane.outcomes.values()) for lane in self.lanes)
+
+    @property
+    def lag_records(self) -> int:
+        return sum(lane.lag_records for lane in self.lanes)
+
+    @property
+    def lag_seconds(self) -> float:
+        return max((lane.lag_seconds for lane in self.lanes), default=0.0)
+
+    @property
+    def unpublished(self) -> int:
+        return sum(lane.unpublished for lane in self.lanes)
+
+    @property
+    def batches(self) -> int:
+        return sum(lane.batches for lane in self.lanes)
+
+    def outcomes(self) -> dict[str, int]:
+        return {outcome: sum(lane.outcomes[outcome] for lane in self.lanes) for outcome in OUTCOMES}
+
+
+class StatusReader:
+    """Reads the status again and again over connections that stay open. Made by `open_status`."""
+
+    def __init__(self, connection: asyncpg.Connection, consumer: AIOKafkaConsumer, lane_count: int) -> None:
+        self._connection = connection
+        self._lane_count = lane_count
+        self._consumer = consumer
+
+    async def read(self) -> StreamStatus:
+        """The status now. Lanes that no worker has claimed yet count from the start of the topic."""
+        with database_errors("reading the lanes"):
+            rows = {row["lane"]: row for row in await self._connection.fetch(sql.query("lane_status"))}
+        with broker_errors("asking for the ends of the lanes"):
+            partitions = [TopicPartition(FINANCE_EVENTS, lane) for lane in range(self._lane_count)]
+            ends = await self._consumer.end_offsets(partitions)
+            beginnings = await self._consumer.beginning_offsets(partitions)
+            positions = {
+                partition: _position(rows.get(partition.partition), beginnings[partition]) for partition in partitions
+            }
+            waiting = {partition: position for partition, position in positions.items() if position < ends[partition]}
+            ages = await self._ages(waiting, beginnings)
+        lanes = [
+            _lane(rows.get(partition.partition), partition.partition, positions[partition], ends[partition], ages)
+            for partition in partitions
+        ]
+        return StreamStatus(time.monotonic(), tuple(sorted(lanes, key=lambda lane: lane.lane)))
+
+    async def _ages(
+        self, waiting: Mapping[TopicPartition, int], beginnings: Mapping[TopicPartition, int]
+    ) -> dict[int, float]:
+        """Lane to the age in seconds of its oldest waiting record, read from the topic itself."""
+        if not waiting:
+            return {}
+        self._consumer.assign(list(waiting))
+        for partition, position in waiting.items():
+            self._consumer.seek(partition, max(position, beginnings[partition]))
+        ages: dict[int, float] = {}
+        deadline = time.monotonic() + _RECORD_SECONDS_MAX
+        while len(ages) < len(waiting) and time.monotonic() < deadline:
+            for partition, records in (await self._consumer.getmany(timeout_ms=200)).items():
+                appended_at = datetime.fromtimestamp(records[0].timestamp / 1000, UTC)
+                ages.setdefault(partition.partition, (datetime.now(UTC) - appended_at).total_seconds())
+        return ages
+
+
+@asynccontextmanager
+async def open_status(endpoints: Endpoints, settings: DatabaseSettings) -> AsyncIterator[StatusReader]:
+    """A reader over connections of its own; it joins no group and commits nothing."""
+    with database_errors("connecting"):
+        connection = await connect(endpoints.database_url, settings, "folio status")
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=endpoints.kafka_bootstrap,
+        client_id="folio-status",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        max_partition_fetch_bytes=1 << 16,
+    )
+    try:
+        with database_errors("checking the schema"):
+            await require_schema(connection)
+        lanes = await lane_count(endpoints.kafka_bootstrap)
+        with broker_errors("connecting to the broker"):
+            await consumer.start()
+        yield StatusReader(connection, consumer, lanes)
+    finally:
+        await consumer.stop()
+        await connection.close()
+
+
+def _position(row: asyncpg.Record | None, beginning: int) -> int:
+    position = row["finance_position"] if row is not None else None
+    return beginning if position is None else int(position)
+
+
+def _lane(row: asyncpg.Record | None, lane: int, position: int, end: int, ages: Mapping[int, float]) -> LaneStatus:
+    known = dict(row) if row is not None else {}
+    return LaneStatus(
+        lane=lane,
+        owner=known.get("owner"),
+        owner_epoch=known.get("owner_epoch", 0),
+        position=position,
+        end=end,
+        lag_records=max(end - position, 0),
+        lag_seconds=ages.get(lane, 0.0),
+        outcomes={outcome: known.get(outcome, 0) for outcome in OUTCOMES},
+        misrouted=known.get("misrouted", 0),
+        version_gaps=known.get("version_gaps", 0),
+        batches=known.get("batches", 0),
+        last_batch_rows=known.get("last_batch_rows", 0),
+        unpublished=known.get("unpublished", 0),
+        uninvalidated=known.get("uninvalidated", 0),
+        stopped_reason=known.get("stopped_reason"),
+    )
+
+
+async def sample(reader: StatusReader, seconds: float) -> tuple[StreamStatus, float]:
+    """The status after `seconds`, and the records committed each second meanwhile."""
+    before = await reader.read()
+    await asyncio.sleep(seconds)
+    after = await reader.read()
+    return after, (after.consumed - before.consumed) / (after.at - before.at)

@@ -11,7 +11,6 @@ from pipeline.errors import TopicMismatch
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
 from schemas.routing import home_lane
-from schemas.topics import REALTIME_UPDATES
 from schemas.updates import BalanceUpdate, encode_update
 
 Message = tuple[bytes, bytes]
@@ -20,17 +19,18 @@ Message = tuple[bytes, bytes]
 class Publisher:
     """Sends whole record batches: one call for a partition's updates costs far less than one call for each."""
 
-    def __init__(self, producer: AIOKafkaProducer, metrics: Metrics, reach: Reach) -> None:
+    def __init__(self, producer: AIOKafkaProducer, topic: str, metrics: Metrics, reach: Reach) -> None:
         self._producer = producer
+        self._topic = topic
         self._metrics = metrics
         self._reach = reach
 
     async def publish(self, rows: Sequence[OutboxRow]) -> None:
         """Send the updates of these rows and wait until the brokers have them. Raises BrokerUnavailable."""
-        with broker_errors(f"publishing to {REALTIME_UPDATES}"):
-            partitions = await self._producer.partitions_for(REALTIME_UPDATES)
+        with broker_errors(f"publishing to {self._topic}"):
+            partitions = await self._producer.partitions_for(self._topic)
             if not partitions:
-                raise TopicMismatch(f"topic {REALTIME_UPDATES} does not exist: run `folio topics create`")
+                raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
             messages = _by_partition(rows, len(partitions))
             deliveries = [
                 delivery for partition, updates in messages.items() for delivery in await self._send(partition, updates)
@@ -47,10 +47,10 @@ class Publisher:
         for update in updates:
             key, value = b"%d" % update.org_id, encode_update(update)
             if batch.append(key=key, value=value, timestamp=None) is None:
-                deliveries.append(await self._producer.send_batch(batch, REALTIME_UPDATES, partition=partition))
+                deliveries.append(await self._producer.send_batch(batch, self._topic, partition=partition))
                 batch = self._producer.create_batch()
                 batch.append(key=key, value=value, timestamp=None)
-        deliveries.append(await self._producer.send_batch(batch, REALTIME_UPDATES, partition=partition))
+        deliveries.append(await self._producer.send_batch(batch, self._topic, partition=partition))
         return deliveries
 
 

@@ -23,7 +23,6 @@ from pipeline.translate import broker_errors
 from schemas.codec import Rules
 from schemas.lanes import Claim
 from schemas.records import Judged
-from schemas.topics import FINANCE_EVENTS
 
 log = structlog.get_logger()
 
@@ -52,6 +51,7 @@ class Sink(Protocol):
 class SessionSettings:
     """What a session needs to know of the settings."""
 
+    topic: str
     owner: str
     rules: RecordedRules
     stall_seconds: float
@@ -87,7 +87,7 @@ class Session:
         with broker_errors("joining the consumer group"):
             await self._consumer.start()
         try:
-            self._consumer.subscribe([FINANCE_EVENTS], listener=self._membership)
+            self._consumer.subscribe([self._settings.topic], listener=self._membership)
             while (assigned := await _unless(stop, self._membership.next_assignment())) is not None:
                 try:
                     await self._hold(assigned, stop)
@@ -140,9 +140,9 @@ class Session:
         return Rules(past_max=self._settings.rules.past_max, future_max=self._settings.rules.future_max)
 
     def _lane_count(self) -> int:
-        partitions = self._consumer.partitions_for_topic(FINANCE_EVENTS)
+        partitions = self._consumer.partitions_for_topic(self._settings.topic)
         if not partitions:
-            raise TopicMismatch(f"topic {FINANCE_EVENTS} does not exist: run `folio topics create`")
+            raise TopicMismatch(f"topic {self._settings.topic} does not exist: run `folio topics create`")
         return len(partitions)
 
     async def _claim(self, assigned: frozenset[TopicPartition], lane_count: int) -> dict[TopicPartition, FetchedLane]:
@@ -157,13 +157,13 @@ class Session:
             for claim in claims:
                 partition = by_lane[claim.lane]
                 try:
-                    start = start_position(FINANCE_EVENTS, claim, held[partition])
+                    start = start_position(self._settings.topic, claim, held[partition])
                 except (OffsetExpired, TopicAltered) as error:
                     log.error("lane stopped", lane=claim.lane, reason=str(error))
                     await stop_lane(connection, claim, str(error))
                     stopped += 1
                     continue
-                lane = FetchedLane(FINANCE_EVENTS, claim, start)
+                lane = FetchedLane(self._settings.topic, claim, start)
                 await record_rules(connection, claim.lane, lane.position, self._settings.rules)
                 self._consumer.seek(partition, start)
                 lanes[partition] = lane

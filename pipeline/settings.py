@@ -54,6 +54,9 @@ class KafkaSettings(Section):
 
     bootstrap: str | None = Field(None, description="host:port[,host:port]; the local stack's when unset.")
     group: str = Field("folio-stream", min_length=1, description="Consumer group of the workers.")
+    topic_prefix: str = Field(
+        "", pattern="^[a-zA-Z0-9._-]{0,100}$", description="Put before every topic's name: one broker, many streams."
+    )
     lanes: int = Field(8, ge=1, le=1024, description="Partitions of each topic when it is created.")
     replication_factor: int = Field(1, ge=1, description="Replicas of each topic when it is created.")
     session_timeout_seconds: float = Field(20, ge=6, le=45, description="Silence after which the group evicts.")

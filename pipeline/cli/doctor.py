@@ -27,7 +27,8 @@ Level = Literal["ok", "warn", "fail"]
 STYLES: Mapping[Level, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 PYTHON_MIN = (3, 11)
 POSTGRES_MIN = 18
-# The three servers together take some 800 MB, and the pipeline and the page cache want theirs.
+# The bounds of the three servers add up to 1 GB (heap 512 MB, shared buffers 256, cache 256); the JVM itself, the
+# pipeline and the page cache want the rest.
 MEMORY_BYTES_MIN = 2_000_000_000
 CORES_MIN = 2
 

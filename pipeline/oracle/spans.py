@@ -45,6 +45,6 @@ def _lacks(span: Span, held: Span | None) -> Iterator[str]:
         return
     if held.start > span.start:
         gone = min(held.start, span.end) - span.start
-        yield f"{gone:,} of its {span.end - span.start:,} records have left the topic, which begins at {held.start}"
+        yield f"{gone:,} of {span.end - span.start:,} records have left the topic, which begins at {held.start}"
     if held.end < span.end:
         yield f"its position is {span.end}, but the topic ends at {held.end}: another topic was consumed"

@@ -48,7 +48,7 @@ class Topics:
     async def read(self, topic: str, spans: Mapping[int, Span]) -> AsyncIterator[Sequence[Record]]:
         """The records of the spans, a chunk of one partition at a time, in offset order.
 
-        Raises OffsetExpired when records leave the topic meanwhile, BrokerUnavailable when nothing more comes.
+        Raises OffsetExpired when records leave the topic meanwhile, BrokerUnavailable when none come.
         """
         ends = {TopicPartition(topic, lane): span.end for lane, span in spans.items() if span.start < span.end}
         if not ends:

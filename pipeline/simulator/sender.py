@@ -14,12 +14,13 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.partitioner import murmur2
 
 from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.simulator.plan import Message
 from pipeline.translate import broker_errors
-from schemas.routing import home_lane
 
 # A third of what a broker accepts as one batch by default (1 MiB), so that a single large record fits beside it.
 BATCH_BYTES_MAX: Final = 384 * 1024
@@ -79,11 +80,8 @@ class Sender:
                 await self._producer.start()
                 # Asked for all topics rather than for ours: asking for a missing one may create it, with wrong settings.
                 cluster = await self._producer.client.fetch_all_metadata()
-                found = cluster.partitions_for_topic(self._topic)
-                if not found:
-                    raise TopicMismatch(
-                        f"topic {self._topic} does not exist at {self._bootstrap}; run `folio topics create`"
-                    )
+                if not cluster.partitions_for_topic(self._topic):
+                    raise _missing(self._topic, self._bootstrap)
                 self._partitions = len(await self._producer.partitions_for(self._topic))
         except BaseException:
             await self._close()
@@ -131,7 +129,7 @@ class Sender:
             # Nothing to keep in order: in turn, so that a repeated run sends the same to the same place.
             self._turn += 1
             return self._turn % self._partitions
-        return _partition_of(key, self._partitions)
+        return partition_of(key, self._partitions)
 
     def _open(self, partition: int) -> _Building:
         building = self._building[partition] = _Building(self._producer.create_batch())
@@ -187,20 +185,42 @@ class Sender:
 
 
 async def end_offsets_sum(bootstrap: str, topic: str) -> int:
-    """How many messages the topic ever held, over all partitions; 0 if it is missing.
+    """How many messages the topic ever took, over all partitions.
 
-    Raises BrokerUnavailable.
+    Raises TopicMismatch where it is missing, BrokerUnavailable where the broker does not answer.
     """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="folio-produce")
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, client_id="folio-produce")
-    try:
-        with broker_errors(f"reading the end of {topic} at {bootstrap}"):
+    with broker_errors(f"reading where {topic} ends at {bootstrap}"):
+        try:
+            await admin.start()
             await consumer.start()
-            if topic not in await consumer.topics():
-                return 0
-            consumer.assign([])
-            partitions = await consumer._client.fetch_all_metadata()
-            found = partitions.partitions_for_topic(topic) or ()
-            ends = await consumer.end_offsets([TopicPartition(topic, partition) for partition in found])
-            return sum(ends.values())
-    finally:
-        await consumer.stop()
+            described = {found["topic"]: found for found in await admin.describe_topics()}
+            if topic not in described:
+                raise _missing(topic, bootstrap)
+            partitions = [TopicPartition(topic, each["partition"]) for each in described[topic]["partitions"]]
+            # Not assigned, hence not fetched: only the ends are asked for.
+            return sum((await consumer.end_offsets(partitions)).values())
+        finally:
+            await consumer.stop()
+            await admin.close()
+
+
+def _missing(topic: str, bootstrap: str) -> TopicMismatch:
+    return TopicMismatch(f"topic {topic} does not exist at {bootstrap}; run `folio topics create`")
+
+
+# As the Java client does it: every producer of an organisation must meet in one partition. A hash in pure Python
+# costs microseconds, and busy organisations come again and again. 2^16 entries: about 10 MB.
+@lru_cache(maxsize=1 << 16)
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def _append(building: _Building, message: Message) -> bool:
+    # The broker stamps its own time (LogAppendTime); None lets the client fill in a plausible one.
+    if building.batch.append(timestamp=None, key=message.key, value=message.value) is None:
+        return False
+    building.kinds.append(message.kind)
+    return True

@@ -1,0 +1,158 @@
+"""From a source of messages to the topic, as fast as the broker takes them or at a rate, until told to stop."""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, Protocol, TypeVar
+
+from pipeline.clock import Clock, SystemClock
+from pipeline.simulator.day import messages, trading_day
+from pipeline.simulator.plan import Message, Plan
+from pipeline.simulator.sender import Sender, end_offsets_sum
+from schemas.topics import FINANCE_EVENTS
+
+# Taken from the source at once. Enough to fill batches; few enough that the event loop gets a turn every 20 ms.
+_PIECE_MESSAGES: Final = 1_000
+# At a high rate messages go out in small groups, this far apart, instead of each with a sleep of its own.
+_TICK_SECONDS: Final = 0.005
+
+Progress = Callable[[int], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """What became of a run: messages handed to Kafka, how many it acknowledged, and those by kind."""
+
+    sent: int
+    acknowledged: int
+    by_kind: dict[str, int]
+    seconds: float
+
+
+class Source(Protocol):
+    """Where messages come from."""
+
+    async def take(self, most: int) -> list[Message]:
+        """Up to `most` messages, as soon as there are any; none at the end."""
+        ...
+
+
+class Generated:
+    """A source of simulated messages, made when they are taken."""
+
+    def __init__(self, stream: Iterator[Message]) -> None:
+        self._stream = stream
+
+    async def take(self, most: int) -> list[Message]:
+        return list(islice(self._stream, most))
+
+
+class Pace:
+    """Open-loop pacing: what is due follows the clock alone, so a stall is made up for and never hidden."""
+
+    def __init__(self, rate: float | None, clock: Clock) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._start = clock.monotonic()
+
+    def seconds(self) -> float:
+        return self._clock.monotonic() - self._start
+
+    def due(self, taken: int) -> int:
+        """How many messages more may be taken now."""
+        if self._rate is None:
+            return _PIECE_MESSAGES
+        return min(math.floor(self.seconds() * self._rate) + 1 - taken, _PIECE_MESSAGES)
+
+    def wait_seconds(self, taken: int) -> float:
+        """How long until the next is due, a tick at least."""
+        assert self._rate is not None
+        return max(taken / self._rate - self.seconds(), _TICK_SECONDS)
+
+
+async def produce_day(
+    bootstrap: str,
+    plan: Plan,
+    *,
+    rate: float | None = None,
+    on_progress: Progress | None = None,
+    stop: asyncio.Event | None = None,
+    topic: str = FINANCE_EVENTS,
+) -> Produced:
+    """Send the plan's day, at `rate` messages a second or as fast as it goes; every one is acknowledged on return.
+
+    `on_progress` is told the number of acknowledged messages, many times a second. Setting `stop` ends the run
+    early and in order. Raises TopicMismatch, BrokerUnavailable.
+    """
+    source = Generated(trading_day(plan))
+    return await produce(bootstrap, source, rate=rate, on_progress=on_progress, stop=stop, topic=topic)
+
+
+async def trickle(
+    bootstrap: str, plan: Plan, *, rate: float, stop: asyncio.Event, topic: str = FINANCE_EVENTS
+) -> Produced:
+    """Send events that happen now, `rate` a second, until `stop` is set. The plan's `events` is no bound here.
+
+    Raises TopicMismatch, BrokerUnavailable.
+    """
+    return await produce(bootstrap, live(plan), rate=rate, stop=stop, topic=topic)
+
+
+def live(plan: Plan, clock: Clock | None = None) -> Generated:
+    """Endless events of the plan's hotels, each happening when it is taken."""
+    return Generated(messages(plan, _now(clock or SystemClock())))
+
+
+def _now(clock: Clock) -> Iterator[int]:
+    while True:
+        yield int(clock.now().timestamp() * 1_000)
+
+
+async def next_id_base(bootstrap: str, topic: str = FINANCE_EVENTS) -> int:
+    """An `id_base` above every aggregate id of earlier runs: no run uses more ids than it sends messages.
+
+    Runs that overlap in time may meet. Raises TopicMismatch, BrokerUnavailable.
+    """
+    return await end_offsets_sum(bootstrap, topic)
+
+
+async def produce(
+    bootstrap: str,
+    source: Source,
+    *,
+    rate: float | None = None,
+    on_progress: Progress | None = None,
+    stop: asyncio.Event | None = None,
+    topic: str = FINANCE_EVENTS,
+) -> Produced:
+    """Send what the source gives, in its order, until it ends or `stop` is set; then wait for acknowledgements.
+
+    Where the source raises, what it gave before is acknowledged first. Raises TopicMismatch, BrokerUnavailable.
+    """
+    stop = stop or asyncio.Event()
+    async with Sender(bootstrap, topic) as sender:
+        pace = Pace(rate, SystemClock())
+        taken = 0
+        try:
+            while not stop.is_set():
+                due = pace.due(taken)
+                if due < 1:
+                    await _first(stop.wait(), asyncio.sleep(pace.wait_seconds(taken)))
+                    continue
+                piece = await _unless(stop, source, due)
+                if not piece:
+                    break
+                taken += len(piece)
+                await sender.put(piece)
+                await sender.flush()
+                if on_progress is not None:
+                    on_progress(sender.sent.acknowledged)
+        finally:
+            await sender.drain()
+        sent = sender.sent
+        if on_progress is not None:
+            on_progress(sent.acknowledged)
+        return Produced(sent.sent, sent.acknowledged, dict(sent.by_kind), pace.seconds())

@@ -1,0 +1,227 @@
+"""Each comparison notices what was planted: a row too few, too many, twice, or different in any one field."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any
+
+import pytest
+
+from pipeline.oracle import compare
+from pipeline.oracle.compare import ChainComparison, LaneCounters, RowComparison
+from pipeline.oracle.findings import KEPT_MAX, Findings
+from pipeline.oracle.fold import Books, Ground
+from tests.oracle.builders import NOON, ORG, PROPERTY, books_of, digest, event, ground, rejected
+
+DAY = NOON.date()
+Row = tuple[Any, ...]
+
+
+def books() -> Books:
+    """Two versions of a revenue, an expense of another day, and two dead letters."""
+    return books_of(
+        event(0, amount_cents=90),
+        event(1, version=2, description="two nights"),
+        event(2, aggregate_type="expense", aggregate_id=9, type="expense.created", status="pending"),
+        rejected(3, "malformed"),
+        event(4, version=2, amount_cents=1),
+    )
+
+
+def stored_row(offset: int, kind: str, aggregate_id: int, version: int, type_: str) -> Row:
+    return (
+        *(ORG, kind, aggregate_id, version),
+        *(0, offset, type_, offset.to_bytes(16, "big"), PROPERTY, DAY, NOON, NOON, "applied", digest(offset)),
+    )
+
+
+STORED = [
+    stored_row(0, "revenue", 1, 1, "revenue.approved"),
+    stored_row(1, "revenue", 1, 2, "revenue.approved"),
+    stored_row(2, "expense", 9, 1, "expense.created"),
+]
+SNAPSHOTS = [
+    (ORG, "revenue", 1, 2, PROPERTY, NOON, DAY, "cash", "approved", 100, 100),
+    (ORG, "expense", 9, 1, PROPERTY, NOON, DAY, "cash", "pending", 100, 0),
+]
+TRANSACTIONS = [
+    (ORG, "revenue", 1, 2, PROPERTY, NOON, DAY, "cash", "approved", 100, "INR", "room", "two nights", None, None),
+    (ORG, "expense", 9, 1, PROPERTY, NOON, DAY, "cash", "pending", 100, "INR", "room", None, None, None),
+]
+PROPERTIES = [(ORG, PROPERTY, "INR", "Asia/Kolkata")]
+DEAD_LETTERS = [(0, 3, "malformed", digest(3)), (0, 4, "version_conflict", digest(4))]
+
+
+def transactions(folded: Books) -> RowComparison[Any]:
+    return compare.transactions(folded, ground())
+
+
+KINDS: list[tuple[Callable[[Books], RowComparison[Any]], list[Row], int]] = [
+    (compare.stored_events, STORED, 4),
+    (compare.snapshots, SNAPSHOTS, 3),
+    (transactions, TRANSACTIONS, 3),
+    (compare.properties, PROPERTIES, 2),
+    (compare.dead_letters, DEAD_LETTERS, 2),
+]
+
+
+def found(comparison: Callable[[Books], RowComparison[Any]], rows: Sequence[Row]) -> Findings:
+    findings = Findings()
+    begun = comparison(books())
+    for row in rows:  # fed apart, as the rows of a table come
+        begun.feed(findings, [row])
+    begun.finish(findings)
+    return findings
+
+
+def otherwise(value: object) -> object:
+    """Another value of the same type."""
+    match value:
+        case bytes():
+            return value[::-1]
+        case int():
+            return value + 1
+        case datetime():
+            return value + timedelta(microseconds=1)
+        case str() | None:
+            return "other"
+        case _:
+            return value + timedelta(days=1)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("comparison", "rows", "width"), KINDS)
+class TestRows:
+    def test_what_agrees_is_no_difference_in_any_order(self, comparison: Any, rows: list[Row], width: int) -> None:
+        for ordered in (rows, rows[::-1]):
+            findings = found(comparison, ordered)
+            assert findings.kept == []
+            assert sum(findings.compared.values()) == len(rows)
+
+    def test_a_missing_row(self, comparison: Any, rows: list[Row], width: int) -> None:
+        for index, row in enumerate(rows):
+            [difference] = found(comparison, rows[:index] + rows[index + 1 :]).kept
+            assert difference.actual is None
+            assert tuple(difference.key.values()) == row[:width]
+            assert tuple((difference.expected or {}).values()) == row[width:]
+
+    def test_a_row_too_many(self, comparison: Any, rows: list[Row], width: int) -> None:
+        for index in range(width):
+            stranger = (*rows[0][:index], otherwise(rows[0][index]), *rows[0][index + 1 :])
+            [difference] = found(comparison, [*rows, stranger]).kept
+            assert difference.expected is None
+            assert tuple(difference.key.values()) == stranger[:width]
+
+    def test_a_row_twice(self, comparison: Any, rows: list[Row], width: int) -> None:
+        for row in rows:
+            [difference] = found(comparison, [*rows, row]).kept
+            assert difference.expected is None
+
+    def test_any_one_field(self, comparison: Any, rows: list[Row], width: int) -> None:
+        for at, row in enumerate(rows):
+            for index in range(width, len(row)):
+                changed = (*row[:index], otherwise(row[index]), *row[index + 1 :])
+                [difference] = found(comparison, [*rows[:at], changed, *rows[at + 1 :]]).kept
+                assert list((difference.expected or {}).values()) == [row[index]]
+                assert list((difference.actual or {}).values()) == [changed[index]]
+
+
+def test_a_loaded_currency_is_the_currency_of_the_transactions() -> None:
+    loaded: Ground = ground(loaded={(ORG, PROPERTY): "USD"})
+    findings = Findings()
+    comparison = compare.transactions(books_of(event(), given=loaded), loaded)
+    comparison.feed(
+        findings, [(ORG, "revenue", 1, 1, PROPERTY, NOON, DAY, "cash", "approved", 100, "USD", "room", *[None] * 3)]
+    )
+    assert findings.kept == []
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "past"),
+    [
+        (datetime(2024, 4, 30, 23, 59, 59, 999999, UTC), True),
+        (datetime(2024, 5, 1, tzinfo=UTC), False),
+        (NOON, False),
+    ],
+)
+def test_rows_past_retention_may_be_absent_others_not(occurred_at: datetime, past: bool) -> None:
+    folded = books_of(event(occurred_at=occurred_at))
+    findings = Findings()
+    comparison = compare.transactions(folded, ground())
+    comparison.finish(findings, lambda stored: compare.past_retention(stored, 24))
+    assert len(findings.kept) == (0 if past else 1)
+
+
+def test_retention_counts_from_the_newest_version_and_across_years() -> None:
+    newest = books_of(event(occurred_at=datetime(2023, 12, 31, tzinfo=UTC), appended_at=NOON.replace(month=1)))
+    [stored] = newest.newest.values()
+    assert not compare.past_retention(stored, 25)
+    assert compare.past_retention(stored, 24)
+    assert not compare.past_retention(stored, 12 * 3000)
+
+
+# --- lanes and the chain ---
+
+
+def test_every_counter_of_a_lane() -> None:
+    folded = books()
+    right = LaneCounters(applied=3, duplicate=0, stale=0, conflict=1, quarantined=1, version_gaps=0)
+    findings = Findings()
+    compare.lanes(findings, folded, {0: right, 1: LaneCounters(0, 0, 0, 0, 0, 0)})
+    assert findings.kept == []
+    assert findings.compared["lanes"] == 2
+    for name in LaneCounters._fields:
+        findings = Findings()
+        compare.lanes(findings, folded, {0: right._replace(**{name: 99})})
+        [difference] = findings.kept
+        assert difference.actual == {name: 99}
+
+
+def chained(rows: Sequence[Row], head: bytes) -> Findings:
+    findings = Findings()
+    chain = ChainComparison()
+    for row in rows:
+        chain.feed(findings, [row])
+    chain.finish(findings, {2: head})
+    return findings
+
+
+LINKS = [(2, offset, NOON + timedelta(microseconds=offset), bytes([offset]) * 16) for offset in (3, 4, 7)]
+
+
+def head_of(hashes: Sequence[bytes]) -> bytes:
+    head = bytes(16)
+    for one in hashes:
+        head = blake2b(head + one, digest_size=16).digest()
+    return head
+
+
+def test_the_chain() -> None:
+    right = head_of([link[3] for link in LINKS])
+    assert chained(LINKS, right).kept == []
+    assert chained([], bytes(16)).kept == []
+    assert len(chained(LINKS, bytes(16)).kept) == 1
+    assert len(chained([], right).kept) == 1
+    assert len(chained(LINKS[:2], right).kept) == 1
+    assert len(chained([LINKS[0], (*LINKS[1][:3], bytes(16)), LINKS[2]], right).kept) == 1
+
+
+def test_the_chain_of_a_lane_without_events_is_compared_too() -> None:
+    findings = Findings()
+    ChainComparison().finish(findings, {0: bytes(16), 1: bytes([1]) * 16})
+    assert [difference.key for difference in findings.kept] == [{"lane": 1}]
+
+
+@pytest.mark.parametrize("step", [timedelta(0), timedelta(microseconds=-1)])
+def test_recorded_at_rises_strictly_within_a_lane(step: timedelta) -> None:
+    rows = [LINKS[0], (2, 4, LINKS[0][2] + step, bytes(16)), (3, 1, NOON - timedelta(days=1), bytes(16))]
+    findings = chained(rows, head_of([rows[0][3], rows[1][3]]))
+    [difference] = findings.kept
+    assert difference.key == {"lane": 2, "record_offset": 4}
+
+
+def test_a_wrecked_table_is_counted_in_full_and_kept_in_part() -> None:
+    findings = Findings()
+    for number in range(KEPT_MAX + 5):
+        findings.differ("balances", {"number": number}, None, {})
+    assert findings.counts["balances"] == KEPT_MAX + 5
+    assert len(findings.kept) == KEPT_MAX

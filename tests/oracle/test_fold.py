@@ -1,0 +1,179 @@
+"""The fold: records in, books out."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pipeline.oracle.decode import Event
+from pipeline.oracle.fold import Registration, Tally, Zone, rules_at
+from tests.oracle.builders import NOON, ORG, PROPERTY, RULES, books_of, event, ground, rejected
+
+KEY = (ORG, "revenue", 1)
+
+
+def outcomes(*versions_and_amounts: tuple[int, int]) -> list[str]:
+    """What becomes of versions of one transaction, delivered in this order."""
+    names = ("applied", "duplicate", "stale", "conflict")
+    seen: list[str] = []
+    delivered: list[Event] = []
+    before = Tally()
+    for offset, (version, amount) in enumerate(versions_and_amounts):
+        delivered.append(event(offset, version=version, amount_cents=amount))
+        after = books_of(*delivered).tallies[0]
+        seen += [name for name in names if getattr(after, name) != getattr(before, name)]
+        before = after
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("delivered", "expected"),
+    [
+        ([(1, 10), (2, 20)], ["applied", "applied"]),
+        ([(1, 10), (1, 10)], ["applied", "duplicate"]),
+        ([(1, 10), (1, 11)], ["applied", "conflict"]),
+        ([(1, 10), (2, 20), (1, 10)], ["applied", "applied", "duplicate"]),
+        ([(1, 10), (2, 20), (1, 11)], ["applied", "applied", "conflict"]),
+        ([(5, 50), (3, 30)], ["applied", "stale"]),
+        ([(5, 50), (3, 30), (3, 30)], ["applied", "stale", "duplicate"]),
+        ([(5, 50), (3, 30), (3, 31)], ["applied", "stale", "conflict"]),
+        ([(5, 50), (3, 30), (4, 40), (6, 60)], ["applied", "stale", "stale", "applied"]),
+        ([(1, 10), (1, 11), (1, 11)], ["applied", "conflict", "conflict"]),
+    ],
+)
+def test_outcomes_by_version(delivered: list[tuple[int, int]], expected: list[str]) -> None:
+    assert outcomes(*delivered) == expected
+
+
+def test_only_what_is_stored_is_remembered_and_only_the_newest_counts() -> None:
+    books = books_of(event(0, version=5, amount_cents=50), event(1, version=3), event(2, version=5, amount_cents=1))
+    assert {key[3]: stored.outcome for key, stored in books.stored.items()} == {5: "applied", 3: "stale"}
+    assert books.newest[KEY].event.content.amount_cents == 50
+
+
+def test_gaps_of_versions_are_counted_and_no_state_counts_as_version_zero() -> None:
+    books = books_of(event(0, version=2), event(1, version=3), event(2, version=7), event(3, version=5))
+    assert books.tallies[0].version_gaps == 2  # 0 → 2, 3 → 7
+
+
+def test_every_field_of_the_content_makes_a_conflict_and_the_record_does_not() -> None:
+    first = event(0)
+    for name, value in first.content._asdict().items():
+        other = value + "x" if isinstance(value, str) else "x" if value is None else value * 2
+        if name == "occurred_at":
+            other = value + timedelta(microseconds=1)
+        if name == "currency":
+            other = "INR"
+        changed = event(1, **{name: other})
+        assert books_of(first, changed).tallies[0].conflict == 1, name
+    assert books_of(first, event(1, appended_at=NOON + timedelta(days=1))).tallies[0].duplicate == 1
+
+
+def test_a_conflict_is_among_the_dead_letters() -> None:
+    books = books_of(event(0), event(1, amount_cents=5))
+    assert {key: letter.reason for key, letter in books.dead_letters.items()} == {(0, 1): "version_conflict"}
+
+
+def test_what_breaks_a_rule_is_quarantined_with_its_reason_and_its_neighbours_go_on() -> None:
+    books = books_of(event(0), rejected(1, "malformed"), event(2, version=2))
+    assert books.tallies[0] == Tally(applied=2, quarantined=1)
+    assert books.dead_letters[0, 1].reason == "malformed"
+    assert books.tallies[0].records == 3
+
+
+def test_what_the_database_rejected_is_taken_as_given_and_has_no_effect() -> None:
+    given = ground(database_rejected=frozenset({(0, 0)}))
+    books = books_of(event(0, currency="USD"), event(1, version=2, currency="INR"), given=given)
+    assert books.dead_letters[0, 0].reason == "database_rejected"
+    assert books.registered[ORG, PROPERTY].currency == "INR"
+    assert [key[3] for key in books.stored] == [2]
+
+
+# --- properties ---
+
+
+def test_an_unknown_property_takes_the_currency_of_its_first_event() -> None:
+    books = books_of(event(0, currency="USD"), event(1, version=2), event(2, version=3, currency="INR"))
+    assert books.registered == {(ORG, PROPERTY): Registration("USD", "Asia/Kolkata")}
+    assert books.tallies[0] == Tally(applied=2, quarantined=1)
+    assert books.dead_letters[0, 2].reason == "currency_mismatch"
+
+
+def test_an_event_without_currency_registers_the_default_of_the_rules_in_force() -> None:
+    later = RULES._replace(position=10, default_currency="EUR", default_time_zone="Europe/Paris")
+    given = ground(rules={0: [RULES, later]})
+    books = books_of(event(9), event(10, aggregate_id=2, property_id=71), given=given)
+    assert books.registered[ORG, PROPERTY] == Registration("INR", "Asia/Kolkata")
+    assert books.registered[ORG, 71] == Registration("EUR", "Europe/Paris")
+
+
+def test_a_loaded_property_is_in_its_loaded_currency() -> None:
+    given = ground(loaded={(ORG, PROPERTY): "USD"})
+    books = books_of(event(0, currency="INR"), event(1, currency="USD"), given=given)
+    assert books.tallies[0] == Tally(applied=1, quarantined=1)
+    assert not books.registered
+
+
+def test_a_rejected_record_does_not_register_its_property() -> None:
+    assert not books_of(rejected(0)).registered
+
+
+def test_rules_in_force() -> None:
+    rules = [RULES, RULES._replace(position=10), RULES._replace(position=20)]
+    assert [rules_at(rules, offset).position for offset in (0, 9, 10, 19, 20, 99)] == [0, 0, 10, 10, 20, 20]
+
+
+# --- days ---
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "day"),
+    [
+        (datetime(2026, 5, 1, 18, 29, 59, 999999, UTC), date(2026, 5, 1)),
+        (datetime(2026, 5, 1, 18, 30, tzinfo=UTC), date(2026, 5, 2)),
+    ],
+)
+def test_the_balance_date_is_the_day_at_the_property(occurred_at: datetime, day: date) -> None:
+    assert books_of(event(occurred_at=occurred_at)).newest[KEY].balance_date == day
+
+
+def test_a_change_of_zone_counts_from_its_instant_on() -> None:
+    move = datetime(2026, 5, 1, 20, tzinfo=UTC)
+    zones = (
+        Zone(datetime(1, 1, 2, tzinfo=UTC), ZoneInfo("Asia/Kolkata")),
+        Zone(move, ZoneInfo("America/New_York")),
+    )
+    given = ground(zones={(ORG, PROPERTY): zones})
+    days = [
+        books_of(event(occurred_at=at), given=given).newest[KEY].balance_date
+        for at in (move - timedelta(microseconds=1), move)
+    ]
+    assert days == [date(2026, 5, 2), date(2026, 5, 1)]
+
+
+# --- lanes ---
+
+
+def test_lanes_are_counted_apart() -> None:
+    books = books_of(event(0), event(0, lane=3, org_id=8), rejected(1, lane=3))
+    assert books.tallies == {0: Tally(applied=1, version_gaps=0), 3: Tally(applied=1, quarantined=1)}
+    assert not books.misrouted_orgs
+
+
+def test_an_org_on_several_lanes_is_folded_in_the_order_of_the_broker_and_reported() -> None:
+    books = books_of(
+        event(0, lane=0, version=2, appended_at=NOON + timedelta(seconds=2)),
+        event(0, lane=1, version=1, appended_at=NOON + timedelta(seconds=1)),
+        event(1, lane=1, version=3, appended_at=NOON + timedelta(seconds=3)),
+    )
+    assert books.misrouted_orgs == {ORG}
+    assert {key[3]: stored.outcome for key, stored in books.stored.items()} == dict.fromkeys((1, 2, 3), "applied")
+
+
+def test_within_a_lane_offsets_decide_even_when_the_clock_of_the_broker_stepped_back() -> None:
+    books = books_of(
+        event(0, lane=0, version=1, appended_at=NOON + timedelta(seconds=9)),
+        event(1, lane=0, version=2, appended_at=NOON),
+        event(0, lane=1, version=3, appended_at=NOON + timedelta(seconds=10)),
+    )
+    assert books.tallies[0].applied == 2

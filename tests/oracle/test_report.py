@@ -1,0 +1,60 @@
+"""What a reconciliation prints, and its exit code."""
+
+import json
+from datetime import date
+
+from pipeline.oracle.findings import Difference
+from pipeline.oracle.report import Report, as_json, as_text
+
+DIFFERENCES = tuple(
+    Difference("balances", {"org_id": number, "balance_date": date(2026, 5, 1)}, {"opening": 1}, None)
+    for number in range(30)
+)
+PROVED = Report(events=100_480, compared={"balances": 3_912}, outcomes={"applied": 100_480})
+DIFFERENT = Report(events=1, compared={"balances": 40}, difference_counts={"balances": 30}, differences=DIFFERENCES)
+UNPROVEN = Report(unproven="lane 3: 5 of 9 records have left the topic")
+
+
+def last_line(report: Report) -> str:
+    return as_text(report, 20).splitlines()[-1]
+
+
+def test_success() -> None:
+    assert last_line(PROVED) == "reconciliation: 100,480 events, 3,912 balances, 0 differences"
+    assert PROVED.exit_code == 0
+
+
+def test_differences() -> None:
+    assert last_line(DIFFERENT) == "reconciliation: 1 event, 40 balances, 30 differences"
+    assert DIFFERENT.exit_code == 1
+    text = as_text(DIFFERENT, 20)
+    assert text.count("different: balances") == 20
+    assert "different: balances, org_id 19, balance_date 2026-05-01\n  expected opening 1\n  actual   nothing" in text
+    assert "… and 10 more" in text
+
+
+def test_what_could_not_be_proved() -> None:
+    assert last_line(UNPROVEN) == "reconciliation: cannot be proved: lane 3: 5 of 9 records have left the topic"
+    assert UNPROVEN.exit_code == 2
+
+
+def test_what_was_assumed_is_said() -> None:
+    assert "taken on trust: 2 records" in as_text(Report(events=9, database_rejected=2), 20)
+    assert "misrouted orgs: 4" in as_text(Report(events=9, misrouted_orgs=4), 20)
+    assert "misrouted" not in as_text(PROVED, 20)
+
+
+def test_json() -> None:
+    document = json.loads(as_json(DIFFERENT, 2))
+    assert document["exit_code"] == 1
+    assert document["difference_count"] == 30
+    assert document["differences"] == [
+        {
+            "kind": "balances",
+            "key": {"org_id": number, "balance_date": "2026-05-01"},
+            "expected": {"opening": 1},
+            "actual": None,
+        }
+        for number in range(2)
+    ]
+    assert json.loads(as_json(UNPROVEN, 2))["unproven"] == UNPROVEN.unproven

@@ -39,6 +39,7 @@ from pipeline.storage.connect import connect_worker, connect_writer
 from pipeline.storage.migrate import require_schema
 from pipeline.translate import broker_errors, database_errors
 from schemas.lanes import Claim
+from schemas.topics import FINANCE_EVENTS, REALTIME_UPDATES
 from schemas.updates import decode_updates
 
 log = structlog.get_logger()
@@ -115,10 +116,11 @@ class Worker:
     def _session_settings(self) -> SessionSettings:
         worker = self._settings.worker
         return SessionSettings(
-            self._name,
-            recorded_rules(self._settings.rules),
-            worker.stall_seconds,
-            worker.shutdown_grace_seconds,
+            topic=self._settings.kafka.topic_prefix + FINANCE_EVENTS,
+            owner=self._name,
+            rules=recorded_rules(self._settings.rules),
+            stall_seconds=worker.stall_seconds,
+            grace_seconds=worker.shutdown_grace_seconds,
         )
 
     async def _check_schema(self) -> None:
@@ -154,10 +156,11 @@ class Worker:
             self._clock,
             self._reach,
         )
+        prefix = self._settings.kafka.topic_prefix
         heads = {claim.lane: claim.outbox_seq for claim in claims}
         publisher = Drain(
             "publish",
-            Publisher(self._producer, self._metrics, self._reach).publish,
+            Publisher(self._producer, prefix + REALTIME_UPDATES, self._metrics, self._reach).publish,
             self._read_outbox,
             marks.published,
             heads,

@@ -36,6 +36,7 @@ class StackSettings(Section):
     """The local stack."""
 
     dir: Path = Field(Path(".stack"), description="Folder that holds everything of the local stack.")
+    maven_url: str | None = Field(None, description="A Maven mirror for the first download of the broker's jars.")
 
 
 class DatabaseSettings(Section):

@@ -17,7 +17,6 @@ from pipeline.storage.connect import connect
 from pipeline.storage.migrate import require_schema
 from pipeline.topics import lane_count
 from pipeline.translate import broker_errors, database_errors
-from schemas.topics import FINANCE_EVENTS
 
 OUTCOMES = ("applied", "duplicate", "stale", "conflict", "quarantined")
 # A record that waits is fetched to learn its age; a broker that has it answers well within this.
@@ -79,9 +78,9 @@ class StreamStatus:
 class StatusReader:
     """Reads the status again and again over connections that stay open. Made by `open_status`."""
 
-    def __init__(self, connection: asyncpg.Connection, consumer: AIOKafkaConsumer, lane_count: int) -> None:
+    def __init__(self, connection: asyncpg.Connection, consumer: AIOKafkaConsumer, topic: str, lanes: int) -> None:
         self._connection = connection
-        self._lane_count = lane_count
+        self._partitions = [TopicPartition(topic, lane) for lane in range(lanes)]
         self._consumer = consumer
 
     async def read(self) -> StreamStatus:
@@ -89,7 +88,7 @@ class StatusReader:
         with database_errors("reading the lanes"):
             rows = {row["lane"]: row for row in await self._connection.fetch(sql.query("lane_status"))}
         with broker_errors("asking for the ends of the lanes"):
-            partitions = [TopicPartition(FINANCE_EVENTS, lane) for lane in range(self._lane_count)]
+            partitions = self._partitions
             ends = await self._consumer.end_offsets(partitions)
             beginnings = await self._consumer.beginning_offsets(partitions)
             positions = {
@@ -122,7 +121,7 @@ class StatusReader:
 
 
 @asynccontextmanager
-async def open_status(endpoints: Endpoints, settings: DatabaseSettings) -> AsyncIterator[StatusReader]:
+async def open_status(endpoints: Endpoints, settings: DatabaseSettings, topic: str) -> AsyncIterator[StatusReader]:
     """A reader over connections of its own; it joins no group and commits nothing."""
     with database_errors("connecting"):
         connection = await connect(endpoints.database_url, settings, "folio status")
@@ -136,10 +135,10 @@ async def open_status(endpoints: Endpoints, settings: DatabaseSettings) -> Async
     try:
         with database_errors("checking the schema"):
             await require_schema(connection)
-        lanes = await lane_count(endpoints.kafka_bootstrap)
+        lanes = await lane_count(endpoints.kafka_bootstrap, topic)
         with broker_errors("connecting to the broker"):
             await consumer.start()
-        yield StatusReader(connection, consumer, lanes)
+        yield StatusReader(connection, consumer, topic, lanes)
     finally:
         await consumer.stop()
         await connection.close()

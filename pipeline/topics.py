@@ -9,14 +9,14 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.translate import broker_errors
-from schemas.topics import FINANCE_EVENTS, TOPICS, TopicSpec
+from schemas.topics import TopicSpec
 
 
-async def create_topics(bootstrap: str, lanes: int, replication_factor: int) -> list[str]:
+async def create_topics(bootstrap: str, lanes: int, replication_factor: int, prefix: str = "") -> list[str]:
     """Create the topics that do not exist, each with `lanes` partitions; returns their names."""
     async with _admin(bootstrap) as admin:
         existing = set(await admin.list_topics())
-        missing = [spec for spec in TOPICS if spec.name not in existing]
+        missing = [spec for spec in topics(prefix) if spec.name not in existing]
         if missing:
             response = await admin.create_topics(
                 [NewTopic(spec.name, lanes, replication_factor, topic_configs=spec.config) for spec in missing]
@@ -28,14 +28,14 @@ async def create_topics(bootstrap: str, lanes: int, replication_factor: int) -> 
     return [spec.name for spec in missing]
 
 
-async def check_topics(bootstrap: str) -> list[str]:
+async def check_topics(bootstrap: str, prefix: str = "") -> list[str]:
     """What is wrong with the topics, in words; empty when nothing is."""
     async with _admin(bootstrap) as admin:
         partitions = await _partitions(admin)
-        present = [spec for spec in TOPICS if spec.name in partitions]
+        present = [spec for spec in topics(prefix) if spec.name in partitions]
         configs = await _configs(admin, present)
     problems = [
-        f"topic {spec.name} does not exist: run `folio topics create`" for spec in TOPICS if spec not in present
+        f"topic {spec.name} does not exist: run `folio topics create`" for spec in topics(prefix) if spec not in present
     ]
     if len({partitions[spec.name] for spec in present}) > 1:
         counts = ", ".join(f"{spec.name} {partitions[spec.name]}" for spec in present)
@@ -49,13 +49,13 @@ async def check_topics(bootstrap: str) -> list[str]:
     return problems
 
 
-async def lane_count(bootstrap: str) -> int:
-    """How many partitions `finance-events` has. Raises TopicMismatch when it does not exist."""
+async def lane_count(bootstrap: str, topic: str) -> int:
+    """How many partitions a topic has. Raises TopicMismatch when it does not exist."""
     async with _admin(bootstrap) as admin:
         partitions = await _partitions(admin)
-    if FINANCE_EVENTS not in partitions:
-        raise TopicMismatch(f"topic {FINANCE_EVENTS} does not exist: run `folio topics create`")
-    return partitions[FINANCE_EVENTS]
+    if topic not in partitions:
+        raise TopicMismatch(f"topic {topic} does not exist: run `folio topics create`")
+    return partitions[topic]
 
 
 async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:

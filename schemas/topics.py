@@ -22,9 +22,12 @@ class TopicSpec:
 _LOG: Final = {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 
-TOPICS: Final = (
-    TopicSpec(FINANCE_EVENTS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
-    TopicSpec(BALANCE_CORRECTIONS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
-    TopicSpec(REALTIME_UPDATES, _LOG | {"retention.ms": str(3 * _DAY_MS)}),
-    TopicSpec(DEAD_LETTERS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
-)
+
+def topics(prefix: str = "") -> tuple[TopicSpec, ...]:
+    """Every topic of a stream; `prefix` stands before each name."""
+    return (
+        TopicSpec(prefix + FINANCE_EVENTS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
+        TopicSpec(prefix + BALANCE_CORRECTIONS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
+        TopicSpec(prefix + REALTIME_UPDATES, _LOG | {"retention.ms": str(3 * _DAY_MS)}),
+        TopicSpec(prefix + DEAD_LETTERS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
+    )

@@ -2,7 +2,8 @@
 
 Each day of a property has two keys in one slot: `floor`, the lowest version that may be cached, and `value`, a
 balance with its version. Raising a floor drops an older value; filling raises the floor to what it
-brings, and is refused below it. So a reader that read version 4, slept, and fills after the invalidation for version 5 fills nothing.
+brings, and is refused below it. So a reader that read version 4, slept, and fills after the
+invalidation for version 5 fills nothing.
 
 A floor must outlive any fill that can be on its way: fills older than FILL_SECONDS_MAX are refused here, and floors
 live ten times as long (settings: redis.floor_ttl_seconds).

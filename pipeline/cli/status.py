@@ -1,6 +1,7 @@
 """folio status: how the stream stands."""
 
 import asyncio
+import sys
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ from pipeline import settings as settings_module
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
 from pipeline.status import StreamStatus, open_status, sample
+from schemas.topics import FINANCE_EVENTS
 
 
 def status(
@@ -39,7 +41,8 @@ def status(
 
 async def _sample(seconds: float) -> tuple[StreamStatus, float]:
     settings = settings_module.load()
-    async with open_status(resolve(settings), settings.database) as reader:
+    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
+    async with open_status(resolve(settings), settings.database, topic) as reader:
         return await sample(reader, seconds)
 
 
@@ -73,7 +76,8 @@ def _show(now: StreamStatus, rate: float) -> None:
             f"{lane.unpublished:,}",
             f"{lane.uninvalidated:,}",
         )
-    console = Console(highlight=False)
+    # Where nobody looks at a terminal, a table must not be cut to eighty columns.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in now.outcomes().items())
     console.print(f"{rate:,.0f} records/s, lag {now.lag_records:,} records, {now.lag_seconds:.1f} s; {outcomes}")

@@ -18,7 +18,7 @@ def create() -> int:
     settings = settings_module.load()
     kafka = settings.kafka
     bootstrap = resolve(settings).kafka_bootstrap
-    created = asyncio.run(create_topics(bootstrap, kafka.lanes, kafka.replication_factor))
+    created = asyncio.run(create_topics(bootstrap, kafka.lanes, kafka.replication_factor, kafka.topic_prefix))
     print(f"created: {', '.join(created)}" if created else "nothing to create")
     return check()
 
@@ -26,7 +26,8 @@ def create() -> int:
 @app.command
 def check() -> int:
     """Check that the topics exist and are what the lanes need."""
-    problems = asyncio.run(check_topics(resolve(settings_module.load()).kafka_bootstrap))
+    settings = settings_module.load()
+    problems = asyncio.run(check_topics(resolve(settings).kafka_bootstrap, settings.kafka.topic_prefix))
     for problem in problems:
         print(problem)
     if not problems:

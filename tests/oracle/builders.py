@@ -62,7 +62,7 @@ def ground(
     zones: Mapping[PropertyKey, Sequence[Zone]] | None = None,
     database_rejected: frozenset[RecordKey] = frozenset(),
 ) -> Ground:
-    return Ground(rules or dict.fromkeys(range(8), [RULES]), loaded or {}, zones or {}, database_rejected)
+    return Ground(rules or {lane: [RULES] for lane in range(8)}, loaded or {}, zones or {}, database_rejected)
 
 
 def books_of(*records: Judged, given: Ground | None = None) -> Books:

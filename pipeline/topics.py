@@ -9,7 +9,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.translate import broker_errors
-from schemas.topics import TopicSpec
+from schemas.topics import TopicSpec, topics
 
 
 async def create_topics(bootstrap: str, lanes: int, replication_factor: int, prefix: str = "") -> list[str]:

@@ -47,6 +47,7 @@ async def _reconcile() -> Report:
         return await reconcile(
             endpoints.database_url,
             endpoints.kafka_bootstrap,
+            topic_prefix=settings.kafka.topic_prefix,
             retention_months=settings.batch.retention_months,
             progress=progress,
         )

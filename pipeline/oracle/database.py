@@ -106,16 +106,16 @@ class Database:
                 zones[key] = (*zones.get(key, ()), Zone(valid_from, _zone(name)))
         return zones
 
-    async def dead_letters(self) -> list[tuple[int, int, str, bytes | None]]:
-        """Lane, offset, reason and digest of each dead letter of `finance-events`."""
-        return [tuple(row) for row in await self._fetch("dead_letters")]
+    async def dead_letters(self, topic: str) -> list[tuple[int, int, str, bytes | None]]:
+        """Lane, offset, reason and digest of each dead letter of a topic."""
+        return [tuple(row) for row in await self._fetch("dead_letters", topic)]
 
     async def outbox(self) -> list[bytes]:
         """The updates that wait to be published: for each batch, one JSON document a line."""
         return [updates for (updates,) in await self._fetch("outbox")]
 
-    async def _fetch(self, name: str) -> list[Any]:
-        rows: list[Any] = await self._connection.fetch(_statement(name))
+    async def _fetch(self, name: str, *arguments: object) -> list[Any]:
+        rows: list[Any] = await self._connection.fetch(_statement(name), *arguments)
         return rows
 
 

@@ -38,16 +38,22 @@ Progress = Callable[[str, int, int], None]  # what is being done, how many of it
 
 
 async def reconcile(
-    database_url: str, bootstrap: str, *, retention_months: int, progress: Progress | None = None
+    database_url: str,
+    bootstrap: str,
+    *,
+    topic_prefix: str = "",
+    retention_months: int,
+    progress: Progress | None = None,
 ) -> Report:
     """Prove that the database is what its topics say.
 
-    `retention_months`: transactions older than that may be absent from the tables of transactions. Raises
-    Transient when a server does not answer, Fatal when the database is not ours; all else is in the report.
+    `topic_prefix` stands before the names of the topics. `retention_months`: transactions older than that may be
+    absent from the tables of transactions. Raises Transient when a server does not answer, Fatal when the database
+    is not ours; all else is in the report.
     """
     started = time.monotonic()
     try:
-        async with database.snapshot(database_url) as tables, topics.connected(bootstrap) as log:
+        async with database.snapshot(database_url) as tables, topics.connected(bootstrap, topic_prefix) as log:
             with _without_collector():
                 report = await _prove(tables, log, retention_months, progress or _silent)
     except (UnprovenError, OffsetExpired, TopicMismatch) as error:
@@ -57,7 +63,7 @@ async def reconcile(
 
 async def _prove(tables: Database, log: Topics, retention_months: int, progress: Progress) -> Report:
     lanes, rules, properties = await tables.lanes(), await tables.rules(), await tables.properties()
-    dead_letters = await tables.dead_letters()
+    dead_letters = await tables.dead_letters(log.name_of(FINANCE_EVENTS))
     ground = database.ground(rules, properties, await tables.zones(), dead_letters)
 
     spans = consumed({lane.lane: lane.position for lane in lanes}, rules, await log.extent(FINANCE_EVENTS))

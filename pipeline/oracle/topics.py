@@ -29,18 +29,24 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Topics:
     """A consumer of our own, at no group's expense."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, partitions: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, partitions: Mapping[str, Sequence[int]], prefix: str) -> None:
         self._consumer = consumer
         self._partitions = partitions
+        self._prefix = prefix
+
+    def name_of(self, topic: str) -> str:
+        """The name of a topic on this cluster."""
+        return self._prefix + topic
 
     async def extent(self, topic: str) -> dict[int, Span]:
         """What each partition holds now.
 
         Raises TopicMismatch when there is no such topic.
         """
-        if topic not in self._partitions:
-            raise TopicMismatch(f"there is no topic {topic}: run `folio topics create`")
-        partitions = [TopicPartition(topic, number) for number in self._partitions[topic]]
+        name = self.name_of(topic)
+        if name not in self._partitions:
+            raise TopicMismatch(f"there is no topic {name}: run `folio topics create`")
+        partitions = [TopicPartition(name, number) for number in self._partitions[name]]
         starts = await self._consumer.beginning_offsets(partitions)
         ends = await self._consumer.end_offsets(partitions)
         return {at.partition: Span(starts[at], ends[at]) for at in partitions}
@@ -50,7 +56,8 @@ class Topics:
 
         Raises OffsetExpired when records leave the topic meanwhile, BrokerUnavailable when none come.
         """
-        ends = {TopicPartition(topic, lane): span.end for lane, span in spans.items() if span.start < span.end}
+        name = self.name_of(topic)
+        ends = {TopicPartition(name, lane): span.end for lane, span in spans.items() if span.start < span.end}
         if not ends:
             return
         self._consumer.assign(list(ends))
@@ -61,7 +68,7 @@ class Topics:
                 *ends, timeout_ms=_STALLED_SECONDS * 1000, max_records=_RECORDS_OF_FETCH
             )
             if not batches:
-                raise BrokerUnavailable(f"{topic} gave nothing for {_STALLED_SECONDS} s, short of the end")
+                raise BrokerUnavailable(f"{name} gave nothing for {_STALLED_SECONDS} s, short of the end")
             for at, batch in batches.items():
                 yield [_record(at.partition, one) for one in batch if one.offset < ends[at]]
             for at in [at for at in batches if await self._consumer.position(at) >= ends[at]]:
@@ -79,8 +86,8 @@ def _instant(timestamp_ms: int) -> datetime:
 
 
 @asynccontextmanager
-async def connected(bootstrap: str) -> AsyncIterator[Topics]:
-    """The topics of a cluster.
+async def connected(bootstrap: str, topic_prefix: str = "") -> AsyncIterator[Topics]:
+    """The topics of a cluster whose names begin with a prefix.
 
     Raises BrokerUnavailable, and OffsetExpired for what Kafka raises in their stead.
     """
@@ -95,7 +102,7 @@ async def connected(bootstrap: str) -> AsyncIterator[Topics]:
     try:
         partitions = await _partitions(bootstrap)
         await consumer.start()
-        yield Topics(consumer, partitions)
+        yield Topics(consumer, partitions, topic_prefix)
     except OffsetOutOfRangeError as error:
         raise OffsetExpired(f"records left the topic while they were read: {error}") from error
     except (KafkaError, OSError) as error:

@@ -2,24 +2,26 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from pipeline.clock import Clock, SystemClock
+from pipeline.errors import Fatal
 from pipeline.simulator.day import messages, trading_day
 from pipeline.simulator.plan import Message, Plan
-from pipeline.simulator.sender import Sender, end_offsets_sum
+from pipeline.simulator.sender import PATIENCE_SECONDS, Sender, end_offsets_sum
 from schemas.topics import FINANCE_EVENTS
 
 # Taken from the source at once. Enough to fill batches; few enough that the event loop gets a turn every 20 ms.
 _PIECE_MESSAGES: Final = 1_000
 # At a high rate messages go out in small groups, this far apart, instead of each with a sleep of its own.
 _TICK_SECONDS: Final = 0.005
+# Who stops the run waits no longer than this for the last acknowledgements.
+_STOPPING_SECONDS: Final = 10.0
 
 Progress = Callable[[int], None]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,27 +134,50 @@ async def produce(
 
     Where the source raises, what it gave before is acknowledged first. Raises TopicMismatch, BrokerUnavailable.
     """
-    stop = stop or asyncio.Event()
     async with Sender(bootstrap, topic) as sender:
         pace = Pace(rate, SystemClock())
-        taken = 0
         try:
-            while not stop.is_set():
-                due = pace.due(taken)
-                if due < 1:
-                    await _first(stop.wait(), asyncio.sleep(pace.wait_seconds(taken)))
-                    continue
-                piece = await _unless(stop, source, due)
-                if not piece:
-                    break
-                taken += len(piece)
-                await sender.put(piece)
-                await sender.flush()
-                if on_progress is not None:
-                    on_progress(sender.sent.acknowledged)
-        finally:
-            await sender.drain()
+            stopped = await _until(stop or asyncio.Event(), _pump(source, sender, pace, on_progress))
+        except Fatal:
+            await sender.drain(PATIENCE_SECONDS)
+            raise
+        await sender.drain(_STOPPING_SECONDS if stopped else PATIENCE_SECONDS)
         sent = sender.sent
         if on_progress is not None:
             on_progress(sent.acknowledged)
         return Produced(sent.sent, sent.acknowledged, dict(sent.by_kind), pace.seconds())
+
+
+async def _pump(source: Source, sender: Sender, pace: Pace, on_progress: Progress | None) -> None:
+    taken = 0
+    while True:
+        due = pace.due(taken)
+        if due < 1:
+            await asyncio.sleep(pace.wait_seconds(taken))
+            continue
+        piece = await source.take(due)
+        if not piece:
+            return
+        taken += len(piece)
+        await sender.put(piece)
+        await sender.flush()
+        if on_progress is not None:
+            on_progress(sender.sent.acknowledged)
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[None, None, None]) -> bool:
+    """Do the work until it is done (False) or `stop` is set (True). Raises what the work raises.
+
+    The work is cancelled where it waits: whatever it put into the sender before is still sent, and nothing after.
+    """
+    working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.wait({working, stopping})
+    if working.cancelled():
+        return True
+    working.result()
+    return False

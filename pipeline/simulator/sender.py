@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.partitioner import murmur2
 
@@ -78,11 +78,9 @@ class Sender:
         try:
             with broker_errors(f"connecting to Kafka at {self._bootstrap}"):
                 await self._producer.start()
-                # Asked for all topics rather than for ours: asking for a missing one may create it, with wrong settings.
+                # Asked for all topics, not for ours: asking for a missing one may create it, with wrong settings.
                 cluster = await self._producer.client.fetch_all_metadata()
-                if not cluster.partitions_for_topic(self._topic):
-                    raise _missing(self._topic, self._bootstrap)
-                self._partitions = len(await self._producer.partitions_for(self._topic))
+                self._partitions = _partitions_of(self._topic, cluster, self._bootstrap)
         except BaseException:
             await self._close()
             raise
@@ -111,15 +109,22 @@ class Sender:
         # The client's own task writes to the socket; it must get a turn even if nothing here ever waits.
         await asyncio.sleep(0)
 
-    async def drain(self) -> None:
-        """Flush, and wait until everything is acknowledged."""
-        await self.flush()
+    async def drain(self, patience_seconds: float) -> None:
+        """Flush, and wait until everything is acknowledged, while something is every so often.
+
+        Raises BrokerUnavailable where nothing was for `patience_seconds`.
+        """
+        try:
+            async with asyncio.timeout(patience_seconds):
+                await self.flush()
+        except TimeoutError as error:
+            raise self._lost(f"no progress for {patience_seconds:.0f} s") from error
         while self._unacknowledged and self._failure is None:
             done, _ = await asyncio.wait(
-                self._unacknowledged, timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                self._unacknowledged, timeout=patience_seconds, return_when=asyncio.FIRST_COMPLETED
             )
             if not done:
-                raise self._lost(f"no answer for {PATIENCE_SECONDS:.0f} s")
+                raise self._lost(f"no acknowledgement for {patience_seconds:.0f} s")
         # Futures tell their callbacks in the loop's next turn.
         await asyncio.sleep(0)
         self._refuse_after_failure()
@@ -189,25 +194,26 @@ async def end_offsets_sum(bootstrap: str, topic: str) -> int:
 
     Raises TopicMismatch where it is missing, BrokerUnavailable where the broker does not answer.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="folio-produce")
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, client_id="folio-produce")
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, client_id="folio-produce")
     with broker_errors(f"reading where {topic} ends at {bootstrap}"):
         try:
-            await admin.start()
+            await client.bootstrap()
+            count = _partitions_of(topic, await client.fetch_all_metadata(), bootstrap)
             await consumer.start()
-            described = {found["topic"]: found for found in await admin.describe_topics()}
-            if topic not in described:
-                raise _missing(topic, bootstrap)
-            partitions = [TopicPartition(topic, each["partition"]) for each in described[topic]["partitions"]]
             # Not assigned, hence not fetched: only the ends are asked for.
-            return sum((await consumer.end_offsets(partitions)).values())
+            ends = await consumer.end_offsets([TopicPartition(topic, partition) for partition in range(count)])
+            return int(sum(ends.values()))
         finally:
             await consumer.stop()
-            await admin.close()
+            await client.close()
 
 
-def _missing(topic: str, bootstrap: str) -> TopicMismatch:
-    return TopicMismatch(f"topic {topic} does not exist at {bootstrap}; run `folio topics create`")
+def _partitions_of(topic: str, cluster: Any, bootstrap: str) -> int:
+    partitions = cluster.partitions_for_topic(topic)
+    if not partitions:
+        raise TopicMismatch(f"topic {topic} does not exist at {bootstrap}; run `folio topics create`")
+    return len(partitions)
 
 
 # As the Java client does it: every producer of an organisation must meet in one partition. A hash in pure Python

@@ -96,7 +96,7 @@ CATEGORIES: Final = (
         cash=70,
         follows_room_rate=True,
         odd_cents=False,
-        descriptions=_texts("Room %d, check-out", "Room %d, advance", "कमरा %d", "அறை %d", "Room %d – late check-out"),
+        descriptions=_texts("Room %d, check-out", "Room %d, advance", "कमरा %d", "அறை %d", "Room %d, late check-out"),
         references=("UPI/", "POS-", "NEFT "),
         source="pms",
     ),

@@ -1,0 +1,186 @@
+"""folio produce: finance events of simulated hotels, or lines of a file, to the topic."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
+
+import uvloop
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from pipeline import settings as settings_module
+from pipeline.endpoints import resolve
+from pipeline.errors import SettingsRefused
+from pipeline.exits import EXIT_OK, EXIT_UNAVAILABLE
+from pipeline.logs import configure
+from pipeline.settings import RuleSettings
+from pipeline.simulator.day import trading_day
+from pipeline.simulator.lines import OTHER_LINE, opened
+from pipeline.simulator.plan import Plan
+from pipeline.simulator.producing import Generated, Produced, Progress, live, next_id_base
+from pipeline.simulator.producing import produce as send
+
+EVENTS_DEFAULT: Final = 10_000
+HOTELS_ZONE: Final = ZoneInfo("Asia/Kolkata")
+# Events happen up to 80 days before the trading day, and are moved back from there a few times.
+_REACH_BACK: Final = timedelta(days=400)
+_PROGRESS_SECONDS: Final = 0.2
+
+Share = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
+Positive = Annotated[float, Parameter(validator=Number(gt=0))]
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+
+
+def produce(
+    *,
+    events: Count | None = None,
+    orgs: Count = 1_000,
+    day: date | None = None,
+    seed: int = 1,
+    rate: Positive | None = None,
+    duration: Positive | None = None,
+    poison: Share = 0.001,
+    duplicates: Share = 0.005,
+    late: Share = 0.02,
+    file: Path | None = None,
+) -> int:
+    """Send a simulated trading day of hotels, or the lines of a file, to finance-events.
+
+    Ctrl-C stops in order: what was sent is acknowledged and counted. Two runs at the same time may use the same
+    transaction ids; one after the other never do.
+
+    Parameters
+    ----------
+    events
+        Messages to send: 10,000 unless --duration says how long to go on with events that happen now.
+    orgs
+        Organisations that trade, with one to six hotels each.
+    day
+        The trading day, YYYY-MM-DD; today when not given.
+    seed
+        The same seed, day and starting point give the same bytes.
+    rate
+        Messages a second, by the clock; as fast as the broker takes them when not given.
+    duration
+        Stop after so many seconds.
+    poison
+        Share of messages that break a rule, of every kind.
+    duplicates
+        Share of messages that are sent again, some of them written differently.
+    late
+        Share of transactions that happened 2 to 80 days earlier.
+    file
+        Send the lines of this file instead, as they are; - is standard input.
+    """
+    settings = settings_module.load()
+    configure(settings.log.level)
+    plan = Plan(
+        day=_trading_day(day, settings.rules),
+        events=events or EVENTS_DEFAULT,
+        orgs=orgs,
+        seed=seed,
+        duplicate_share=duplicates,
+        late_share=late,
+        poison_share=poison,
+    )
+    simulating = day is not None or plan != Plan(day=plan.day, events=EVENTS_DEFAULT)
+    if file is not None and (events is not None or simulating):
+        raise SettingsRefused("--file sends lines as they are: besides it only --rate and --duration are accepted")
+    if events is None and duration is not None and day is not None:
+        raise SettingsRefused("--duration without --events sends events of now: leave --day out, or add --events")
+    bootstrap = resolve(settings).kafka_bootstrap
+    if file is not None:
+        return uvloop.run(_send_lines(bootstrap, file, rate, duration))
+    endless = events is None and duration is not None
+    return uvloop.run(_send_events(bootstrap, plan, rate, duration, endless=endless))
+
+
+def _trading_day(day: date | None, rules: RuleSettings) -> date:
+    """The day, refused where events of it would be out of bounds by the broker's clock."""
+    # Where the default zone is ahead of India, today there may still be tomorrow at the hotels.
+    zones = (ZoneInfo(rules.default_time_zone), HOTELS_ZONE)
+    today = min(datetime.now(zone).date() for zone in zones)
+    earliest = today - (rules.past_max - _REACH_BACK)
+    if day is not None and not earliest <= day <= today:
+        raise SettingsRefused(f"--day {day}: between {earliest} and {today} (today) is accepted")
+    return day or today
+
+
+async def _send_events(bootstrap: str, plan: Plan, rate: float | None, duration: float | None, *, endless: bool) -> int:
+    plan = replace(plan, id_base=await next_id_base(bootstrap))
+    source = live(plan) if endless else Generated(trading_day(plan))
+    with _stop(duration) as stop:
+        return _told(await send(bootstrap, source, rate=rate, stop=stop, on_progress=_progress()))
+
+
+async def _send_lines(bootstrap: str, file: Path, rate: float | None, duration: float | None) -> int:
+    with _stop(duration) as stop:
+        async with opened(file) as lines:
+            produced = await send(bootstrap, lines, rate=rate, stop=stop, on_progress=_progress())
+    strange = produced.by_kind.get(OTHER_LINE, 0)
+    if strange:
+        _note(f"{strange:,} lines are not JSON, line {lines.first_not_json} the first; they were sent as they are")
+    return _told(produced)
+
+
+@contextmanager
+def _stop(duration: float | None) -> Iterator[asyncio.Event]:
+    """An event that Ctrl-C, SIGTERM and the end of `duration` set. A second Ctrl-C does not wait."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def signalled(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        stop.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, signalled, number)
+    timer = loop.call_later(duration, stop.set) if duration is not None else None
+    try:
+        yield stop
+    finally:
+        if timer is not None:
+            timer.cancel()
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _progress() -> Progress | None:
+    """A line on the terminal that counts; nothing where standard error is a file."""
+    if not sys.stderr.isatty():
+        return None
+    said_at = 0.0
+
+    def say(acknowledged: int) -> None:
+        nonlocal said_at
+        if time.monotonic() - said_at >= _PROGRESS_SECONDS:
+            said_at = time.monotonic()
+            print(f"\r{acknowledged:,} acknowledged ", end="", file=sys.stderr, flush=True)
+
+    return say
+
+
+def _told(produced: Produced) -> int:
+    if sys.stderr.isatty():
+        _note("\r\033[K", end="")
+    rate = produced.acknowledged / produced.seconds if produced.seconds else 0
+    print(
+        f"{produced.acknowledged:,} of {produced.sent:,} messages acknowledged "
+        f"in {produced.seconds:.1f} s ({rate:,.0f}/s)"
+    )
+    for kind, count in sorted(produced.by_kind.items(), key=lambda item: (-item[1], item[0])):
+        print(f"{count:>12,}  {kind}")
+    return EXIT_OK if produced.acknowledged == produced.sent else EXIT_UNAVAILABLE
+
+
+def _note(text: str, end: str = "\n") -> None:
+    print(text, end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,98 @@
+"""The real servers, once a session; a database, topics and a group for each test that wants them."""
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from pipeline.stack import Endpoints, endpoints, temporary_stack
+from pipeline.storage.migrate import migrate
+from tests.support.stream import Stream, new_topics
+
+_numbers = itertools.count(1)
+_TEMPLATE = "folio_template"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+    """PostgreSQL, Kafka and Valkey. TEST_STACK_DIR names a running stack to use instead, for quick repeats."""
+    running = os.environ.get("TEST_STACK_DIR")
+    if running:
+        found = endpoints(Path(running))
+        assert found is not None, f"no stack runs in {running}"
+        yield found
+        return
+    with temporary_stack(tmp_path_factory.mktemp("stack")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="session")
+async def template(stack: Endpoints) -> str:
+    """A migrated database that tests copy: a copy takes a fraction of the migrations' time."""
+    admin = await asyncpg.connect(stack.database_url)
+    await admin.execute(f"DROP DATABASE IF EXISTS {_TEMPLATE} WITH (FORCE)")
+    await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
+    await admin.close()
+    connection = await asyncpg.connect(database_url(stack.database_url, _TEMPLATE))
+    await migrate(connection)
+    await connection.close()
+    return _TEMPLATE
+
+
+def database_url(url: str, name: str) -> str:
+    """The same server, another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest_asyncio.fixture
+async def database(stack: Endpoints, template: str) -> AsyncIterator[str]:
+    """The URL of a migrated database of this test's own."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    admin = await asyncpg.connect(stack.database_url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    try:
+        yield database_url(stack.database_url, name)
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
+
+
+MakeStream = Callable[..., Awaitable[Stream]]
+
+
+@pytest_asyncio.fixture
+async def make_stream(stack: Endpoints, template: str, tmp_path: Path) -> AsyncIterator[MakeStream]:
+    """Makes streams, each with a database and topics of its own."""
+    admin = await asyncpg.connect(stack.database_url)
+    names: list[str] = []
+
+    async def make(lanes: int = 2, **overrides: str) -> Stream:
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        names.append(name)
+        prefix = f"{name}."
+        own = Endpoints(
+            database_url=database_url(stack.database_url, name),
+            kafka_bootstrap=stack.kafka_bootstrap,
+            redis_url=stack.redis_url,
+        )
+        await new_topics(own, prefix, lanes)
+        return Stream(own, prefix, lanes, tmp_path, dict(overrides))
+
+    try:
+        yield make
+    finally:
+        for name in names:
+            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
+
+
+@pytest_asyncio.fixture
+async def stream(make_stream: MakeStream) -> Stream:
+    """One stream with two lanes."""
+    return await make_stream()

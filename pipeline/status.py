@@ -75,6 +75,14 @@ class StreamStatus:
         return {outcome: sum(lane.outcomes[outcome] for lane in self.lanes) for outcome in OUTCOMES}
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the lanes say by themselves: records committed, and outbox rows not yet published."""
+
+    consumed: int
+    unpublished: int
+
+
 class StatusReader:
     """Reads the status again and again over connections that stay open. Made by `open_status`."""
 
@@ -101,6 +109,14 @@ class StatusReader:
             for partition in partitions
         ]
         return StreamStatus(time.monotonic(), tuple(sorted(lanes, key=lambda lane: lane.lane)))
+
+    async def committed(self) -> Committed:
+        """How far the books are, without a word to the broker: cheap enough to ask ten times a second."""
+        with database_errors("reading the lanes"):
+            rows = await self._connection.fetch(sql.query("lane_status"))
+        return Committed(
+            sum(row[outcome] for row in rows for outcome in OUTCOMES), sum(row["unpublished"] for row in rows)
+        )
 
     async def _ages(
         self, waiting: Mapping[TopicPartition, int], beginnings: Mapping[TopicPartition, int]

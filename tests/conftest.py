@@ -54,7 +54,7 @@ async def database(stack: Endpoints, template: str) -> AsyncIterator[str]:
     """The URL of a migrated database of this test's own."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     admin = await asyncpg.connect(stack.database_url)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG")
     try:
         yield database_url(stack.database_url, name)
     finally:
@@ -73,7 +73,7 @@ async def make_stream(stack: Endpoints, template: str, tmp_path: Path) -> AsyncI
 
     async def make(lanes: int = 2, **overrides: str) -> Stream:
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY WAL_LOG")
         names.append(name)
         prefix = f"{name}."
         own = Endpoints(

@@ -1,0 +1,139 @@
+"""folio demo: a trading day through the whole pipeline on the local stack, reconciled. `make run` calls it."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Final
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from pipeline import demo as day_through
+from pipeline import settings as settings_module
+from pipeline.demo import Day, Moment, Show, Workers
+from pipeline.endpoints import resolve
+from pipeline.exits import EXIT_OK
+from pipeline.logs import configure
+from pipeline.oracle.report import as_text
+from pipeline.settings import Settings
+from pipeline.stack import config_from, up
+
+_LINE_SECONDS: Final = 1.0  # between lines of progress where no terminal is
+_DIFFERENCES_MAX: Final = 20
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def demo(
+    *,
+    events: Annotated[int, Parameter(validator=Number(gte=1, lte=10_000_000))] = 100_000,
+    orgs: Annotated[int, Parameter(validator=Number(gte=1))] = 1_000,
+    workers: Annotated[int, Parameter(validator=Number(gte=1, lte=16))] = 1,
+) -> int:
+    """Start the local stack, run a trading day through the pipeline, and reconcile it.
+
+    In a terminal it goes on with a live trickle until Ctrl-C. Each run brings a new day to the same stack.
+
+    Parameters
+    ----------
+    events
+        Records of the day: about 0.5% duplicates, 2% late, 0.1% poison.
+    orgs
+        Organisations that trade.
+    workers
+        Worker processes.
+    """
+    began = time.monotonic()
+    settings = settings_module.load()
+    configure("warning")
+    with console.status("starting PostgreSQL, Kafka and Valkey (the first time, downloading Kafka) …"):
+        up(config_from())
+    console.print(f"stack is up after {time.monotonic() - began:.1f} s, in {settings.stack.dir}")
+    return asyncio.run(_demo(settings, events, orgs, workers, began))
+
+
+async def _demo(settings: Settings, events: int, orgs: int, workers: int, began: float) -> int:
+    endpoints = resolve(settings)
+    await day_through.prepare(settings, endpoints)
+    plan = await day_through.next_plan(settings, endpoints, events, orgs)
+    log = settings.stack.dir / "workers.log"
+    with day_through.running_workers(settings, workers, log) as running:
+        await running.wait_until_ready()
+        console.print(f"trading day {plan.day}: {events:,} events of {orgs:,} organisations, {workers} worker(s)")
+        with _progress() as show:
+            day = await day_through.trade(settings, endpoints, plan, running, show)
+        _tell(day)
+        with console.status("reconciling: folding every event again, independently …"):
+            report = await day_through.prove(settings, endpoints)
+        console.print(as_text(report, _DIFFERENCES_MAX), markup=False)
+        console.print(f"start to reconciliation: {time.monotonic() - began:.1f} s")
+        if sys.stdout.isatty() and report.exit_code == EXIT_OK:
+            await _go_on(settings, running, day)
+    return report.exit_code
+
+
+async def _go_on(settings: Settings, running: Workers, day: Day) -> None:
+    console.print("a live trickle goes on; Ctrl-C ends it. Try `folio status` and `folio verify` meanwhile.")
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)
+    endpoints = resolve(settings)
+    plan = await day_through.next_plan(settings, endpoints, day.plan.events, day.plan.orgs)
+    with _progress() as show:
+        await day_through.go_on(settings, endpoints, plan, running, show, stop)
+
+
+def _tell(day: Day) -> None:
+    total = sum(day.outcomes.values())
+    outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in day.outcomes.items())
+    console.print(
+        f"{total:,} events in {day.seconds:.1f} s of pipeline time ({total / day.seconds:,.0f}/s), "
+        f"from the first message sent to the last update published: {outcomes}"
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Show]:
+    """A table that moves in a terminal; elsewhere a line each second."""
+    if not console.is_terminal:
+        yield _Lines().show
+        return
+    with Live(console=console, refresh_per_second=10, transient=True) as live:
+        yield lambda moment: live.update(_table(moment))
+
+
+class _Lines:
+    """Progress as lines, one a second."""
+
+    def __init__(self) -> None:
+        self._said_at = 0.0
+
+    def show(self, moment: Moment) -> None:
+        if time.monotonic() - self._said_at >= _LINE_SECONDS:
+            self._said_at = time.monotonic()
+            console.print("  " + ", ".join(f"{name} {value}" for name, value in _figures(moment)))
+
+
+def _table(moment: Moment) -> Table:
+    table = Table(box=None, show_header=False)
+    for name, value in _figures(moment):
+        table.add_row(name, value)
+    return table
+
+
+def _figures(moment: Moment) -> list[tuple[str, str]]:
+    status, commit = moment.status, moment.commit_seconds_mean
+    last_rows = max((lane.last_batch_rows for lane in status.lanes), default=0)
+    return [
+        ("events/s", f"{moment.events_per_second:,.0f}"),
+        ("produced", f"{moment.produced:,}"),
+        ("lag", f"{status.lag_records:,} records, {status.lag_seconds:.1f} s"),
+        ("batch", f"{last_rows:,} rows"),
+        ("commit", "-" if commit is None else f"{commit * 1000:.0f} ms"),
+        *((outcome, f"{count:,}") for outcome, count in status.outcomes().items()),
+    ]

@@ -1,0 +1,270 @@
+"""A believable trading day through the whole pipeline: `make run`.
+
+stack up -> migrate -> topics -> workers -> produce, while progress moves -> wait for the last update -> prove
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from pipeline.errors import BrokerUnavailable, Stalled
+from pipeline.oracle import Report, reconcile
+from pipeline.settings import Settings
+from pipeline.simulator.day import trading_day
+from pipeline.simulator.plan import Plan
+from pipeline.simulator.producing import Generated, next_id_base, produce, trickle
+from pipeline.stack import Endpoints
+from pipeline.status import StatusReader, StreamStatus, open_status
+from pipeline.storage.connect import connect
+from pipeline.storage.migrate import migrate
+from pipeline.topics import create_topics
+from pipeline.translate import database_errors
+from schemas.topics import FINANCE_EVENTS
+
+_LOOK_SECONDS: Final = 0.1
+_SHOW_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 60.0  # without any progress
+_TRICKLE_PER_SECOND: Final = 50.0
+_FIRST_DAY_BACK: Final = 6  # the first run trades a week ago, each later run a day later, until today
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the progress shows. Rates are since the moment before."""
+
+    produced: int
+    status: StreamStatus
+    events_per_second: float
+    commit_seconds_mean: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day that went through the pipeline."""
+
+    plan: Plan
+    seconds: float  # from the first message sent to the last update published
+    outcomes: dict[str, int]  # of this day's records alone
+
+
+Show = Callable[[Moment], None]
+
+
+async def prepare(settings: Settings, endpoints: Endpoints) -> None:
+    """Migrations and topics: what a fresh stack lacks."""
+    with database_errors("connecting"):
+        connection = await connect(endpoints.database_url, settings.database, "folio demo")
+    try:
+        await migrate(connection)
+    finally:
+        await connection.close()
+    kafka = settings.kafka
+    await create_topics(endpoints.kafka_bootstrap, kafka.lanes, kafka.replication_factor, kafka.topic_prefix)
+
+
+async def next_plan(settings: Settings, endpoints: Endpoints, events: int, orgs: int) -> Plan:
+    """The day after the last one in the books, with transaction ids that no run before has used."""
+    with database_errors("connecting"):
+        connection = await connect(endpoints.database_url, settings.database, "folio demo")
+    try:
+        last = await connection.fetchval("SELECT max(balance_date) FROM finance.daily_cash_balances_partitioned")
+    finally:
+        await connection.close()
+    today = datetime.now(ZoneInfo(settings.rules.default_time_zone)).date()
+    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
+    id_base = await next_id_base(endpoints.kafka_bootstrap, topic)
+    return Plan(day=day_after(last, today), events=events, orgs=orgs, id_base=id_base)
+
+
+def day_after(last: date | None, today: date) -> date:
+    """The day to trade: the one after `last`, never later than today."""
+    if last is None:
+        return today - timedelta(days=_FIRST_DAY_BACK)
+    return min(last + timedelta(days=1), today)
+
+
+@contextmanager
+def running_workers(settings: Settings, workers: int, log: Path) -> Iterator["Workers"]:
+    """`folio run` as an operator would start it; stopped in order at the end of the block."""
+    port = _free_ports(workers)
+    environment = os.environ | {
+        "FOLIO_STACK_DIR": str(settings.stack.dir),
+        "FOLIO_WORKER_METRICS_PORT": str(port),
+    }
+    command = [sys.executable, "-m", "pipeline.cli", "run", "--workers", str(workers)]
+    with log.open("ab") as output:
+        # A group of its own: Ctrl-C ends the trickle first, and the workers after it.
+        process = subprocess.Popen(command, env=environment, stderr=output, process_group=0)
+    try:
+        yield Workers(process, [port + number for number in range(workers)], log)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(settings.worker.shutdown_grace_seconds + 10)
+
+
+class Workers:
+    """Running workers, as far as their pages tell."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", ports: list[int], log: Path) -> None:
+        self._process = process
+        self._ports = ports
+        self._log = log
+
+    async def wait_until_ready(self) -> None:
+        """Every worker owns lanes. Raises Stalled when that does not come about."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not all([await asyncio.to_thread(_answers, port) for port in self._ports]):
+            if self._process.poll() is not None:
+                raise Stalled(f"the workers ended with exit code {self._process.returncode}; see {self._log}")
+            if time.monotonic() > deadline:
+                raise Stalled(f"the workers own no lanes after {_PATIENCE_SECONDS:.0f} s; see {self._log}")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def commit_seconds(self) -> tuple[float, float]:
+        """Seconds spent in transactions so far, and how many they were."""
+        pages = [await asyncio.to_thread(_page, port, "metrics") for port in self._ports]
+        samples = [
+            sample
+            for page in pages
+            for family in text_string_to_metric_families(page or "")
+            for sample in family.samples
+        ]
+        return (
+            sum(sample.value for sample in samples if sample.name == "folio_commit_seconds_sum"),
+            sum(sample.value for sample in samples if sample.name == "folio_commit_seconds_count"),
+        )
+
+
+def _answers(port: int) -> bool:
+    return _page(port, "readyz") is not None
+
+
+def _page(port: int, name: str) -> str | None:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{name}", timeout=2) as answer:
+            body: bytes = answer.read()
+            return body.decode()
+    except OSError:  # not listening yet, or 503: not ready
+        return None
+
+
+def _free_ports(count: int) -> int:
+    """The first of `count` neighbouring ports that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        first = int(probe.getsockname()[1])
+    return first if first + count < 65_536 else first - count
+
+
+async def trade(settings: Settings, endpoints: Endpoints, plan: Plan, workers: Workers, show: Show) -> Day:
+    """Send the plan's day and wait until its last update is published. Raises Stalled when nothing moves any more."""
+    # Simulated before it is sent: the seconds below are the pipeline's, not the simulator's.
+    messages = list(trading_day(plan))
+    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
+    async with _watching(settings, endpoints) as reader:
+        before = await reader.read()
+        progress = _Progress(workers, show, before)
+        started = time.monotonic()
+        sending = asyncio.create_task(
+            produce(endpoints.kafka_bootstrap, Generated(iter(messages)), on_progress=progress.sent, topic=topic)
+        )
+        try:
+            ended = await progress.follow(reader, before.consumed + len(messages))
+        finally:
+            sending.cancel()
+            await asyncio.wait({sending})
+        produced = sending.result()
+        if produced.acknowledged != len(messages):
+            raise BrokerUnavailable(f"only {produced.acknowledged} of {len(messages)} messages were acknowledged")
+        after = (await reader.read()).outcomes()
+    return Day(plan, ended - started, {name: count - before.outcomes()[name] for name, count in after.items()})
+
+
+@asynccontextmanager
+async def _watching(settings: Settings, endpoints: Endpoints) -> AsyncIterator[StatusReader]:
+    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
+    async with open_status(endpoints, settings.database, topic) as reader:
+        yield reader
+
+
+class _Progress:
+    """Follows a day through the pipeline and shows every moment of it."""
+
+    def __init__(self, workers: Workers, show: Show, before: StreamStatus) -> None:
+        self._workers = workers
+        self._show = show
+        self._last = before
+        self._produced = 0
+        self._commit = (0.0, 0.0)
+
+    def sent(self, acknowledged: int) -> None:
+        self._produced = acknowledged
+
+    async def follow(self, reader: StatusReader, consumed: int) -> float:
+        """Until so many records are committed and every update is published; the moment when they were."""
+        moved_at = shown_at = time.monotonic()
+        last = 0
+        while True:
+            committed = await reader.committed()
+            now = time.monotonic()
+            if committed.consumed >= consumed and not committed.unpublished:
+                return now
+            if committed.consumed != last:
+                last, moved_at = committed.consumed, now
+            if now - moved_at > _PATIENCE_SECONDS:
+                raise Stalled(f"nothing was committed for {_PATIENCE_SECONDS:.0f} s, after {last:,} records")
+            if now - shown_at > _SHOW_SECONDS:
+                shown_at = now
+                await self.look(reader)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def look(self, reader: StatusReader) -> None:
+        """Show the moment, with its lag."""
+        await self._tell(await reader.read())
+
+    async def _tell(self, status: StreamStatus) -> None:
+        seconds, count = await self._workers.commit_seconds()
+        since = (seconds - self._commit[0], count - self._commit[1])
+        rate = (status.consumed - self._last.consumed) / max(status.at - self._last.at, 1e-6)
+        self._show(Moment(self._produced, status, rate, since[0] / since[1] if since[1] else None))
+        self._last, self._commit = status, (seconds, count)
+
+
+async def prove(settings: Settings, endpoints: Endpoints) -> Report:
+    """What `folio verify` finds."""
+    return await reconcile(
+        endpoints.database_url,
+        endpoints.kafka_bootstrap,
+        topic_prefix=settings.kafka.topic_prefix,
+        retention_months=settings.batch.retention_months,
+    )
+
+
+async def go_on(
+    settings: Settings, endpoints: Endpoints, plan: Plan, workers: Workers, show: Show, stop: asyncio.Event
+) -> None:
+    """A live trickle of events that happen now, until told to stop."""
+    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
+    trickling = asyncio.create_task(
+        trickle(endpoints.kafka_bootstrap, plan, rate=_TRICKLE_PER_SECOND, stop=stop, topic=topic)
+    )
+    async with _watching(settings, endpoints) as reader:
+        progress = _Progress(workers, show, await reader.read())
+        while not trickling.done():
+            await progress.look(reader)
+            await asyncio.sleep(_SHOW_SECONDS)
+    await trickling

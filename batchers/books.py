@@ -40,7 +40,7 @@ from batchers.writing import (
 from pipeline.clock import Clock
 from schemas.lanes import Batch
 from schemas.records import Judged
-from schemas.updates import decode_updates
+from schemas.updates import split_updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _recording_instant(clock: Clock, batch: Batch, locked: Mapping[int, LockedLa
 
 async def _find_committed(connection: asyncpg.Connection, batch: Batch) -> Committed:
     rows = await connection.fetch(sql.query("batch_outbox"), batch.lanes, batch.batch_id)
-    outbox = [OutboxRow(row["lane"], row["seq"], decode_updates(row["updates"])) for row in rows]
+    outbox = [OutboxRow(row["lane"], row["seq"], split_updates(row["updates"])) for row in rows]
     return Committed(outbox, {}, {slice_.lane: slice_.end for slice_ in batch.slices})
 
 

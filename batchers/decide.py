@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -38,7 +37,7 @@ class Outcome(StrEnum):
     QUARANTINED = "quarantined"
 
 
-class Fingerprint(NamedTuple):
+class Fingerprint(Struct, frozen=True, gc=False):
     """The content of a stored version: the hash, and the version of the list of fields that it covers."""
 
     hash_version: int
@@ -194,10 +193,18 @@ def _outcome(
     if version == current.version:
         stored: Fingerprint | None = current.fingerprint
     else:
-        stored = seen.get((key, version)) or known.stored.get((key, version))
+        stored = seen.get((key, version)) or _stored_before(key, version, known)
     if stored is None:
         return Outcome.STALE
     return Outcome.DUPLICATE if _same_content(record, stored) else Outcome.CONFLICT
+
+
+def _stored_before(key: AggregateKey, version: int, known: Known) -> Fingerprint | None:
+    """What was stored under a version before the batch: the snapshot tells of its own, the store of those below it."""
+    snapshot = known.snapshots.get(key)
+    if snapshot is not None and snapshot.version == version:
+        return snapshot.fingerprint
+    return known.stored.get((key, version))
 
 
 def _same_content(record: Accepted, stored: Fingerprint) -> bool:

@@ -45,7 +45,7 @@ def floors_by_epoch(rows: Sequence[OutboxRow]) -> dict[str, dict[PropertyKey, di
     """By epoch and property, the newest version of each changed day."""
     floors: dict[str, dict[PropertyKey, dict[date, int]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
-        for update in row.updates:
+        for update, _line in row.updates:
             days = floors[update.epoch][update.org_id, update.property_id]
             days[update.balance_date] = max(update.version, days.get(update.balance_date, 0))
     return floors

@@ -12,7 +12,7 @@ from batchers.carry import Balance
 from batchers.fence import LockedLane
 from schemas.lanes import Batch, Claim
 from schemas.records import Accepted
-from schemas.updates import BalanceUpdate, encode_updates
+from schemas.updates import BalanceUpdate, EncodedUpdate, encode_update, join_updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class OutboxRow:
 
     lane: int
     seq: int
-    updates: Sequence[BalanceUpdate]
+    updates: Sequence[EncodedUpdate]
 
 
 @dataclass(slots=True)
@@ -79,9 +79,9 @@ def outbox_rows(batch: Batch, locked: Mapping[int, LockedLane], updates: Iterato
         for record in slice_.records
         if isinstance(record, Accepted)
     }
-    by_lane: dict[int, list[BalanceUpdate]] = {}
+    by_lane: dict[int, list[EncodedUpdate]] = {}
     for update in updates:
-        by_lane.setdefault(lane_of[update.org_id], []).append(update)
+        by_lane.setdefault(lane_of[update.org_id], []).append(encode_update(update))
     return [OutboxRow(lane, locked[lane].outbox_seq + 1, by_lane[lane]) for lane in sorted(by_lane)]
 
 
@@ -96,5 +96,5 @@ async def append_outbox(
             batch_id,
             recorded_at,
             len(row.updates),
-            encode_updates(row.updates),
+            join_updates(row.updates),
         )

@@ -11,7 +11,7 @@ from pipeline.errors import TopicMismatch
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
 from schemas.routing import home_lane
-from schemas.updates import BalanceUpdate, encode_update
+from schemas.updates import EncodedUpdate
 
 Message = tuple[bytes, bytes]
 
@@ -41,11 +41,11 @@ class Publisher:
         self._metrics.published.inc(sum(len(row.updates) for row in rows))
         self._reach("published")
 
-    async def _send(self, partition: int, updates: Sequence[BalanceUpdate]) -> list[Awaitable[object]]:
+    async def _send(self, partition: int, updates: Sequence[EncodedUpdate]) -> list[Awaitable[object]]:
         deliveries = []
         batch = self._producer.create_batch()
-        for update in updates:
-            key, value = b"%d" % update.org_id, encode_update(update)
+        for update, value in updates:
+            key = b"%d" % update.org_id
             if batch.append(key=key, value=value, timestamp=None) is None:
                 deliveries.append(await self._producer.send_batch(batch, self._topic, partition=partition))
                 batch = self._producer.create_batch()
@@ -54,9 +54,9 @@ class Publisher:
         return deliveries
 
 
-def _by_partition(rows: Sequence[OutboxRow], partitions: int) -> dict[int, list[BalanceUpdate]]:
-    messages: dict[int, list[BalanceUpdate]] = defaultdict(list)
+def _by_partition(rows: Sequence[OutboxRow], partitions: int) -> dict[int, list[EncodedUpdate]]:
+    messages: dict[int, list[EncodedUpdate]] = defaultdict(list)
     for row in rows:
-        for update in row.updates:
-            messages[home_lane(update.org_id, partitions)].append(update)
+        for encoded in row.updates:
+            messages[home_lane(encoded.update.org_id, partitions)].append(encoded)
     return messages

@@ -1,14 +1,12 @@
 """From the client's records to judged records, in order."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from aiokafka import ConsumerRecord
 
 from schemas.codec import Rules, judge
 from schemas.records import Judged, Origin
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def origin_of(record: "ConsumerRecord[bytes, bytes]") -> Origin:
@@ -17,7 +15,7 @@ def origin_of(record: "ConsumerRecord[bytes, bytes]") -> Origin:
         topic=record.topic,
         lane=record.partition,
         offset=record.offset,
-        appended_at=_EPOCH + timedelta(milliseconds=record.timestamp),
+        appended_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
         key=record.key,
         value=record.value,
         headers=tuple(record.headers),

@@ -40,7 +40,7 @@ from pipeline.storage.migrate import require_schema
 from pipeline.translate import broker_errors, database_errors
 from schemas.lanes import Claim
 from schemas.topics import FINANCE_EVENTS, REALTIME_UPDATES
-from schemas.updates import decode_updates
+from schemas.updates import split_updates
 
 log = structlog.get_logger()
 
@@ -203,7 +203,7 @@ class Worker:
                 rows = await connection.fetch(sql.query("read_outbox"), lane, after, limit)
         finally:
             await connection.close()
-        return [OutboxRow(row["lane"], row["seq"], decode_updates(row["updates"])) for row in rows]
+        return [OutboxRow(row["lane"], row["seq"], split_updates(row["updates"])) for row in rows]
 
 
 def bounds(batch: BatchSettings) -> Bounds:

@@ -102,7 +102,8 @@ class BatchSettings(Section):
     linger_ms: float = Field(2, ge=0, le=60_000, description="Least age of a batch unless a bound fills.")
     gathered_rows_max: int = Field(15_000, ge=1, description="Records held by one writer before fetching pauses.")
     gathered_bytes_max: int = Field(32 << 20, ge=1 << 16, description="Bytes held by one writer before it pauses.")
-    lanes_per_writer: int = Field(0, ge=0, description="Lanes that share a transaction; 0: all of a worker's.")
+    # Two writers on the default eight lanes: while PostgreSQL works for one, Python works for the other.
+    lanes_per_writer: int = Field(4, ge=0, description="Lanes that share a transaction; 0: all of a worker's.")
     retention_months: int = Field(24, ge=1, description="Transactions older than this change only the balances.")
     unpublished_batches_max: int = Field(4, ge=1, description="Committed batches that may wait for publishing.")
 

@@ -1,13 +1,12 @@
 """From a record's bytes to an event, or to the reason why not. Never raises for what a producer sent."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
 import msgspec
 
 from schemas.content_hash import content_hash
-from schemas.events import STATUSES_BY_VERB, FinanceEvent
+from schemas.events import AGREEING, FinanceEvent
 from schemas.reasons import Reason
 from schemas.records import Accepted, Judged, Origin, Rejected
 
@@ -50,35 +49,26 @@ def _brief(error: Exception) -> str:
 
 
 def _broken_rule(event: FinanceEvent, origin: Origin, rules: Rules) -> tuple[Reason, str] | None:
-    for rule in (_status_rule, _time_rule, _text_rule):
-        detail = rule(event, origin, rules)
-        if detail is not None:
-            return _REASON_OF[rule], detail
+    if (event.type, event.data.status) not in AGREEING:
+        detail = f"type {event.type} does not agree with status {event.data.status} - at `$.data.status`"
+        return Reason.STATUS_MISMATCH, detail
+    # Judged against the broker's append time, never against now(): a replay must come to the same verdict.
+    if not -rules.past_max <= event.occurred_at - origin.appended_at <= rules.future_max:
+        return Reason.TIME_OUT_OF_BOUNDS, _time_detail(event, origin, rules)
+    # JSON can write NUL only as an escape, so nearly every record is cleared by one scan of its bytes.
+    if b"\\u0000" in (origin.value or b"") and (guilty := _text_with_nul(event)) is not None:
+        return Reason.TEXT, f"NUL in text - at `$.{guilty}`"
     return None
 
 
-def _status_rule(event: FinanceEvent, _origin: Origin, _rules: Rules) -> str | None:
-    verb = event.type.partition(".")[2]
-    if event.data.status in STATUSES_BY_VERB[verb]:
-        return None
-    return f"type {event.type} does not agree with status {event.data.status} - at `$.data.status`"
-
-
-def _time_rule(event: FinanceEvent, origin: Origin, rules: Rules) -> str | None:
-    # Judged against the broker's append time, never against now(): a replay must come to the same verdict.
-    distance = event.occurred_at - origin.appended_at
-    if -rules.past_max <= distance <= rules.future_max:
-        return None
+def _time_detail(event: FinanceEvent, origin: Origin, rules: Rules) -> str:
     return (
         f"occurred_at {event.occurred_at.isoformat()} is outside {rules.past_max.days} days before to "
         f"{rules.future_max} after {origin.appended_at.isoformat()} - at `$.occurred_at`"
     )
 
 
-def _text_rule(event: FinanceEvent, origin: Origin, _rules: Rules) -> str | None:
-    # JSON can write NUL only as an escape, so most records are cleared by one scan of their bytes.
-    if b"\\u0000" not in (origin.value or b""):
-        return None
+def _text_with_nul(event: FinanceEvent) -> str | None:
     texts = {
         "recorded_by.name": event.recorded_by.name,
         "data.category": event.data.category,
@@ -86,13 +76,4 @@ def _text_rule(event: FinanceEvent, origin: Origin, _rules: Rules) -> str | None
         "data.bank_reference": event.data.bank_reference,
         "data.source": event.data.source,
     }
-    guilty = [name for name, text in texts.items() if text is not None and "\x00" in text]
-    return f"NUL in text - at `$.{guilty[0]}`" if guilty else None
-
-
-Rule = Callable[[FinanceEvent, Origin, Rules], str | None]
-_REASON_OF: Final[dict[Rule, Reason]] = {
-    _status_rule: Reason.STATUS_MISMATCH,
-    _time_rule: Reason.TIME_OUT_OF_BOUNDS,
-    _text_rule: Reason.TEXT,
-}
+    return next((name for name, text in texts.items() if text is not None and "\x00" in text), None)

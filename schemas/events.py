@@ -4,7 +4,7 @@ Unknown fields are ignored here and kept in the event store, which stores the re
 """
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -73,10 +73,16 @@ class FinanceEvent(Struct, frozen=True, gc=False):
 
 
 # Which states each kind of event may announce. A deleted transaction is revived by any later version of another kind.
-STATUSES_BY_VERB: Final[dict[str, frozenset[str]]] = {
-    "created": frozenset({"pending", "approved"}),
-    "updated": frozenset({"pending", "approved", "rejected"}),
-    "approved": frozenset({"approved"}),
-    "rejected": frozenset({"rejected"}),
-    "deleted": frozenset({"deleted"}),
+_STATUSES_BY_VERB: Final[dict[str, tuple[str, ...]]] = {
+    "created": ("pending", "approved"),
+    "updated": ("pending", "approved", "rejected"),
+    "approved": ("approved",),
+    "rejected": ("rejected",),
+    "deleted": ("deleted",),
 }
+AGREEING: Final[frozenset[tuple[str, str]]] = frozenset(
+    (f"{aggregate_type}.{verb}", status)
+    for aggregate_type in get_args(AggregateType)
+    for verb, statuses in _STATUSES_BY_VERB.items()
+    for status in statuses
+)

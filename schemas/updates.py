@@ -1,8 +1,8 @@
 """Realtime updates: every figure of a day, each time a committed batch changed it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -37,18 +37,26 @@ class BalanceUpdate(Struct, frozen=True, gc=False):
     event_id: UUID | None
 
 
-_encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder(BalanceUpdate)
-
-encode_update = _encoder.encode
-decode_update = _decoder.decode
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(BalanceUpdate).decode
 
 
-def encode_updates(updates: Sequence[BalanceUpdate]) -> bytes:
-    """One update per line: what the outbox stores."""
-    return _encoder.encode_lines(updates)
+class EncodedUpdate(NamedTuple):
+    """An update and its bytes: encoded once, for the outbox and for the topic."""
+
+    update: BalanceUpdate
+    line: bytes
 
 
-def decode_updates(lines: bytes) -> list[BalanceUpdate]:
+def encode_update(update: BalanceUpdate) -> EncodedUpdate:
+    return EncodedUpdate(update, _encode(update))
+
+
+def join_updates(updates: Iterable[EncodedUpdate]) -> bytes:
+    """One JSON document a line: what the outbox stores."""
+    return b"\n".join(encoded.line for encoded in updates)
+
+
+def split_updates(lines: bytes) -> list[EncodedUpdate]:
     """The updates of an outbox row, in order."""
-    return _decoder.decode_lines(lines)
+    return [EncodedUpdate(_decode(line), line) for line in lines.splitlines()]

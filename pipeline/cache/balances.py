@@ -24,7 +24,7 @@ PropertyKey = tuple[int, int]  # org_id, property_id
 
 FILL_SECONDS_MAX: Final = 30.0
 
-# KEYS: floor, value, floor, value, ... of one slot. ARGV: life of a floor in seconds, then a version for each pair.
+# KEYS: floor, value, floor, value, ... ARGV: life of a floor in seconds, then a version for each pair.
 _RAISE: Final = """
 local raised = 0
 for i = 1, #KEYS, 2 do
@@ -79,12 +79,10 @@ class BalanceCache:
 
     async def raise_floors(self, epoch: str, floors: Mapping[PropertyKey, Mapping[date, int]]) -> None:
         """One round trip: of every day the floor rises to its version, and an older value is dropped."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for property_key, days in floors.items():
-            keys = [key for day in days for key in _keys(epoch, property_key, day)]
-            pipeline.eval(_RAISE, len(keys), *keys, self._floor_ttl_seconds, *days.values())
+        keys = [key for property_key, days in floors.items() for day in days for key in _keys(epoch, property_key, day)]
+        versions = [version for days in floors.values() for version in days.values()]
         with cache_errors("raising cache floors"):
-            await pipeline.execute()
+            await self._redis.eval(_RAISE, len(keys), *keys, self._floor_ttl_seconds, *versions)
 
     async def get(self, epoch: str, property_key: PropertyKey, day: date) -> CachedBalance | None:
         """What is cached, never below the day's floor; None on a miss."""

@@ -27,6 +27,7 @@ from pipeline.simulator.lines import OTHER_LINE, opened
 from pipeline.simulator.plan import Plan
 from pipeline.simulator.producing import Generated, Produced, Progress, live, next_id_base
 from pipeline.simulator.producing import produce as send
+from schemas.topics import FINANCE_EVENTS
 
 EVENTS_DEFAULT: Final = 10_000
 HOTELS_ZONE: Final = ZoneInfo("Asia/Kolkata")
@@ -37,6 +38,9 @@ _PROGRESS_SECONDS: Final = 0.2
 Share = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
 Positive = Annotated[float, Parameter(validator=Number(gt=0))]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
+
+# Without it a lone hyphen would be read as an option.
+Input = Annotated[Path, Parameter(allow_leading_hyphen=True)]
 
 
 def produce(
@@ -50,9 +54,10 @@ def produce(
     poison: Share = 0.001,
     duplicates: Share = 0.005,
     late: Share = 0.02,
-    file: Path | None = None,
+    file: Input | None = None,
+    topic: str = FINANCE_EVENTS,
 ) -> int:
-    """Send a simulated trading day of hotels, or the lines of a file, to finance-events.
+    """Send a simulated trading day of hotels, or the lines of a file, to Kafka.
 
     Ctrl-C stops in order: what was sent is acknowledged and counted. Two runs at the same time may use the same
     transaction ids; one after the other never do.
@@ -79,6 +84,8 @@ def produce(
         Share of transactions that happened 2 to 80 days earlier.
     file
         Send the lines of this file instead, as they are; - is standard input.
+    topic
+        The topic to send to.
     """
     settings = settings_module.load()
     configure(settings.log.level)
@@ -98,9 +105,9 @@ def produce(
         raise SettingsRefused("--duration without --events sends events of now: leave --day out, or add --events")
     bootstrap = resolve(settings).kafka_bootstrap
     if file is not None:
-        return uvloop.run(_send_lines(bootstrap, file, rate, duration))
+        return uvloop.run(_send_lines(bootstrap, topic, file, rate, duration))
     endless = events is None and duration is not None
-    return uvloop.run(_send_events(bootstrap, plan, rate, duration, endless=endless))
+    return uvloop.run(_send_events(bootstrap, topic, plan, rate, duration, endless=endless))
 
 
 def _trading_day(day: date | None, rules: RuleSettings) -> date:
@@ -114,17 +121,19 @@ def _trading_day(day: date | None, rules: RuleSettings) -> date:
     return day or today
 
 
-async def _send_events(bootstrap: str, plan: Plan, rate: float | None, duration: float | None, *, endless: bool) -> int:
-    plan = replace(plan, id_base=await next_id_base(bootstrap))
+async def _send_events(
+    bootstrap: str, topic: str, plan: Plan, rate: float | None, duration: float | None, *, endless: bool
+) -> int:
+    plan = replace(plan, id_base=await next_id_base(bootstrap, topic))
     source = live(plan) if endless else Generated(trading_day(plan))
     with _stop(duration) as stop:
-        return _told(await send(bootstrap, source, rate=rate, stop=stop, on_progress=_progress()))
+        return _told(await send(bootstrap, source, rate=rate, stop=stop, on_progress=_progress(), topic=topic))
 
 
-async def _send_lines(bootstrap: str, file: Path, rate: float | None, duration: float | None) -> int:
+async def _send_lines(bootstrap: str, topic: str, file: Path, rate: float | None, duration: float | None) -> int:
     with _stop(duration) as stop:
         async with opened(file) as lines:
-            produced = await send(bootstrap, lines, rate=rate, stop=stop, on_progress=_progress())
+            produced = await send(bootstrap, lines, rate=rate, stop=stop, on_progress=_progress(), topic=topic)
     strange = produced.by_kind.get(OTHER_LINE, 0)
     if strange:
         _note(f"{strange:,} lines are not JSON, line {lines.first_not_json} the first; they were sent as they are")

@@ -15,8 +15,8 @@ from pipeline.oracle import compare
 from pipeline.oracle.decode import Rules
 from pipeline.oracle.fold import DATABASE_REJECTED, Ground, PropertyKey, RecordKey, Zone
 
-# One round trip for so many rows: enough to hide the trip, and a few megabytes at most.
-_ROWS_OF_FETCH: Final = 5_000
+# One round trip for so many rows: enough to hide the trip, and a megabyte at most.
+_ROWS_OF_FETCH: Final = 2_000
 _CONNECT_TIMEOUT_SECONDS: Final = 10
 
 _SESSION: Final = {

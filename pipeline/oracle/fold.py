@@ -206,10 +206,14 @@ def balance_date(event: Event, ground: Ground) -> date:
     occurred_at = event.content.occurred_at
     zones = ground.zones.get((event.org_id, event.content.property_id))
     if zones:
-        zone = zones[max(bisect_right(zones, occurred_at, key=attrgetter("valid_from")) - 1, 0)].zone
+        zone = zones[0].zone if len(zones) == 1 else _zone_at(zones, occurred_at)
     else:
         zone = ZoneInfo(rules_at(ground.rules[event.lane], event.offset).default_time_zone)
     return occurred_at.astimezone(zone).date()
+
+
+def _zone_at(zones: Sequence[Zone], instant: datetime) -> ZoneInfo:
+    return zones[max(bisect_right(zones, instant, key=attrgetter("valid_from")) - 1, 0)].zone
 
 
 def contribution_cents(stored: Stored) -> int:

@@ -15,7 +15,7 @@ from pipeline.metrics import Metrics
 from schemas.lanes import Batch
 
 # Without a batch for so long, the marks go to the database on their own.
-_IDLE_SECONDS = 1.0
+_IDLE_SECONDS = 0.5
 
 log = structlog.get_logger()
 

@@ -34,13 +34,13 @@ async def claim_lanes(connection: asyncpg.Connection, lanes: Iterable[int], lane
     """Raise the epoch of every lane, in ascending order. Waits for batches of the old owner that hold the rows."""
     with database_errors("claiming lanes"):
         async with connection.transaction():
-            await connection.execute(sql.query("ensure_lanes"), lane_count)
-            known = await connection.fetchval("SELECT count(*) FROM ops.lanes")
-            if known != lane_count:
+            known = await connection.fetchval(sql.query("count_lanes"))
+            if known not in (0, lane_count):
                 raise TopicMismatch(
                     f"the database knows {known} lanes, the topic has {lane_count} partitions: a topic is grown by "
                     "a drained command, never by adding partitions under a running stream"
                 )
+            await connection.execute(sql.query("ensure_lanes"), lane_count)
             return [await _claim(connection, lane, owner) for lane in sorted(lanes)]
 
 

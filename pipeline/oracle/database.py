@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple, cast
@@ -47,6 +48,7 @@ class Properties(NamedTuple):
 
     loaded_currencies: dict[PropertyKey, str]
     opening_cash_cents: dict[PropertyKey, int]  # where it is not zero
+    zones: dict[PropertyKey, tuple[Zone, ...]]  # oldest first
     registered: list[tuple[int, int, str, str | None]]  # org, property, currency, first time zone
 
 
@@ -82,29 +84,22 @@ class Database:
         return dict(by_lane)
 
     async def properties(self) -> Properties:
-        """Every property."""
-        found = Properties({}, {}, [])
+        """Every property.
+
+        Raises SchemaMismatch for a time zone that this machine does not know.
+        """
+        found = Properties({}, {}, await self._zones(), [])
         async for rows in self.stream("properties"):
-            for org_id, property_id, self_registered, currency, opening_cash_cents, first_time_zone in rows:
+            for org_id, property_id, self_registered, currency, opening_cash_cents in rows:
                 if self_registered:
+                    zones = found.zones.get((org_id, property_id))
+                    first_time_zone = zones[0].zone.key if zones else None
                     found.registered.append((org_id, property_id, currency, first_time_zone))
                 else:
                     found.loaded_currencies[org_id, property_id] = currency
                 if opening_cash_cents:
                     found.opening_cash_cents[org_id, property_id] = opening_cash_cents
         return found
-
-    async def zones(self) -> dict[PropertyKey, tuple[Zone, ...]]:
-        """The zones of each property, oldest first.
-
-        Raises SchemaMismatch for a zone that this machine does not know.
-        """
-        zones: dict[PropertyKey, tuple[Zone, ...]] = {}
-        async for rows in self.stream("time_zones"):
-            for org_id, property_id, valid_from, name in rows:
-                key = (org_id, property_id)
-                zones[key] = (*zones.get(key, ()), Zone(valid_from, _zone(name)))
-        return zones
 
     async def dead_letters(self, topic: str) -> list[tuple[int, int, str, bytes | None]]:
         """Lane, offset, reason and digest of each dead letter of a topic."""
@@ -114,6 +109,14 @@ class Database:
         """The updates that wait to be published: for each batch, one JSON document a line."""
         return [updates for (updates,) in await self._fetch("outbox")]
 
+    async def _zones(self) -> dict[PropertyKey, tuple[Zone, ...]]:
+        zones: dict[PropertyKey, tuple[Zone, ...]] = {}
+        async for rows in self.stream("time_zones"):
+            for org_id, property_id, valid_from, name in rows:
+                key = (org_id, property_id)
+                zones[key] = zones.get(key, ()) + _zone(valid_from, name)
+        return zones
+
     async def _fetch(self, name: str, *arguments: object) -> list[Any]:
         rows: list[Any] = await self._connection.fetch(_statement(name), *arguments)
         return rows
@@ -121,21 +124,20 @@ class Database:
 
 def ground(
     rules: dict[int, list[Rules]],
-    found: Properties,
-    zones: dict[PropertyKey, tuple[Zone, ...]],
+    properties: Properties,
     dead_letters: Sequence[tuple[int, int, str, bytes | None]],
 ) -> Ground:
     """What the fold takes from the database as given."""
     rejected: frozenset[RecordKey] = frozenset(
         (lane, offset) for lane, offset, reason, _ in dead_letters if reason == DATABASE_REJECTED
     )
-    return Ground(rules, found.loaded_currencies, zones, rejected)
+    return Ground(rules, properties.loaded_currencies, properties.zones, rejected)
 
 
-@cache
-def _zone(name: str) -> ZoneInfo:
+@cache  # almost every property is in one of a few zones from the beginning, and may share this
+def _zone(valid_from: datetime, name: str) -> tuple[Zone, ...]:
     try:
-        return ZoneInfo(name)
+        return (Zone(valid_from, ZoneInfo(name)),)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise SchemaMismatch(f"time zone {name!r} of a property is unknown here; install tzdata") from error
 

@@ -64,7 +64,7 @@ async def reconcile(
 async def _prove(tables: Database, log: Topics, retention_months: int, progress: Progress) -> Report:
     lanes, rules, properties = await tables.lanes(), await tables.rules(), await tables.properties()
     dead_letters = await tables.dead_letters(log.name_of(FINANCE_EVENTS))
-    ground = database.ground(rules, properties, await tables.zones(), dead_letters)
+    ground = database.ground(rules, properties, dead_letters)
 
     spans = consumed({lane.lane: lane.position for lane in lanes}, rules, await log.extent(FINANCE_EVENTS))
     books = fold(await _judged(log, spans, rules, progress), ground)

@@ -32,7 +32,7 @@ def parse(value: bytes) -> object:
         text = value.decode("utf-8")
         if text.count("[") + text.count("{") > NESTING_MAX:
             _require_shallow(text)
-        if "\\u" in text:
+        if b"\\u" in value:
             _require_whole_surrogates(text)
         return _parse(text)
     except (UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -168,8 +168,7 @@ def test_carrying_equals_recomputing_every_day(
     assert [row.balance_date for row in changed] == sorted(
         day
         for day, row in after.items()
-        if day not in before
-        or (row.opening_cents, row.figures) != (before[day].opening_cents, before[day].figures)
+        if day not in before or (row.opening_cents, row.figures) != (before[day].opening_cents, before[day].figures)
     )
     assert {row.balance_date: row.version for row in changed} == {
         row.balance_date: days.get(row.balance_date, (NOTHING, None, 0))[2] + 1 for row in changed
@@ -186,7 +185,7 @@ def test_an_absent_day_equals_a_day_without_movements_or_count(
     empty: set[date],
 ) -> None:
     movements = {day: Movement(figures, 0, OLD_EVENT) for day, figures in moves.items()}
-    with_empty: dict[date, tuple[Figures, int | None, int]] = {day: (NOTHING, None, 1) for day in empty} | days
+    with_empty: dict[date, tuple[Figures, int | None, int]] = dict.fromkeys(empty, (NOTHING, None, 1)) | days
 
     def figures_after(given_days: dict[date, tuple[Figures, int | None, int]]) -> dict[date, tuple[int, int]]:
         rows = as_rows(given_days, opening_cash)

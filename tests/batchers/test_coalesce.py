@@ -114,7 +114,7 @@ def test_one_day_may_move_while_another_of_the_property_nets_to_nothing() -> Non
 def test_the_newest_event_of_a_day_is_its_cause_whatever_the_order_of_keys() -> None:
     lane = Offsets()
     batch = [lane.event(2, amount=1), lane.event(3, amount=1), lane.event(1, amount=1), lane.event(4, at=NEXT_DAY)]
-    movements = coalesce(reversed(changes_of(batch).items()))
+    movements = coalesce(reversed(list(changes_of(batch).items())))
     assert movements[1, 1][TODAY] == Movement(Figures(3, 0, 0, 0), 2, batch[2].event.event_id)
     assert movements[1, 1][TOMORROW].event_id == batch[3].event.event_id
 

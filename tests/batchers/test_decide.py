@@ -58,9 +58,7 @@ def reasons(decisions: Decisions) -> list[Reason]:
         ([-2, 2, 1], ["applied", "conflict", "stale"]),
     ],
 )
-def test_outcomes(
-    versions: list[int], expected: list[str], together: bool, lane: Offsets, books: MemoryBooks
-) -> None:
+def test_outcomes(versions: list[int], expected: list[str], together: bool, lane: Offsets, books: MemoryBooks) -> None:
     """A negative number is the version with another body."""
     records = [lane.event(version=abs(version), amount=100 if version > 0 else 999) for version in versions]
     batches = [records] if together else [[record] for record in records]

@@ -1,0 +1,87 @@
+"""Topics that are not what they were: refused with words, and never skipped in silence."""
+
+import asyncio
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.structs import TopicPartition
+
+from tests.acceptance.test_membership import creations
+from tests.conftest import MakeStream
+from tests.support.stream import Stream, new_topics
+
+
+async def _stopped_reason(stream: Stream) -> str:
+    async with stream.database() as connection:
+        return str(await connection.fetchval("SELECT string_agg(stopped_reason, '; ') FROM ops.lanes"))
+
+
+async def _consume(stream: Stream, records: int) -> None:
+    await stream.send(creations(1, records))
+    with stream.worker() as worker:
+        await stream.wait_until_consumed(records)
+        assert await worker.stop() == 0
+
+
+async def test_a_recreated_and_refilled_topic_is_refused(make_stream: MakeStream) -> None:
+    stream = await make_stream(lanes=1)
+    await _consume(stream, 20)
+    await _recreate(stream)
+    await stream.send(creations(1_000, 40))
+    with stream.worker() as worker:
+        await worker.wait_for_log("lane stopped")
+        await asyncio.sleep(0.5)
+        assert sum((await stream.outcomes()).values()) == 20
+        assert "recreated" in await _stopped_reason(stream)
+        assert await worker.stop() == 0
+
+
+async def test_a_topic_that_ends_before_the_position_is_refused(make_stream: MakeStream) -> None:
+    stream = await make_stream(lanes=1)
+    await _consume(stream, 20)
+    await _recreate(stream)
+    with stream.worker() as worker:
+        await worker.wait_for_log("lane stopped")
+        assert "the topic ends at 0" in await _stopped_reason(stream)
+        assert await worker.stop() == 0
+
+
+async def test_expired_records_stop_the_lane_and_say_what_was_lost(make_stream: MakeStream) -> None:
+    stream = await make_stream(lanes=1)
+    await _consume(stream, 20)
+    await stream.send(creations(1_000, 30))
+    admin = AIOKafkaAdminClient(bootstrap_servers=stream.endpoints.kafka_bootstrap)
+    await admin.start()
+    await admin.delete_records({TopicPartition(stream.topic, 0): RecordsToDelete(before_offset=45)})
+    await admin.close()
+    with stream.worker() as worker:
+        await worker.wait_for_log("lane stopped")
+        reason = await _stopped_reason(stream)
+        assert "records 20 to 44 have left the topic" in reason
+        assert "(25 lost)" in reason
+        assert await worker.stop() == 0
+    assert stream.folio("status").returncode == 1
+    assert (await stream.prove()).exit_code == 2
+
+
+async def test_partitions_added_under_the_stream_are_refused(make_stream: MakeStream) -> None:
+    stream = await make_stream(lanes=1)
+    await _consume(stream, 5)
+    admin = AIOKafkaAdminClient(bootstrap_servers=stream.endpoints.kafka_bootstrap)
+    await admin.start()
+    await admin.create_partitions({stream.topic: NewPartitions(total_count=3)})
+    await admin.close()
+    with stream.worker() as worker:
+        assert await worker.wait() == 3
+        assert "grown by a drained command" in worker.log
+
+
+async def _recreate(stream: Stream) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=stream.endpoints.kafka_bootstrap)
+    await admin.start()
+    names = [name for name in await admin.list_topics() if name.startswith(stream.prefix)]
+    await admin.delete_topics(names)
+    async with asyncio.timeout(20):
+        while any(name.startswith(stream.prefix) for name in await admin.list_topics()):
+            await asyncio.sleep(0.1)
+    await admin.close()
+    await new_topics(stream.endpoints, stream.prefix, stream.lanes)

@@ -1,10 +1,11 @@
 """From changed transactions to net movements: many events of a day become one change of its balance."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from batchers.decide import Change, Snapshot
 from batchers.properties import PropertyKey
@@ -33,8 +34,7 @@ _COLUMN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
+class Movement(Struct, frozen=True, gc=False):
     """What a batch moves on one day, and the newest event that moved it."""
 
     figures: Figures
@@ -45,32 +45,45 @@ class Movement:
 Movements = dict[PropertyKey, dict[date, Movement]]
 
 
+class _Day:
+    """What gathers on one day while the changes are summed up."""
+
+    __slots__ = ("figures", "newest")
+
+    def __init__(self, newest: Change) -> None:
+        self.figures = [0, 0, 0, 0]
+        self.newest = newest
+
+
 def coalesce(changes: Iterable[tuple[AggregateKey, Change]]) -> Movements:
     """The net movement of every day that the changed transactions touch; days that net to nothing are left out."""
-    sums: dict[PropertyKey, dict[date, list[int]]] = {}
-    newest: dict[tuple[PropertyKey, date], Change] = {}
+    properties: dict[PropertyKey, dict[date, _Day]] = {}
     for key, change in changes:
-        for state, sign in ((change.before, -1), (change.after, 1)):
-            if state is None or state.contribution_cents == 0:
-                continue
-            property_key = (key[0], state.property_id)
-            _add(sums.setdefault(property_key, {}), key, state, sign)
-            day = (property_key, state.balance_date)
-            if day not in newest or newest[day].sequence < change.sequence:
-                newest[day] = change
+        if change.before is not None:
+            _add(properties, key, change, change.before, -1)
+        _add(properties, key, change, change.after, 1)
     movements: Movements = {}
-    for property_key, days in sums.items():
+    for property_key, days in properties.items():
         moved = {
-            day: Movement(Figures(*figures), change.sequence, change.record.event.event_id)
-            for day, figures in days.items()
-            if any(figures)
-            for change in (newest[property_key, day],)
+            at: Movement(Figures(*day.figures), day.newest.sequence, day.newest.record.event.event_id)
+            for at, day in days.items()
+            if any(day.figures)
         }
         if moved:
             movements[property_key] = moved
     return movements
 
 
-def _add(days: dict[date, list[int]], key: AggregateKey, state: Snapshot, sign: int) -> None:
-    figures = days.setdefault(state.balance_date, [0, 0, 0, 0])
-    figures[_COLUMN[key[1], state.payment_mode]] += sign * state.contribution_cents
+def _add(
+    properties: dict[PropertyKey, dict[date, _Day]], key: AggregateKey, change: Change, state: Snapshot, sign: int
+) -> None:
+    contribution = state.contribution_cents
+    if contribution == 0:
+        return
+    days = properties.setdefault((key[0], state.property_id), {})
+    day = days.get(state.balance_date)
+    if day is None:
+        day = days[state.balance_date] = _Day(change)
+    elif day.newest.sequence < change.sequence:
+        day.newest = change
+    day.figures[_COLUMN[key[1], state.payment_mode]] += sign * contribution

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
@@ -109,8 +110,13 @@ class EventRows:
 
 def retention_start(appended_at: datetime, months: int) -> datetime:
     """The first instant of the oldest month that the transaction tables keep, seen from a record's append time."""
-    month = appended_at.astimezone(UTC).year * 12 + appended_at.astimezone(UTC).month - 1 - months
-    return datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC)
+    assert appended_at.tzinfo is UTC, "append times are read as UTC"
+    return _month_start(appended_at.year * 12 + appended_at.month - 1 - months)
+
+
+@lru_cache(maxsize=64)  # a batch spans one month, or two
+def _month_start(months_since_year_0: int) -> datetime:
+    return datetime(months_since_year_0 // 12, months_since_year_0 % 12 + 1, 1, tzinfo=UTC)
 
 
 def packed_headers(headers: Headers) -> bytes | None:

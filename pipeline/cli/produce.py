@@ -55,7 +55,7 @@ def produce(
     duplicates: Share = 0.005,
     late: Share = 0.02,
     file: Input | None = None,
-    topic: str = FINANCE_EVENTS,
+    topic: str | None = None,
 ) -> int:
     """Send a simulated trading day of hotels, or the lines of a file, to Kafka.
 
@@ -85,7 +85,7 @@ def produce(
     file
         Send the lines of this file instead, as they are; - is standard input.
     topic
-        The topic to send to.
+        The topic to send to; finance-events of this stream when not given.
     """
     settings = settings_module.load()
     configure(settings.log.level)
@@ -104,6 +104,7 @@ def produce(
     if events is None and duration is not None and day is not None:
         raise SettingsRefused("--duration without --events sends events of now: leave --day out, or add --events")
     bootstrap = resolve(settings).kafka_bootstrap
+    topic = topic or settings.kafka.topic_prefix + FINANCE_EVENTS
     if file is not None:
         return uvloop.run(_send_lines(bootstrap, topic, file, rate, duration))
     endless = events is None and duration is not None

@@ -87,6 +87,11 @@ class Session:
         with broker_errors("joining the consumer group"):
             await self._consumer.start()
         try:
+            # Subscribing to a topic that does not exist waits for it without a word.
+            with broker_errors("asking for the topics"):
+                topics = await self._consumer.topics()
+            if self._settings.topic not in topics:
+                raise TopicMismatch(f"topic {self._settings.topic} does not exist: run `folio topics create`")
             self._consumer.subscribe([self._settings.topic], listener=self._membership)
             while (assigned := await _unless(stop, self._membership.next_assignment())) is not None:
                 try:

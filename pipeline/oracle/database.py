@@ -105,6 +105,13 @@ class Database:
         """Lane, offset, reason and digest of each dead letter of a topic."""
         return [tuple(row) for row in await self._fetch("dead_letters", topic)]
 
+    async def recorded_order(self, orgs: frozenset[int]) -> dict[RecordKey, datetime]:
+        """When each event of these orgs was recorded."""
+        if not orgs:
+            return {}
+        rows = await self._fetch("recorded_order", list(orgs))
+        return {(lane, offset): recorded_at for lane, offset, recorded_at in rows}
+
     async def outbox(self) -> list[bytes]:
         """The updates that wait to be published: for each batch, one JSON document a line."""
         return [updates for (updates,) in await self._fetch("outbox")]

@@ -9,8 +9,8 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from operator import attrgetter
+from datetime import UTC, date, datetime
+from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -47,6 +47,19 @@ class Ground:
     loaded_currencies: Mapping[PropertyKey, str]  # of properties that were loaded by command
     zones: Mapping[PropertyKey, Sequence[Zone]]  # oldest first
     database_rejected: frozenset[RecordKey]
+
+
+class Misrouted(NamedTuple):
+    """Orgs whose records are on several lanes, and when the store recorded their events: any order that keeps each
+    lane's own is right, and this is the one that the pipeline says it took.
+    """
+
+    orgs: frozenset[int]
+    recorded_at: Mapping[RecordKey, datetime]
+
+
+Lanes = Mapping[int, Sequence[Judged]]
+WELL_ROUTED: Final = Misrouted(frozenset(), {})
 
 
 class Registration(NamedTuple):
@@ -97,7 +110,6 @@ class Books:
     dead_letters: dict[RecordKey, DeadLetter] = field(default_factory=dict)
     registered: dict[PropertyKey, Registration] = field(default_factory=dict)
     tallies: defaultdict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))
-    misrouted_orgs: frozenset[int] = frozenset()
 
 
 def rules_at(rules: Sequence[Rules], offset: int) -> Rules:
@@ -105,10 +117,10 @@ def rules_at(rules: Sequence[Rules], offset: int) -> Rules:
     return rules[bisect_right(rules, offset, key=attrgetter("position")) - 1]
 
 
-def fold(lanes: Mapping[int, Sequence[Judged]], ground: Ground) -> Books:
+def fold(lanes: Lanes, ground: Ground, misrouted: Misrouted = WELL_ROUTED) -> Books:
     """Fold the lanes' records, each lane in offset order."""
-    books = Books(misrouted_orgs=_orgs_on_several_lanes(lanes))
-    for judged in _in_order(lanes, interleaved=bool(books.misrouted_orgs)):
+    books = Books()
+    for judged in _in_order(lanes, misrouted):
         if isinstance(judged, Rejected):
             _quarantine(books, judged, judged.reason)
         elif (judged.lane, judged.offset) in ground.database_rejected:
@@ -120,7 +132,8 @@ def fold(lanes: Mapping[int, Sequence[Judged]], ground: Ground) -> Books:
     return books
 
 
-def _orgs_on_several_lanes(lanes: Mapping[int, Sequence[Judged]]) -> frozenset[int]:
+def orgs_on_several_lanes(lanes: Lanes) -> frozenset[int]:
+    """The orgs whose producers disagree about their lane, so that the topic alone does not tell their order."""
     lane_of: dict[int, int] = {}
     several = set()
     for lane, records in lanes.items():
@@ -130,17 +143,32 @@ def _orgs_on_several_lanes(lanes: Mapping[int, Sequence[Judged]]) -> frozenset[i
     return frozenset(several)
 
 
-def _in_order(lanes: Mapping[int, Sequence[Judged]], *, interleaved: bool) -> Iterator[Judged]:
-    """Lane after lane; where an org is on several, interleaved by the time at which the broker took them.
+def _in_order(lanes: Lanes, misrouted: Misrouted) -> Iterator[Judged]:
+    """Lane after lane; then the misrouted orgs, whose lanes are interleaved as the event store recorded them.
 
-    Kafka keeps no order between partitions: the latter is an assumption, and the report says so.
+    No org meets another, so it does not matter that some come last.
     """
-    if not interleaved:
-        for lane in sorted(lanes):
-            yield from lanes[lane]
-        return
-    # A merge, not a sort: within a lane the offsets decide, even when the broker's clock has stepped back.
-    yield from heapq.merge(*(lanes[lane] for lane in sorted(lanes)), key=attrgetter("appended_at"))
+    apart = misrouted.orgs
+    for lane in sorted(lanes):
+        yield from (judged for judged in lanes[lane] if isinstance(judged, Rejected) or judged.org_id not in apart)
+    if apart:
+        stamped = [_stamped(lanes[lane], misrouted) for lane in sorted(lanes)]
+        # A merge, not a sort: within a lane the offsets decide, whatever the stamps say.
+        yield from (event for _, event in heapq.merge(*stamped, key=itemgetter(0)))
+
+
+def _stamped(records: Sequence[Judged], misrouted: Misrouted) -> list[tuple[datetime, Event]]:
+    """The misrouted events of a lane with the times at which they were recorded.
+
+    What was not stored goes as late as its lane allows: a duplicate remains one however late it comes.
+    """
+    stamped: list[tuple[datetime, Event]] = []
+    stamp = datetime.max.replace(tzinfo=UTC)
+    for judged in reversed(records):
+        if isinstance(judged, Event) and judged.org_id in misrouted.orgs:
+            stamp = misrouted.recorded_at.get((judged.lane, judged.offset), stamp)
+            stamped.append((stamp, judged))
+    return stamped[::-1]
 
 
 def _quarantine(books: Books, judged: Judged, reason: str) -> None:

@@ -28,7 +28,17 @@ from pipeline.oracle.daily import Days, movements
 from pipeline.oracle.database import Database, Lane
 from pipeline.oracle.decode import Judged, Rules, judge
 from pipeline.oracle.findings import Findings
-from pipeline.oracle.fold import DATABASE_REJECTED, Books, Ground, PropertyKey, Tally, fold, rules_at
+from pipeline.oracle.fold import (
+    DATABASE_REJECTED,
+    Books,
+    Ground,
+    Misrouted,
+    PropertyKey,
+    Tally,
+    fold,
+    orgs_on_several_lanes,
+    rules_at,
+)
 from pipeline.oracle.report import Report
 from pipeline.oracle.spans import Span, UnprovenError, consumed
 from pipeline.oracle.topics import FINANCE_EVENTS, REALTIME_UPDATES, Topics
@@ -67,8 +77,11 @@ async def _prove(tables: Database, log: Topics, retention_months: int, progress:
     ground = database.ground(rules, properties, dead_letters)
 
     spans = consumed({lane.lane: lane.position for lane in lanes}, rules, await log.extent(FINANCE_EVENTS))
-    books = fold(await _judged(log, spans, rules, progress), ground)
-    report, days = _report_of(books), movements(books.newest.values())
+    records = await _judged(log, spans, rules, progress)
+    orgs = orgs_on_several_lanes(records)
+    books = fold(records, ground, Misrouted(orgs, await tables.recorded_order(orgs)))
+    del records  # the books hold what matters of them
+    report, days = _report_of(books, len(orgs)), movements(books.newest.values())
 
     findings = Findings()
     compare.lanes(findings, books, {lane.lane: lane.counters for lane in lanes})
@@ -100,7 +113,7 @@ async def _judged(
     return judged
 
 
-def _report_of(books: Books) -> Report:
+def _report_of(books: Books, misrouted_orgs: int) -> Report:
     """What the fold alone has to say; the comparisons use it up."""
     tallies = books.tallies.values()
     outcomes = {field.name: sum(getattr(tally, field.name) for tally in tallies) for field in fields(Tally)}
@@ -108,7 +121,7 @@ def _report_of(books: Books) -> Report:
         events=sum(tally.records for tally in tallies),
         outcomes=outcomes,
         database_rejected=sum(letter.reason == DATABASE_REJECTED for letter in books.dead_letters.values()),
-        misrouted_orgs=len(books.misrouted_orgs),
+        misrouted_orgs=misrouted_orgs,
     )
 
 

@@ -85,8 +85,8 @@ def _assumptions(report: Report) -> Iterator[str]:
         )
     if report.misrouted_orgs:
         yield (
-            f"misrouted orgs: {report.misrouted_orgs:,}; their records are on several lanes "
-            "and were folded in an assumed order, by the time at which the broker took them"
+            f"misrouted orgs: {report.misrouted_orgs:,}; their records are on several lanes, whose order among each "
+            "other only the event store tells: it was taken from there"
         )
 
 

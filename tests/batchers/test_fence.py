@@ -1,6 +1,7 @@
 """The fence on a real database: whoever is not the owner, or does not stand where the lane stands, writes nothing."""
 
 import asyncio
+import itertools
 from datetime import timedelta
 from hashlib import blake2b
 
@@ -10,6 +11,8 @@ import pytest
 from batchers.fence import check_fence, lanes_to_lock
 from batchers.halving import halves
 from pipeline.errors import DatabaseUnavailable, FenceLost
+from pipeline.settings import DatabaseSettings
+from schemas.lanes import Claim
 from schemas.routing import home_lane
 from tests.batchers.conftest import MakeLedger
 from tests.support.events import Offsets
@@ -102,8 +105,6 @@ async def test_a_batch_locks_its_lanes_and_the_homes_of_its_organisations() -> N
     ledger = Ledger("", None, lane_count=8)  # type: ignore[arg-type]
     ledger.positions = dict.fromkeys(range(8))
     records = [lanes[3].event(org=1), lanes[3].event(org=2), lanes[5].event(org=3)]
-    from schemas.lanes import Claim
-
     ledger.claims = {lane: Claim(lane, 1, None, None, 0, 0, 0) for lane in range(8)}
     assert lanes_to_lock(ledger.batch(*records), 8) == {3, 5, *(home_lane(org, 8) for org in (1, 2, 3))}
 
@@ -143,8 +144,6 @@ async def test_misrouted_events_of_one_property_from_two_writers_lose_nothing(
 
 
 async def test_a_wait_for_a_lock_has_a_bound_and_may_be_tried_again(make_ledger: MakeLedger) -> None:
-    from pipeline.settings import DatabaseSettings
-
     ledger = await make_ledger(settings=DatabaseSettings(lock_timeout_seconds=0.1))
     batch = ledger.batch(ledger.event(1))
     async with ledger.admin.transaction():
@@ -205,7 +204,7 @@ async def test_instants_of_recording_rise_within_a_lane_also_when_the_clock_step
         row["recorded_at"] for row in await ledger.rows("SELECT recorded_at FROM event_store.events ORDER BY record_offset")
     ]
     assert len(instants) == 8
-    assert all(earlier < later for earlier, later in zip(instants, instants[1:], strict=False))
+    assert all(earlier < later for earlier, later in itertools.pairwise(instants))
     assert instants[-1] - instants[0] < timedelta(seconds=2)
     assert (await ledger.lane(HOME))["last_recorded_at"] >= instants[-1]
 
@@ -222,13 +221,12 @@ async def test_a_new_owner_with_a_slow_clock_records_after_its_predecessor(
     assert rows[0][0] < rows[1][0]
 
 
-async def test_a_failed_batch_leaves_nothing_in_staging_for_the_next(ledger: Ledger) -> None:
+async def test_staging_is_emptied_by_each_commit(ledger: Ledger) -> None:
     connection = await ledger.connect()
     try:
         await connection.execute("BEGIN")
-        await connection.copy_records_to_table("staging_balances", records=[(1, 1, *(None,) * 13)])
+        await connection.copy_records_to_table("staging_events", records=[(1,)], columns=["org_id"])
         await connection.execute("COMMIT")
-        assert await connection.fetchval("SELECT count(*) FROM staging_balances") == 0
         assert await connection.fetchval("SELECT count(*) FROM staging_events") == 0
     finally:
         await connection.close()

@@ -2,11 +2,14 @@
 
 import asyncio
 import threading
+from collections.abc import Coroutine
+from typing import Any
 
 import asyncpg
 import pytest
 
 from batchers.books import Committed
+from batchers.connection import Connect
 from pipeline.errors import DatabaseUnavailable, FenceLost, OutcomeUnknown
 from schemas.lanes import Batch
 from schemas.routing import home_lane
@@ -128,24 +131,34 @@ async def test_after_an_unknown_outcome_a_new_owner_shuts_the_old_batch_out(
 
 
 async def test_a_cancelled_batch_goes_in_once_when_it_is_tried_again(ledger: Ledger) -> None:
-    """Cancelled at every await in turn, until one attempt gets through."""
+    """Cancelled a little later each time, until one attempt gets through."""
     batch = a_batch(ledger)
-    attempts = 0
+    connections = [await ledger.connect() for _ in range(40)]
+    ledger.books._connection._connect = _already_open(connections)
+    cancelled = 0
     while True:
-        attempts += 1
         task = asyncio.ensure_future(ledger.put(batch))
-        for _ in range(attempts):
-            await asyncio.sleep(0.002)
-            if task.done():
-                break
-        task.cancel()
-        try:
-            await task
+        await asyncio.wait({task}, timeout=0.001 * (cancelled + 1))
+        if task.done():
             break
-        except asyncio.CancelledError:
-            continue
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        cancelled += 1
+    assert cancelled > 2
     await ledger.put(batch)
     await assert_once(ledger)
+    for connection in connections:
+        connection.terminate()
+
+
+def _already_open(connections: list[asyncpg.Connection]) -> Connect:
+    waiting = iter(connections)
+
+    async def connect() -> asyncpg.Connection:
+        return next(waiting)
+
+    return connect
 
 
 async def _terminate_writers(url: str) -> None:
@@ -157,7 +170,7 @@ async def _terminate_writers(url: str) -> None:
     await connection.close()
 
 
-def _from_a_thread(action: "asyncio.Future[None] | object") -> None:
+def _from_a_thread(action: Coroutine[Any, Any, None]) -> None:
     """Run to its end while this thread, and the event loop on it, stand still: the batch is stopped at its point."""
     thread = threading.Thread(target=asyncio.run, args=(action,))
     thread.start()

@@ -65,9 +65,14 @@ def ground(
     return Ground(rules or {lane: [RULES] for lane in range(8)}, loaded or {}, zones or {}, database_rejected)
 
 
-def books_of(*records: Judged, given: Ground | None = None) -> Books:
-    """Fold records of any lanes, each lane's in the order given."""
+def lanes_of(*records: Judged) -> dict[int, list[Judged]]:
+    """The records by lane, each lane's in the order given."""
     lanes: dict[int, list[Judged]] = {}
     for record in records:
         lanes.setdefault(record.lane, []).append(record)
-    return fold(lanes, given or ground())
+    return lanes
+
+
+def books_of(*records: Judged, given: Ground | None = None) -> Books:
+    """Fold records of any lanes, each lane's in the order given."""
+    return fold(lanes_of(*records), given or ground())

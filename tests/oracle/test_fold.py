@@ -5,9 +5,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pipeline.oracle.decode import Event
-from pipeline.oracle.fold import Registration, Tally, Zone, rules_at
-from tests.oracle.builders import NOON, ORG, PROPERTY, RULES, books_of, event, ground, rejected
+from pipeline.oracle.decode import Event, Judged
+from pipeline.oracle.fold import Misrouted, Registration, Tally, Zone, fold, orgs_on_several_lanes, rules_at
+from tests.oracle.builders import NOON, ORG, PROPERTY, RULES, books_of, event, ground, lanes_of, rejected
 
 KEY = (ORG, "revenue", 1)
 
@@ -169,23 +169,45 @@ def test_a_change_of_zone_counts_from_its_instant_on() -> None:
 def test_lanes_are_counted_apart() -> None:
     books = books_of(event(0), event(0, lane=3, org_id=8), rejected(1, lane=3))
     assert books.tallies == {0: Tally(applied=1, version_gaps=0), 3: Tally(applied=1, quarantined=1)}
-    assert not books.misrouted_orgs
 
 
-def test_an_org_on_several_lanes_is_folded_in_the_order_of_the_broker_and_reported() -> None:
-    books = books_of(
-        event(0, lane=0, version=2, appended_at=NOON + timedelta(seconds=2)),
-        event(0, lane=1, version=1, appended_at=NOON + timedelta(seconds=1)),
-        event(1, lane=1, version=3, appended_at=NOON + timedelta(seconds=3)),
-    )
-    assert books.misrouted_orgs == {ORG}
-    assert {key[3]: stored.outcome for key, stored in books.stored.items()} == dict.fromkeys((1, 2, 3), "applied")
+def outcomes_of_misrouted(recorded: dict[tuple[int, int], int], *records: Judged) -> dict[tuple[int, int], str]:
+    """What becomes of the records of an org on several lanes, given the seconds at which some were recorded."""
+    lanes = lanes_of(*records)
+    orgs = orgs_on_several_lanes(lanes)
+    assert orgs == {ORG}
+    recorded_at = {key: NOON + timedelta(seconds=seconds) for key, seconds in recorded.items()}
+    books = fold(lanes, ground(), Misrouted(orgs, recorded_at))
+    outcomes = {(stored.event.lane, stored.event.offset): stored.outcome for stored in books.stored.values()}
+    return outcomes | {key: letter.reason for key, letter in books.dead_letters.items()}
 
 
-def test_within_a_lane_offsets_decide_even_when_the_clock_of_the_broker_stepped_back() -> None:
-    books = books_of(
-        event(0, lane=0, version=1, appended_at=NOON + timedelta(seconds=9)),
-        event(1, lane=0, version=2, appended_at=NOON),
-        event(0, lane=1, version=3, appended_at=NOON + timedelta(seconds=10)),
-    )
-    assert books.tallies[0].applied == 2
+def test_orgs_on_several_lanes() -> None:
+    assert not orgs_on_several_lanes(lanes_of(event(0), event(0, lane=1, org_id=8), rejected(1, lane=1)))
+    assert orgs_on_several_lanes(lanes_of(event(0), event(0, lane=1), event(1, lane=1, org_id=8))) == {ORG}
+
+
+def test_an_org_on_several_lanes_is_folded_in_the_order_of_the_store() -> None:
+    records = (event(0, lane=0, version=2), event(0, lane=1, version=1), event(1, lane=1, version=3))
+    in_order = outcomes_of_misrouted({(0, 0): 2, (1, 0): 1, (1, 1): 3}, *records)
+    assert in_order == dict.fromkeys([(0, 0), (1, 0), (1, 1)], "applied")
+    late = outcomes_of_misrouted({(0, 0): 1, (1, 0): 2, (1, 1): 3}, *records)
+    assert late == {(0, 0): "applied", (1, 0): "stale", (1, 1): "applied"}
+
+
+def test_what_was_not_stored_comes_as_late_as_its_lane_allows() -> None:
+    repeated = (event(0, lane=0), event(1, lane=0, version=3), event(0, lane=1), event(1, lane=1, version=2))
+    # Lane 1 repeats version 1 before it brings version 2, which was recorded between the two of lane 0.
+    outcomes = outcomes_of_misrouted({(0, 0): 1, (1, 1): 2, (0, 1): 3}, *repeated)
+    assert outcomes == dict.fromkeys([(0, 0), (1, 1), (0, 1)], "applied")
+
+
+def test_within_a_lane_offsets_decide_whatever_the_stamps_say() -> None:
+    records = (event(0, lane=0, version=1), event(1, lane=0, version=2), event(0, lane=1, version=3))
+    outcomes = outcomes_of_misrouted({(0, 0): 9, (0, 1): 1, (1, 0): 10}, *records)
+    assert outcomes == dict.fromkeys([(0, 0), (0, 1), (1, 0)], "applied")
+
+
+def test_other_orgs_and_rejected_records_of_those_lanes_are_folded_too() -> None:
+    outcomes = outcomes_of_misrouted({}, event(0), event(0, lane=1), event(1, lane=1, org_id=8), rejected(2, lane=1))
+    assert outcomes == {(0, 0): "applied", (1, 1): "applied", (1, 2): "schema"}

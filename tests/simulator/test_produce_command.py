@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from pipeline.exits import EXIT_FATAL, EXIT_OK, EXIT_UNAVAILABLE
 from pipeline.stack import Endpoints
+from schemas.topics import FINANCE_EVENTS
 from tests.simulator.test_sender import create_topic, records_of
 
 SECONDS_MAX = 60
@@ -84,6 +86,17 @@ async def test_events_are_sent_and_counted(stack: Endpoints, topic: str) -> None
     assert b"poison." in done.stdout
     assert done.stderr == b""
     assert len(await records_of(stack.kafka_bootstrap, topic)) == 500
+
+
+async def test_the_streams_own_topic_is_the_default(stack: Endpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = f"stream-{uuid4()}."
+    monkeypatch.setenv("FOLIO_KAFKA_TOPIC_PREFIX", prefix)
+    missing = run(stack.kafka_bootstrap, "--events", "5")
+    assert f"topic {prefix}finance-events does not exist" in missing.stderr.decode()
+    await create_topic(stack.kafka_bootstrap, prefix + FINANCE_EVENTS)
+    done = run(stack.kafka_bootstrap, "--events", "5")
+    assert done.returncode == EXIT_OK, done.stderr
+    assert len(await records_of(stack.kafka_bootstrap, prefix + FINANCE_EVENTS)) == 5
 
 
 async def test_a_second_run_uses_other_ids(stack: Endpoints, topic: str) -> None:

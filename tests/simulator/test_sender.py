@@ -22,8 +22,8 @@ from schemas.records import Origin, Rejected
 PARTITIONS = 5
 
 
-async def create_topic(bootstrap: str) -> str:
-    name = f"simulated-{uuid4()}"
+async def create_topic(bootstrap: str, name: str | None = None) -> str:
+    name = name or f"simulated-{uuid4()}"
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

@@ -1,0 +1,139 @@
+"""The commands as an operator types them: what they print, and with which exit code they end."""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from pipeline.stack import temporary_stack
+from tests.acceptance.test_membership import creations
+from tests.support.events import encoded, event
+from tests.support.stream import REPOSITORY, Stream
+
+
+async def test_a_file_of_events_goes_through_and_verify_proves_it(stream: Stream, tmp_path: Path) -> None:
+    file = tmp_path / "events.ndjson"
+    lines = [encoded(event(number, org=number)) for number in range(1, 21)] + [b"not json"]
+    file.write_bytes(b"\n".join(lines) + b"\n")
+    produced = stream.folio("produce", "--file", str(file))
+    assert produced.returncode == 0, produced.stderr
+    with stream.worker() as worker:
+        await stream.wait_until_consumed(21)
+        assert await worker.stop() == 0
+    verified = stream.folio("verify")
+    assert verified.returncode == 0, verified.stdout
+    assert verified.stdout.splitlines()[-1] == "reconciliation: 21 events, 20 balances, 0 differences"
+    status = json.loads(stream.folio("status", "--seconds", "0.1", "--output", "json").stdout)
+    assert status["lag_records"] == 0
+    assert status["outcomes"] == {"applied": 20, "duplicate": 0, "stale": 0, "conflict": 0, "quarantined": 1}
+
+
+async def test_verify_finds_a_single_cent(stream: Stream) -> None:
+    await stream.send(creations(1, 10))
+    with stream.worker() as worker:
+        await stream.wait_until_consumed(10)
+        assert await worker.stop() == 0
+    async with stream.database() as connection:
+        await connection.execute(
+            "UPDATE finance.daily_cash_balances_partitioned SET cash_received_cents = cash_received_cents + 1, "
+            "calculated_closing_balance_cents = calculated_closing_balance_cents + 1, "
+            "closing_balance_cents = closing_balance_cents + 1 WHERE org_id = 3"
+        )
+    verified = stream.folio("verify")
+    assert verified.returncode == 1
+    assert "org_id 3" in verified.stdout
+
+
+def test_verify_cannot_prove_what_was_never_consumed(stream: Stream) -> None:
+    assert stream.folio("verify").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "says"),
+    [
+        ("BATCH_ROWS_MAX", "many", "FOLIO_BATCH_ROWS_MAX='many'"),
+        ("BATCH_ROWS_MAX", "0", "FOLIO_BATCH_ROWS_MAX='0'"),
+        ("BATCH_ROW_MAX", "1", "did you mean FOLIO_BATCH_ROWS_MAX?"),
+        ("RULES_DEFAULT_TIME_ZONE", "Mars/Olympus", "Mars/Olympus"),
+        ("WORKER_CRASH_AT", "nowhere", "FOLIO_WORKER_CRASH_AT='nowhere'"),
+    ],
+)
+def test_a_wrong_setting_is_refused_at_start_by_name(stream: Stream, setting: str, value: str, says: str) -> None:
+    refused = stream.folio("run", **{setting: value})
+    assert refused.returncode == 3
+    assert says in refused.stderr.replace("\n", " ")
+
+
+def test_a_database_without_the_schema_is_refused(stream: Stream) -> None:
+    bare = stream.endpoints.database_url.replace(stream.prefix.rstrip("."), "postgres")
+    refused = stream.folio("run", DATABASE_URL=bare, DATABASE_ROLE="folio")
+    assert refused.returncode == 3
+    assert "folio migrate" in refused.stderr
+
+
+def test_a_missing_topic_is_refused(stream: Stream) -> None:
+    refused = stream.folio("run", KAFKA_TOPIC_PREFIX="nobody-made-these.")
+    assert refused.returncode == 3
+    assert "folio topics create" in refused.stderr
+
+
+def test_a_server_that_does_not_answer_is_said_so(stream: Stream) -> None:
+    lost = stream.folio("status", DATABASE_URL="postgresql://folio@127.0.0.1:1/folio")
+    assert lost.returncode == 4
+    assert "connecting" in lost.stderr
+
+
+async def test_health_pages_of_a_worker(stream: Stream) -> None:
+    await stream.send(creations(1, 10))
+    with stream.worker() as worker:
+        await stream.wait_until_consumed(10)
+        match = re.search(r'"port": (\d+)', worker.log)
+        assert match is not None
+        base = f"http://127.0.0.1:{match[1]}"
+        metrics = _get(f"{base}/metrics")
+        assert 'folio_records_total{outcome="applied"} 10.0' in metrics
+        assert "folio_lanes_owned 2.0" in metrics
+        assert json.loads(_get(f"{base}/readyz")) == {"ready": True}
+        assert json.loads(_get(f"{base}/livez"))["alive"] is True
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            _get(f"{base}/nothing")
+        assert await worker.stop() == 0
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        body: bytes = answer.read()
+        return body.decode()
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_brings_a_new_day_each_time(tmp_path: Path) -> None:
+    directory = tmp_path / "stack"
+    with temporary_stack(directory):
+        days = [_demo(directory) for _ in range(2)]
+    assert days[0] != days[1], "each run trades another day"
+
+
+def _demo(directory: Path) -> str:
+    run = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "demo", "--events", "3000", "--orgs", "100"],
+        env={"FOLIO_STACK_DIR": str(directory), "PATH": "/usr/bin:/bin", "HOME": str(Path.home())},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert ", 0 differences" in run.stdout
+    applied = re.search(r"last update published: ([\d,]+) applied", run.stdout)
+    assert applied is not None, run.stdout
+    assert int(applied[1].replace(",", "")) >= 0.95 * 3000
+    day = re.search(r"trading day (\S+):", run.stdout)
+    assert day is not None
+    return day[1]

@@ -1,0 +1,289 @@
+"""The writer over the real database: what it will not take whole goes in halves, and what it cannot take is quarantined."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import asyncpg
+import pytest
+import stamina
+
+from batchers.drain import Drain
+from batchers.gathering import Bounds, Gathering
+from batchers.outbox import OutboxRow
+from batchers.writer import Writer
+from batchers.writers import LaneGroup
+from pipeline.clock import SystemClock
+from pipeline.errors import DatabaseUnavailable, FenceLost
+from pipeline.metrics import Metrics
+from pipeline.settings import DatabaseSettings
+from schemas.routing import home_lane
+from tests.batchers.conftest import MakeLedger
+from tests.support.events import NOON
+from tests.support.ledger import Ledger
+
+HOME = home_lane(1, 2)
+AWAY = 1 - HOME
+TODAY = NOON.date()
+# One more than fits: a day that stands here takes no event.
+FULL = 2**63 - 1
+
+
+@pytest.fixture(autouse=True)
+def _retry_at_once() -> Iterator[None]:
+    with stamina.set_testing(True, attempts=20, cap=True):
+        yield
+
+
+class Desk:
+    """A writer with effects that only remember what they were given."""
+
+    def __init__(self, ledger: Ledger, bounds: Bounds | None = None) -> None:
+        self.published: list[tuple[int, int]] = []
+        self.invalidated: list[tuple[int, int]] = []
+        self.metrics = Metrics()
+        epochs = {lane: claim.epoch for lane, claim in ledger.claims.items()}
+        self.gathering = Gathering(bounds or Bounds(100, 1 << 20, 0, 1000, 1 << 20), SystemClock())
+        for lane, claim in ledger.claims.items():
+            self.gathering.open_lane(lane, claim.epoch, claim.position)
+        self.publisher = self._drain("publish", self.published, ledger.marks.published)
+        self.invalidator = self._drain("invalidate", self.invalidated, ledger.marks.invalidated)
+        self.writer = Writer(
+            self.gathering,
+            ledger.books,
+            self.publisher,
+            self.invalidator,
+            epochs,
+            self.metrics,
+            pause_max_seconds=0.01,
+        )
+        self.group = LaneGroup(self.writer, self.gathering, ledger.books, self.publisher, self.invalidator)
+
+    def _drain(self, name: str, done: list[tuple[int, int]], marks: dict[int, int]) -> Drain:
+        async def effect(rows: Sequence[OutboxRow]) -> None:
+            done.extend((row.lane, row.seq) for row in rows)
+
+        async def reload(_lane: int, _after: int, _limit: int) -> list[OutboxRow]:
+            return []
+
+        return Drain(name, effect, reload, marks, dict(marks), waiting_max=4, pause_max_seconds=0.01)
+
+    def records(self, outcome: str) -> float:
+        return self.metrics.registry.get_sample_value("folio_records_total", {"outcome": outcome}) or 0
+
+
+async def loaded_full(ledger: Ledger, property_: int) -> None:
+    """A property whose day cannot take another cent."""
+    await ledger.load_balance(TODAY, FULL, property_=property_)
+
+
+@pytest.mark.parametrize("place", [0, 3, 6])
+async def test_the_record_that_the_database_cannot_hold_is_quarantined_alone(ledger: Ledger, place: int) -> None:
+    await loaded_full(ledger, 9)
+    records = [ledger.event(number, property_=9 if number == place else 1) for number in range(7)[1:]]
+    records.insert(place, ledger.event(50, property_=9)) if place in (0, 6) else None
+    records = sorted(records, key=lambda record: record.origin.offset)
+    await Desk(ledger).writer.write(ledger.batch(*records))
+    culprits = [record.origin.offset for record in records if record.event.property_id == 9]
+    assert await ledger.dead_letters() == [(HOME, offset, "database_rejected") for offset in culprits]
+    assert await ledger.outcomes(HOME) == {"applied": len(records) - len(culprits), "quarantined": len(culprits)}
+    assert [closing for *_, closing in await ledger.days()] == [100 * (len(records) - len(culprits))]
+    assert [closing for *_, closing in await ledger.days(property_=9)] == [FULL]
+    assert (await ledger.lane(HOME))["finance_position"] == len(records)
+
+
+async def test_a_culprit_is_found_among_several_lanes(ledger: Ledger) -> None:
+    await loaded_full(ledger, 9)
+    records = [
+        ledger.event(1, lane=HOME),
+        ledger.event(2, lane=HOME),
+        ledger.event(3, lane=AWAY),
+        ledger.event(4, lane=AWAY, property_=9),
+    ]
+    desk = Desk(ledger)
+    await desk.writer.write(ledger.batch(*records))
+    assert await ledger.dead_letters() == [(AWAY, 1, "database_rejected")]
+    assert desk.writer.positions == {HOME: 2, AWAY: 2}
+    assert (desk.records("applied"), desk.records("quarantined")) == (3, 1)
+
+
+async def test_a_culprit_that_overflows_only_a_later_day_is_found_too(ledger: Ledger) -> None:
+    await ledger.load_balance(TODAY, FULL, property_=9)
+    from datetime import timedelta
+
+    await Desk(ledger).writer.write(
+        ledger.batch(ledger.event(1), ledger.event(2, property_=9, at=NOON - timedelta(days=1)), ledger.event(3))
+    )
+    assert await ledger.dead_letters() == [(HOME, 1, "database_rejected")]
+    assert await ledger.outcomes(HOME) == {"applied": 2, "quarantined": 1}
+
+
+async def test_a_batch_that_is_too_slow_goes_in_halves(make_ledger: MakeLedger) -> None:
+    """A transaction of more than three rows takes longer than its bound: PostgreSQL ends it."""
+    ledger = await make_ledger(settings=DatabaseSettings(transaction_timeout_seconds=0.3))
+    sizes: list[int] = []
+    books_commit = ledger.books.commit
+
+    async def slow_commit(batch):  # type: ignore[no-untyped-def]
+        sizes.append(batch.rows)
+        await _slow_down(ledger, batch.rows > 3)
+        return await books_commit(batch)
+
+    ledger.books.commit = slow_commit  # type: ignore[method-assign]
+    records = [ledger.event(number) for number in range(1, 8)]
+    await Desk(ledger).writer.write(ledger.batch(*records))
+    await _slow_down(ledger, False)
+    assert sizes == [7, 3, 4, 2, 2]
+    assert await ledger.outcomes(HOME) == {"applied": 7}
+    assert (await ledger.lane(HOME))["batches"] == 3
+
+
+async def _slow_down(ledger: Ledger, slow: bool) -> None:
+    """With a trigger on the store, a statement of the batch sleeps past the bound."""
+    await ledger.admin.execute("DROP TRIGGER IF EXISTS slow ON event_store.events")
+    if slow:
+        await ledger.admin.execute(
+            "CREATE OR REPLACE FUNCTION pg_temp_sleep() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$; "
+            "CREATE TRIGGER slow AFTER INSERT ON event_store.events FOR EACH STATEMENT EXECUTE FUNCTION pg_temp_sleep()"
+        )
+
+
+async def test_a_single_slow_record_is_tried_again_until_it_goes_in(make_ledger: MakeLedger) -> None:
+    ledger = await make_ledger(settings=DatabaseSettings(transaction_timeout_seconds=0.3))
+    attempts = 0
+    books_commit = ledger.books.commit
+
+    async def slow_commit(batch):  # type: ignore[no-untyped-def]
+        nonlocal attempts
+        attempts += 1
+        await _slow_down(ledger, attempts == 1)
+        return await books_commit(batch)
+
+    ledger.books.commit = slow_commit  # type: ignore[method-assign]
+    await Desk(ledger).writer.write(ledger.batch(ledger.event(1)))
+    assert attempts == 2
+    assert await ledger.outcomes(HOME) == {"applied": 1}
+    assert await ledger.dead_letters() == []
+
+
+async def test_a_lost_database_is_waited_for_with_the_same_batch(ledger: Ledger) -> None:
+    failures = 3
+    connect = ledger.connect
+
+    async def away() -> asyncpg.Connection:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise ConnectionRefusedError("as if PostgreSQL were down")
+        return await connect()
+
+    ledger.books._connection._connect = away
+    desk = Desk(ledger)
+    await desk.writer.write(ledger.batch(ledger.event(1)))
+    assert not failures
+    assert await ledger.outcomes(HOME) == {"applied": 1}
+
+
+async def test_a_lost_fence_is_not_tried_again(ledger: Ledger, make_ledger: MakeLedger) -> None:
+    batch = ledger.batch(ledger.event(1), ledger.event(2))
+    await make_ledger()
+    with pytest.raises(FenceLost):
+        await Desk(ledger).writer.write(batch)
+
+
+# --- after the commit ---
+
+
+async def test_what_gathers_is_written_published_invalidated_and_marked(ledger: Ledger) -> None:
+    desk = Desk(ledger)
+    desk.gathering.add(HOME, [ledger.event(1), ledger.event(2)])
+    desk.gathering.add(AWAY, [ledger.event(3, lane=AWAY)])
+    desk.gathering.close()
+    await asyncio.wait_for(desk.group.run(), 10)
+    assert await ledger.outcomes(HOME) == {"applied": 2}
+    assert len(desk.published) == 1
+    assert desk.writer.positions == {HOME: 2, AWAY: 1}
+    (lane, seq) = desk.published[0]
+    assert (await ledger.lane(lane))["published_seq"] == seq
+
+
+async def test_marks_ride_in_the_next_batch(ledger: Ledger) -> None:
+    await ledger.commit(ledger.event(1))
+    ledger.marks.published[HOME] = 1
+    ledger.marks.invalidated[HOME] = 1
+    assert (await ledger.lane(HOME))["published_seq"] == 0
+    await ledger.commit(ledger.event(2))
+    row = await ledger.lane(HOME)
+    assert (row["outbox_seq"], row["published_seq"], row["invalidated_seq"]) == (2, 1, 1)
+
+
+async def test_marks_are_saved_alone_when_no_batch_comes(ledger: Ledger) -> None:
+    await ledger.commit(ledger.event(1))
+    ledger.marks.published[HOME] = 1
+    epochs = {lane: claim.epoch for lane, claim in ledger.claims.items()}
+    await ledger.books.save_marks(epochs)
+    row = await ledger.lane(HOME)
+    assert (row["published_seq"], row["invalidated_seq"], row["batches"]) == (1, 0, 1)
+
+
+async def test_an_idle_writer_saves_its_marks_by_itself(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchers.writer._IDLE_SECONDS", 0.02)
+    desk = Desk(ledger)
+    desk.gathering.add(HOME, [ledger.event(1)])
+    running = asyncio.ensure_future(desk.group.run())
+    async with asyncio.timeout(10):
+        while (await ledger.lane(HOME))["invalidated_seq"] < 1:
+            await asyncio.sleep(0.02)
+    desk.gathering.close()
+    await running
+
+
+async def test_the_outbox_is_trimmed_only_behind_both_marks(ledger: Ledger) -> None:
+    epochs = {lane: claim.epoch for lane, claim in ledger.claims.items()}
+    for number in (1, 2, 3):
+        await ledger.commit(ledger.event(number))
+
+    async def waiting(published: int, invalidated: int) -> list[int]:
+        ledger.marks.published[HOME], ledger.marks.invalidated[HOME] = published, invalidated
+        await ledger.books.save_marks(epochs)
+        return [row[0] for row in await ledger.rows("SELECT seq FROM ops.outbox ORDER BY seq")]
+
+    assert await waiting(3, 0) == [1, 2, 3]
+    assert await waiting(3, 1) == [2, 3]
+    assert await waiting(3, 3) == []
+
+
+async def test_marks_of_a_former_owner_are_ignored(ledger: Ledger, make_ledger: MakeLedger) -> None:
+    await ledger.commit(ledger.event(1))
+    await make_ledger()
+    ledger.marks.published[HOME] = 1
+    await ledger.books.save_marks({lane: claim.epoch for lane, claim in ledger.claims.items()})
+    assert (await ledger.lane(HOME))["published_seq"] == 0
+
+
+async def test_a_new_owner_goes_on_from_the_marks(ledger: Ledger, make_ledger: MakeLedger) -> None:
+    await ledger.commit(ledger.event(1))
+    await ledger.commit(ledger.event(2))
+    ledger.marks.published[HOME] = 1
+    await ledger.books.save_marks({lane: claim.epoch for lane, claim in ledger.claims.items()})
+    successor = await make_ledger()
+    claim = successor.claims[HOME]
+    assert (claim.outbox_seq, claim.published_seq, claim.invalidated_seq, claim.position) == (2, 1, 0, 2)
+    assert successor.marks.unsaved([HOME]) == {}
+
+
+async def test_marks_that_could_not_be_saved_stop_nothing_and_are_saved_later(ledger: Ledger) -> None:
+    await ledger.commit(ledger.event(1))
+    ledger.marks.published[HOME] = 1
+    connect = ledger.books._connection._connect
+
+    async def away() -> asyncpg.Connection:
+        raise DatabaseUnavailable("away")
+
+    ledger.books.discard()
+    ledger.books._connection._connect = away
+    desk = Desk(ledger)
+    await desk.writer.save_marks()
+    ledger.books._connection._connect = connect
+    await desk.writer.save_marks()
+    assert (await ledger.lane(HOME))["published_seq"] == 1

@@ -1,5 +1,6 @@
 """From a record's bytes to an event, or to the reason why not. Never raises for what a producer sent."""
 
+import re
 from datetime import timedelta
 from typing import Final
 
@@ -12,9 +13,14 @@ from schemas.records import Accepted, Judged, Origin, Rejected
 
 # Far above any real event (about 400 bytes), far below what would crowd a batch out of memory.
 RECORD_BYTES_MAX: Final = 256 * 1024
+# Real events nest twice. Without a bound of our own, deep nesting raises RecursionError at a depth that hangs on the
+# caller's stack: the same record would be judged differently by two workers.
+NESTING_MAX: Final = 100
 _DETAIL_CHARS_MAX: Final = 500
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 _decode = msgspec.json.Decoder(FinanceEvent).decode
+_skip = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -32,9 +38,10 @@ def judge(origin: Origin, rules: Rules) -> Judged:
     if len(value) > RECORD_BYTES_MAX:
         return Rejected(origin, Reason.TOO_LARGE, f"{len(value)} bytes; at most {RECORD_BYTES_MAX} are accepted")
     try:
+        _require_text(value)
         event = _decode(value)
     except msgspec.ValidationError as error:
-        return Rejected(origin, Reason.SCHEMA, _brief(error))
+        return _invalid(origin, value, error)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Rejected(origin, Reason.MALFORMED, _brief(error))
     broken = _broken_rule(event, origin, rules)
@@ -42,6 +49,34 @@ def judge(origin: Origin, rules: Rules) -> Judged:
         return Rejected(origin, *broken)
     key = (event.org_id, event.aggregate_type, event.aggregate_id)
     return Accepted(origin, event, key, content_hash(event))
+
+
+def _require_text(value: bytes) -> None:
+    """What msgspec does not look at in unknown fields: UTF-8, and depth."""
+    if not value.isascii():
+        value.decode("utf-8")
+    if value.count(b"[") + value.count(b"{") > NESTING_MAX and _nesting(value) > NESTING_MAX:
+        raise msgspec.DecodeError(f"nested deeper than {NESTING_MAX} levels")
+
+
+def _nesting(value: bytes) -> int:
+    depth = deepest = 0
+    for byte in _STRING.sub(b"", value):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _invalid(origin: Origin, value: bytes, error: msgspec.ValidationError) -> Rejected:
+    # The decoder stops at the first fault that it meets; the verdict must not hang on the order of the fields.
+    try:
+        _skip(value)
+    except msgspec.DecodeError as malformed:
+        return Rejected(origin, Reason.MALFORMED, _brief(malformed))
+    return Rejected(origin, Reason.SCHEMA, _brief(error))
 
 
 def _brief(error: Exception) -> str:

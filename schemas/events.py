@@ -14,7 +14,8 @@ AMOUNT_CENTS_MAX: Final = 10**12  # ten billion in units of a currency with cent
 Identifier = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Version = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 AmountCents = Annotated[int, Meta(ge=1, le=AMOUNT_CENTS_MAX)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+# The length is said apart: `$` would let a newline through at the end.
+Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern="^[A-Z]{3}$")]
 
 AggregateType = Literal["revenue", "expense"]
 PaymentMode = Literal["cash", "bank"]

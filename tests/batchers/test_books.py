@@ -9,6 +9,7 @@ import pytest
 from batchers.decide import Outcome
 from pipeline.errors import DatabaseUnavailable
 from schemas.routing import home_lane
+from tests.batchers.conftest import MakeLedger
 from tests.support.events import NOON, encoded, event
 from tests.support.ledger import Ledger
 
@@ -263,22 +264,25 @@ async def test_another_currency_is_quarantined_also_by_writers_that_did_not_regi
 async def test_a_changed_property_is_read_again_when_its_revision_rises(ledger: Ledger) -> None:
     await ledger.commit(ledger.event(1))
     await ledger.admin.execute("UPDATE finance.property_time_zones SET time_zone = 'Pacific/Auckland'")
-    await ledger.admin.execute("UPDATE ops.lanes SET properties_revision = properties_revision + 1 WHERE lane = $1", HOME)
+    await ledger.admin.execute(
+        "UPDATE ops.lanes SET properties_revision = properties_revision + 1 WHERE lane = $1", HOME
+    )
     await ledger.commit(ledger.event(2))
     assert [day for day, *_ in await ledger.days()] == [TODAY, TOMORROW]
 
 
-async def test_a_rolled_back_registration_is_not_remembered(ledger: Ledger) -> None:
+async def test_a_rolled_back_registration_is_not_remembered(make_ledger: MakeLedger) -> None:
+    failing = ["lanes_advanced"]
+
     def fail(point: str) -> None:
-        if point == "lanes_advanced":
+        if point in failing:
+            failing.clear()
             raise DatabaseUnavailable("as if cut off")
 
-    ledger.reach = fail  # type: ignore[method-assign]
-    await ledger.claim()
+    ledger = await make_ledger(reach=fail)
     record = ledger.event(1)
     with pytest.raises(DatabaseUnavailable):
         await ledger.commit(record)
-    ledger.books._reach = ledger.reached.append
     await ledger.commit(record)
     assert await ledger.value("SELECT count(*) FROM finance.properties") == 1
 
@@ -312,5 +316,3 @@ async def test_a_row_that_has_aged_out_or_moves_before_the_retention_is_removed(
     )
     assert [row[:2] for row in await ledger.transactions(f"{kind}s")] == [(3, 2)]
     assert await ledger.value("SELECT count(*) FROM event_store.snapshots") == 3
-
-

@@ -81,9 +81,7 @@ async def test_of_two_owners_in_turn_each_sees_what_the_other_left(ledger: Ledge
     assert [closing for *_, closing in await ledger.days()] == [300]
 
 
-async def test_of_two_owners_at_once_exactly_one_gets_each_batch_in(
-    ledger: Ledger, make_ledger: MakeLedger
-) -> None:
+async def test_of_two_owners_at_once_exactly_one_gets_each_batch_in(ledger: Ledger, make_ledger: MakeLedger) -> None:
     """Both believe in the same epoch, as if the claim had been forged: the positions still let each record in once."""
     twin = await make_ledger()
     twin.claims = ledger.claims
@@ -200,9 +198,8 @@ async def test_instants_of_recording_rise_within_a_lane_also_when_the_clock_step
     for step in (0, 3600, -1, 7200):
         ledger.clock.set_back(step)
         await ledger.commit(ledger.event(ledger.lanes[HOME].next + 1), ledger.event(ledger.lanes[HOME].next + 1))
-    instants = [
-        row["recorded_at"] for row in await ledger.rows("SELECT recorded_at FROM event_store.events ORDER BY record_offset")
-    ]
+    rows = await ledger.rows("SELECT recorded_at FROM event_store.events ORDER BY record_offset")
+    instants = [row["recorded_at"] for row in rows]
     assert len(instants) == 8
     assert all(earlier < later for earlier, later in itertools.pairwise(instants))
     assert instants[-1] - instants[0] < timedelta(seconds=2)

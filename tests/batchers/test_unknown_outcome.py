@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from batchers.books import Committed
-from batchers.connection import Connect
+from batchers.connection import Connect, Reach
 from pipeline.errors import DatabaseUnavailable, FenceLost, OutcomeUnknown
 from schemas.lanes import Batch
 from schemas.routing import home_lane
@@ -76,18 +76,11 @@ async def test_a_connection_cut_before_the_commit_is_settled_by_trying_again(
         await assert_once(ledger)
 
 
-async def test_a_backend_that_dies_before_the_commit_has_done_nothing(ledger: Ledger) -> None:
+async def test_a_backend_that_dies_just_before_the_commit_has_done_nothing(
+    books_database: str, make_ledger: MakeLedger
+) -> None:
+    ledger = await make_ledger(reach=killing_at("before_commit", books_database))
     batch = a_batch(ledger)
-    dying = ["before_commit"]
-
-    def kill(point: str) -> None:
-        if point in dying:
-            dying.clear()
-            _from_a_thread(_terminate_writers(ledger.url))
-
-    ledger.reach = kill  # type: ignore[method-assign]
-    await ledger.claim()
-    batch = ledger.batch(*(record for slice_ in batch.slices for record in slice_.records))
     with pytest.raises(OutcomeUnknown):
         await ledger.put(batch)
     assert await ledger.stored() == []
@@ -96,16 +89,10 @@ async def test_a_backend_that_dies_before_the_commit_has_done_nothing(ledger: Le
 
 
 @pytest.mark.parametrize("point", ["fenced", "read", "events_written", "balances_written", "outbox_written"])
-async def test_a_backend_that_dies_on_the_way_has_done_nothing(ledger: Ledger, point: str) -> None:
-    dying = [point]
-
-    def kill(reached: str) -> None:
-        if reached in dying:
-            dying.clear()
-            _from_a_thread(_terminate_writers(ledger.url))
-
-    ledger.reach = kill  # type: ignore[method-assign]
-    await ledger.claim()
+async def test_a_backend_that_dies_on_the_way_has_done_nothing(
+    books_database: str, make_ledger: MakeLedger, point: str
+) -> None:
+    ledger = await make_ledger(reach=killing_at(point, books_database))
     batch = a_batch(ledger)
     with pytest.raises(DatabaseUnavailable):
         await ledger.put(batch)
@@ -159,6 +146,18 @@ def _already_open(connections: list[asyncpg.Connection]) -> Connect:
         return next(waiting)
 
     return connect
+
+
+def killing_at(point: str, url: str) -> Reach:
+    """Kills the writers' backends when a batch first reaches the point."""
+    dying = [point]
+
+    def kill(reached: str) -> None:
+        if reached in dying:
+            dying.clear()
+            _from_a_thread(_terminate_writers(url))
+
+    return kill
 
 
 async def _terminate_writers(url: str) -> None:

@@ -7,6 +7,7 @@ import asyncpg
 from uuid_utils.compat import uuid7
 
 from batchers.books import Books, BooksSettings, Committed
+from batchers.connection import Reach
 from batchers.outbox import Marks
 from batchers.properties import PropertyDefaults
 from consumers.claiming import claim_lanes
@@ -17,6 +18,10 @@ from schemas.records import Accepted, Judged
 from schemas.routing import home_lane
 from tests.support.clocks import HandClock
 from tests.support.events import Offsets
+
+
+def _go_on(_point: str) -> None:
+    return
 
 
 class Ledger:
@@ -30,22 +35,24 @@ class Ledger:
         lane_count: int = 2,
         retention_months: int = 24,
         settings: DatabaseSettings | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self.url = database_url
         self.admin = admin
         self.lane_count = lane_count
         self.clock = HandClock()
         self.settings = settings or DatabaseSettings()
-        self.reached: list[str] = []
         self.lanes = {lane: Offsets(lane) for lane in range(lane_count)}
         self.claims: dict[int, Claim] = {}
         self.positions: dict[int, int | None] = {}
         self._retention_months = retention_months
+        self._reach = reach or _go_on
+        self.marks = Marks()
+        self.books = self._new_books()
 
     async def claim(self, *lanes: int) -> "Ledger":
         """Take lanes over; all of them when none is named. The books begin anew, as in a new session."""
-        if self.claims:
-            self.books.discard()
+        self.books.discard()
         connection = await self.connect()
         try:
             claims = await claim_lanes(connection, lanes or range(self.lane_count), self.lane_count, "test")
@@ -54,18 +61,13 @@ class Ledger:
         self.claims = {claim.lane: claim for claim in claims}
         self.positions = {claim.lane: claim.position for claim in claims}
         self.marks = Marks.of(claims)
-        defaults = PropertyDefaults("INR", "Asia/Kolkata")
-        self.books = Books(
-            self.connect,
-            BooksSettings(self.lane_count, self._retention_months, defaults),
-            self.marks,
-            self.clock,
-            self.reach,
-        )
+        self.books = self._new_books()
         return self
 
-    def reach(self, point: str) -> None:
-        self.reached.append(point)
+    def _new_books(self) -> Books:
+        defaults = PropertyDefaults("INR", "Asia/Kolkata")
+        settings = BooksSettings(self.lane_count, self._retention_months, defaults)
+        return Books(self.connect, settings, self.marks, self.clock, self._reach)
 
     async def connect(self) -> asyncpg.Connection:
         """As a worker connects: role folio_writer, every bound in place."""
@@ -91,7 +93,7 @@ class Ledger:
         return await self.put(self.batch(*records))
 
     async def put(self, batch: Batch) -> Committed:
-        """This very batch, in the books; afterwards the lanes stand behind it."""
+        """The batch itself, in the books; afterwards the lanes stand behind it."""
         committed = await self.books.commit(batch)
         self.positions.update(committed.positions)
         return committed
@@ -155,5 +157,3 @@ class Ledger:
             day,
             cash,
         )
-
-

@@ -53,9 +53,7 @@ class Wire:
             with contextlib.suppress(OSError):
                 await end.wait_closed()
 
-    async def _to_server(
-        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Event
-    ) -> None:
+    async def _to_server(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         while data := await reader.read(1 << 16):
             if _COMMIT in data and self._cut_before:
                 self._cut_before = False
@@ -67,9 +65,7 @@ class Wire:
             server.write(data)
             await server.drain()
 
-    async def _to_client(
-        self, server: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event
-    ) -> None:
+    async def _to_client(self, server: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         while data := await server.read(1 << 16):
             if lost.is_set():
                 self.cuts += 1

@@ -4,13 +4,13 @@ BIN := .venv/bin
 LOCKS := requirements/stack.txt requirements/test.txt requirements/build.txt
 STAMP := .venv/installed
 
-.PHONY: run test check format bench lock clean
+.PHONY: run test check format planted-bugs bench lock clean
 
 run: $(STAMP)  ## a trading day through the whole pipeline on the local stack, reconciled
 	$(BIN)/folio demo
 
 test: $(STAMP)  ## every test, on a stack of its own
-	$(BIN)/python -m pytest $(TESTARGS)
+	$(BIN)/python -m pytest --numprocesses=3 --dist=worksteal $(TESTARGS)
 
 check: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -21,6 +21,9 @@ check: $(STAMP)  ## format, lint, types, import contracts
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+planted-bugs: $(STAMP)  ## break the code on purpose, many times, and see a test go red each time
+	$(BIN)/python -m tests.planted_bugs
 
 bench: $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt

@@ -142,5 +142,6 @@ GRANT INSERT ON ops.operator_audit TO folio_writer, folio_operator;
 
 -- migrate: rollback
 
+REVOKE SELECT ON ALL TABLES IN SCHEMA finance, event_store FROM folio_operator;
 DROP TABLE ops.operator_audit, ops.reports, ops.jobs, ops.balance_adjustments, ops.dead_letters, ops.outbox,
     ops.lane_rules, ops.lanes;

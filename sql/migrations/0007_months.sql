@@ -19,6 +19,10 @@ BEGIN
         RETURN false;
     END IF;
     EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', parent);
+    -- Whoever held the lock before us may have made the month while we waited.
+    IF to_regclass(format('%I.%I', schema_name, child)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
     EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING ALL)', schema_name, child, parent);
     -- PostgreSQL refuses a partition for which the default one already holds rows: take them along.
     EXECUTE format(

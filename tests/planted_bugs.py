@@ -1,0 +1,179 @@
+"""Bugs planted by hand, each in a copy of the tree, each of which must turn its test red: `make planted-bugs`.
+
+A test that stays green when its subject is broken proves nothing. `docs/reliability.md` lists these with their tests.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+_COPIED = ("batchers", "consumers", "pipeline", "schemas", "sql", "tests", "pyproject.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """`old` in `file` becomes `new`; then `test` must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+BUGS = (
+    Bug(
+        "no fence",
+        "batchers/books.py",
+        "            check_fence(batch, locked)\n",
+        "",
+        "tests/batchers/test_fence.py::test_a_claim_of_another_worker_shuts_the_batch_out",
+    ),
+    Bug(
+        "positions committed before the data",
+        "batchers/books.py",
+        '            self._reach("fenced")\n',
+        "            for slice_ in batch.slices:\n"
+        "                await connection.execute(\n"
+        '                    "UPDATE ops.lanes SET finance_position = $2 WHERE lane = $1", slice_.lane, slice_.end\n'
+        "                )\n"
+        '            await connection.execute("COMMIT")\n'
+        '            await connection.execute("BEGIN")\n'
+        '            self._reach("fenced")\n',
+        "tests/acceptance/test_crash_points.py::test_a_worker_killed_there_loses_and_doubles_nothing[read]",
+    ),
+    Bug(
+        "lanes locked in no order",
+        "sql/queries/fence.sql",
+        "ORDER BY lane\n",
+        "ORDER BY lane DESC\n",
+        "tests/batchers/test_lock_order.py",
+    ),
+    Bug(
+        "mark before the effect",
+        "batchers/drain.py",
+        "        if due:\n            await self._patiently(lambda: self._effect(due))\n"
+        "        for row in due:\n            self._marks[row.lane] = row.seq\n",
+        "        for row in due:\n            self._marks[row.lane] = row.seq\n"
+        "        if due:\n            await self._patiently(lambda: self._effect(due))\n",
+        "tests/batchers/test_drain.py::test_a_mark_moves_only_after_the_effect",
+    ),
+    Bug(
+        "no carry-forward",
+        "batchers/carry.py",
+        "        if movement is None and day > last and row is not None and row.opening_cents == opening:\n",
+        "        if movement is None and day > last:\n",
+        "tests/batchers/test_carry.py::test_carrying_equals_recomputing_every_day",
+    ),
+    Bug(
+        ">= for > between versions",
+        "batchers/decide.py",
+        "version > current.version",
+        "version >= current.version",
+        "tests/batchers/test_decide.py",
+    ),
+    Bug(
+        "an edit adds without taking the old contribution away",
+        "batchers/coalesce.py",
+        "            _add(properties, key, change, change.before, -1)\n",
+        "            pass\n",
+        "tests/batchers/test_coalesce.py::test_a_newer_version_adds_the_difference",
+    ),
+    Bug(
+        "a moved transaction stays at its old place too",
+        "batchers/writing.py",
+        '    if "revenue" in rows.moved:\n',
+        "    if False:\n",
+        "tests/batchers/test_books.py::test_a_transaction_that_moves_to_another_month_leaves_the_old_partition",
+    ),
+    Bug(
+        "a fill below the floor is accepted",
+        "pipeline/cache/balances.py",
+        "if tonumber(redis.call('GET', KEYS[1]) or 0) > version then",
+        "if false then",
+        "tests/acceptance/test_cache_floors.py",
+    ),
+    Bug(
+        "outbox trimmed as soon as it is published",
+        "sql/queries/trim_outbox.sql",
+        "least(l.published_seq, l.invalidated_seq)",
+        "l.published_seq",
+        "tests/batchers/test_writer.py::test_the_outbox_is_trimmed_only_behind_both_marks",
+    ),
+    Bug(
+        "the content hash covers the event's id",
+        "schemas/content_hash.py",
+        "        event.type,\n",
+        "        event.type,\n        event.event_id.bytes,\n",
+        "tests/batchers/test_books.py::test_a_duplicate_may_be_written_in_other_bytes",
+    ),
+    Bug(
+        "a lost answer to COMMIT taken for a failure",
+        "batchers/books.py",
+        "            if already_committed(batch, locked):\n",
+        "            if False:\n",
+        "tests/batchers/test_unknown_outcome.py::test_an_answer_lost_after_the_commit_is_settled_by_trying_again",
+    ),
+    Bug(
+        "a recreated topic goes unrecognised",
+        "consumers/lane.py",
+        "        if found != expected:\n",
+        "        if False:\n",
+        "tests/acceptance/test_topic_faults.py::test_a_recreated_and_refilled_topic_is_refused",
+    ),
+    Bug(
+        "home lanes are not locked",
+        "batchers/fence.py",
+        "        if isinstance(record, Accepted)\n    }\n",
+        "        if isinstance(record, Accepted) and False\n    }\n",
+        "tests/batchers/test_fence.py::test_a_misrouted_organisation_waits_for_its_home_lane",
+    ),
+)
+
+
+def main() -> int:
+    """Plant each bug and run its test. 0 when every test went red, and was green without the bug."""
+    survivors = []
+    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
+        copy = Path(folder) / "tree"
+        for name in _COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, copy / name)
+        if not _green(copy, [bug.test for bug in BUGS]):
+            print("the tests are not green without a bug: mend them first")
+            return 1
+        for bug in BUGS:
+            red = _planted(copy, bug)
+            print(f"{'red' if red else 'GREEN, nobody noticed'}: {bug.name} ({bug.test})", flush=True)
+            if not red:
+                survivors.append(bug)
+    print(f"{len(BUGS) - len(survivors)} of {len(BUGS)} planted bugs were noticed")
+    return 1 if survivors else 0
+
+
+def _planted(copy: Path, bug: Bug) -> bool:
+    path = copy / bug.file
+    text = path.read_text()
+    if bug.old not in text:
+        raise SystemExit(f"{bug.name}: {bug.file} no longer holds the text to break; update tests/planted_bugs.py")
+    path.write_text(text.replace(bug.old, bug.new, 1))
+    try:
+        return not _green(copy, [bug.test])
+    finally:
+        path.write_text(text)
+
+
+def _green(copy: Path, tests: list[str]) -> bool:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    return subprocess.run(command, cwd=copy, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,10 +21,13 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
         self._taken = asyncio.Event()
         self._released = asyncio.Event()
         self._released.set()
+        self._closed = False
         self.revoked = asyncio.Event()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Called by the client: hold fetching back until the session has claimed the lanes and set positions."""
+        if self._closed:
+            return
         self.revoked.clear()
         self._taken.clear()
         self._released.clear()
@@ -39,6 +42,14 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka s
 
     async def next_assignment(self) -> frozenset[TopicPartition]:
         return await self._assigned.get()
+
+    def close(self) -> None:
+        """The session is over: nothing holds the client back any more, or it could not even stop.
+
+        A member that is leaving may still be assigned lanes at that very moment.
+        """
+        self._closed = True
+        self.released()
 
     def taken(self) -> None:
         """The session stands at its positions: the client may fetch."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from consumers.claiming import RecordedRules, TopicRange, claim_lanes, record_rules, start_position, stop_lane
 from consumers.fetching import Fetching
@@ -101,9 +102,16 @@ class Session:
                     self._metrics.lanes_owned.set(0)
                     self._membership.released()
         finally:
-            self._membership.released()
-            with broker_errors("leaving the consumer group"):
+            self._membership.close()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Leave the group; a client that does not come back from it is left behind, and the group evicts it."""
+        try:
+            async with asyncio.timeout(self._settings.grace_seconds):
                 await self._consumer.stop()
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("the group was not left in order", error=f"{type(error).__name__}: {error}")
 
     async def _hold(self, assigned: frozenset[TopicPartition], stop: asyncio.Event) -> None:
         """Own the assigned lanes until they are revoked, or we stop."""

@@ -21,8 +21,8 @@ from pipeline.errors import (
 
 # The statement was stopped by one of our own bounds: a smaller batch may fit.
 _TOO_SLOW = (pg.QueryCanceledError, pg.TransactionTimeoutError, pg.IdleInTransactionSessionTimeoutError)
-# SQLSTATE classes 22 and 23: the data is at fault, and would be again.
-_REJECTED = (pg.DataError, pg.IntegrityConstraintViolationError)
+# SQLSTATE classes 22 and 23, and integers beyond 64 bits, which the driver refuses: the data is at fault.
+_REJECTED = (pg.DataError, pg.IntegrityConstraintViolationError, OverflowError)
 # Everything else that passes by itself: cut off, refused, shutting down, deadlock, lock timeout, disk full.
 _UNAVAILABLE = (
     pg.PostgresConnectionError,
@@ -56,6 +56,8 @@ def database_errors(doing: str) -> Iterator[None]:
     except pg.SyntaxOrAccessError as error:
         raise SchemaMismatch(f"{doing}: {error}; run `folio migrate`, or grant folio_writer to the login") from error
     except _UNAVAILABLE as error:
+        if isinstance(error.__cause__, _TOO_SLOW):  # the server closed the connection over it, and that came first
+            raise BatchTooSlow(f"{doing}: {error.__cause__}") from error
         raise DatabaseUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
 
 

@@ -4,6 +4,7 @@ Each spoils a valid event, so that nothing but the one fault is wrong with it.
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -82,7 +83,8 @@ def _bad_utf8(value: bytes) -> bytes:
 
 
 def _lone_surrogate(value: bytes) -> bytes:
-    return value.replace(b'"description":"', b'"description":"\\ud83d ', 1)
+    # Not every writer leaves out the space behind the colon.
+    return re.sub(rb'"description":\s*"', rb'"description":"\\ud83d ', value, count=1)
 
 
 def _truncated(value: bytes) -> bytes:

@@ -27,5 +27,5 @@ async def test_a_writer_that_waits_for_a_lower_lane_holds_no_higher_one(database
 
 async def _until_blocked(witness: asyncpg.Connection, pid: int) -> None:
     async with asyncio.timeout(10):
-        while not await witness.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", pid):  # noqa: ASYNC110
+        while not await witness.fetchval("SELECT cardinality(pg_blocking_pids($1)) > 0", pid):
             await asyncio.sleep(0.01)

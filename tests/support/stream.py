@@ -115,7 +115,8 @@ class Stream:
             if sum((await self.outcomes()).values()) >= records and await self._effects_done():
                 return
             await asyncio.sleep(0.1)
-        raise AssertionError(f"only {await self.outcomes()} of {records} records after {seconds} s")
+        logs = "\n".join(f"{log.name}\n{log.read_text()[-4000:]}" for log in sorted(self.folder.glob("worker-*.log")))
+        raise AssertionError(f"only {await self.outcomes()} of {records} records after {seconds} s\n{logs}")
 
     async def _effects_done(self) -> bool:
         async with self.database() as connection:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import stamina
 import structlog
@@ -97,11 +98,9 @@ class Writer:
 
     async def _commit_patiently(self, batch: Batch) -> Committed:
         """Try the same batch again until the database answers. The fence tells whether an attempt went in."""
+        # A number, not the batch: the library's retry objects form cycles, and would keep it until the collector comes.
         retries = stamina.retry_context(
-            on=lambda error: isinstance(error, DatabaseUnavailable | OutcomeUnknown) and not _halve(error, batch),
-            attempts=None,
-            timeout=None,
-            wait_max=self._pause_max_seconds,
+            on=partial(_worth_retrying, batch.rows), attempts=None, timeout=None, wait_max=self._pause_max_seconds
         ).with_name("commit", (), {})
         async for attempt in retries:
             with attempt:
@@ -113,5 +112,8 @@ class Writer:
         return committed
 
 
-def _halve(error: Exception, batch: Batch) -> bool:
-    return isinstance(error, BatchTooSlow) and batch.rows > 1
+def _worth_retrying(rows: int, error: Exception) -> bool:
+    """Whether the same batch should be tried again. One that was too slow should not, while it can be halved."""
+    if isinstance(error, BatchTooSlow):
+        return rows == 1
+    return isinstance(error, DatabaseUnavailable | OutcomeUnknown)

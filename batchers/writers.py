@@ -24,6 +24,10 @@ class LaneGroup:
         self._publisher = publisher
         self._invalidator = invalidator
 
+    def depth(self, effect: str) -> int:
+        """Batches that wait for one of the two effects, by its name."""
+        return next(drain.depth for drain in (self._publisher, self._invalidator) if drain.name == effect)
+
     async def run(self) -> None:
         """Write until closed and drained, and let everyone hear of the last batch."""
         try:
@@ -67,6 +71,10 @@ class Writers:
     @property
     def gathered_rows(self) -> int:
         return sum(group.gathering.rows for group in self._groups)
+
+    def waiting_batches(self, effect: str) -> int:
+        """Committed batches that wait in memory to be published, or invalidated."""
+        return sum(group.depth(effect) for group in self._groups)
 
     def add(self, lane: int, records: Sequence[Judged]) -> None:
         self._group_of[lane].gathering.add(lane, records)

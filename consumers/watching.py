@@ -74,18 +74,20 @@ class Watch:
         self._metrics.lag_records.set(lag)
         self._metrics.gathered_rows.set(self._progress.gathered_rows)
         for partition, lane in self._lanes.items():
-            self._check_fetched(lane, ends[partition])
+            # The client's position is past the markers of transactions, which are no records and are never delivered.
+            delivered = max(lane.position, await self._consumer.position(partition))
+            self._check_fetched(lane, delivered, ends[partition])
 
-    def _check_fetched(self, lane: FetchedLane, end: int) -> None:
+    def _check_fetched(self, lane: FetchedLane, delivered: int, end: int) -> None:
         """Consumers have been known to die without a word: records in the topic, none delivered, nothing paused."""
-        waiting = end > lane.position and not self._progress.full(lane.lane)
+        waiting = end > delivered and not self._progress.full(lane.lane)
         if not waiting or self._consumer.paused() & {TopicPartition(lane.topic, lane.lane)}:
             lane.fetched_at = time.monotonic()
             return
         silent_seconds = time.monotonic() - lane.fetched_at
         if silent_seconds > self._stall_seconds:
             raise Stalled(
-                f"lane {lane.lane}: {end - lane.position} records wait, none delivered for {silent_seconds:.0f} s"
+                f"lane {lane.lane}: {end - delivered} records wait, none delivered for {silent_seconds:.0f} s"
             )
 
     async def commit_offsets(self) -> None:

@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import asyncpg
 import structlog
@@ -141,7 +142,10 @@ class Worker:
         def assemble(members: Sequence[Claim], marks: Marks) -> LaneGroup:
             return self._assemble(members, marks, lane_count)
 
-        return Writers(claims, self._settings.batch.lanes_per_writer, assemble)
+        writers = Writers(claims, self._settings.batch.lanes_per_writer, assemble)
+        for effect in ("publish", "invalidate"):
+            self._metrics.waiting_batches.labels(effect).set_function(partial(writers.waiting_batches, effect))
+        return writers
 
     def _assemble(self, claims: Sequence[Claim], marks: Marks, lane_count: int) -> LaneGroup:
         """A writer for these lanes, with its own connection and its own two drains of the outbox."""

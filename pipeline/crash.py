@@ -31,7 +31,7 @@ def crash_point(where: str | None) -> Callable[[str], None]:
     if where is None:
         return _go_on
     point, _, times = where.partition(":")
-    if point not in POINTS or (times and not times.isdecimal()):
+    if point not in POINTS or (times and not (times.isdecimal() and int(times) > 0)):
         raise SettingsRefused(f"FOLIO_WORKER_CRASH_AT={where!r} is refused: one of {', '.join(POINTS)}, or POINT:N")
     remaining = int(times or 1)
 

@@ -9,15 +9,17 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from pipeline.errors import SettingsRefused
 
 PREFIX = "FOLIO_"
+# After this long at most, nothing of a worker that vanished holds a lane any more.
+TAKEOVER_SECONDS_MAX = 60.0
 
 
 def _known_zone(name: str) -> str:
@@ -26,6 +28,10 @@ def _known_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ValueError(f"{name!r} is not an IANA time zone, such as Asia/Kolkata") from error
     return name
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
 
 
 class Section(BaseModel):
@@ -43,11 +49,25 @@ class DatabaseSettings(Section):
     """PostgreSQL. The timeouts together stay under the takeover bound of 60 s."""
 
     url: str | None = Field(None, description="Where PostgreSQL is; the local stack's when unset.")
-    role: str | None = Field("folio_writer", description="Role that workers switch to after connecting.")
+    role: Annotated[str | None, BeforeValidator(_empty_is_none)] = Field(
+        "folio_writer", description="Role that workers switch to after connecting; empty: they stay the login."
+    )
     connect_timeout_seconds: float = Field(5, gt=0, le=15, description="Bound on one attempt to connect.")
     lock_timeout_seconds: float = Field(10, gt=0, le=15, description="Bound on one wait for a lock.")
     transaction_timeout_seconds: float = Field(30, gt=0, le=40, description="Bound on one transaction.")
     idle_in_transaction_timeout_seconds: float = Field(10, gt=0, le=15, description="Bound on our own pauses.")
+
+    @model_validator(mode="after")
+    def _below_the_takeover_bound(self) -> Self:
+        total = (
+            self.connect_timeout_seconds
+            + self.lock_timeout_seconds
+            + self.transaction_timeout_seconds
+            + self.idle_in_transaction_timeout_seconds
+        )
+        if total > TAKEOVER_SECONDS_MAX:
+            raise ValueError(f"the four timeouts add up to {total:g} s; at most {TAKEOVER_SECONDS_MAX:g} s in all")
+        return self
 
 
 class KafkaSettings(Section):
@@ -61,7 +81,7 @@ class KafkaSettings(Section):
     lanes: int = Field(8, ge=1, le=1024, description="Partitions of each topic when it is created.")
     replication_factor: int = Field(1, ge=1, description="Replicas of each topic when it is created.")
     session_timeout_seconds: float = Field(20, ge=6, le=45, description="Silence after which the group evicts.")
-    fetch_partition_bytes_max: int = Field(4 << 20, ge=1 << 16, description="Bytes of one partition in a fetch.")
+    fetch_partition_bytes_max: int = Field(1 << 20, ge=1 << 16, description="Bytes of one partition in a fetch.")
     request_timeout_seconds: float = Field(30, gt=0, description="Bound on one request to the broker.")
 
 
@@ -143,6 +163,17 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
 
 
+class _Given(EnvSettingsSource):
+    """The variables of a mapping, read as pydantic-settings reads those of the process."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = {name.lower(): value for name, value in environment.items()}
+        super().__init__(Settings)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        return self._environment
+
+
 def variables() -> list[str]:
     """The environment variables that are settings."""
     return [
@@ -159,7 +190,8 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """
     _refuse_unknown(environment)
     try:
-        return Settings()
+        # `model_validate` reads no environment by itself: what counts is the mapping that was given.
+        return Settings.model_validate(_Given(environment)())
     except ValidationError as error:
         raise SettingsRefused("; ".join(_explain(problem) for problem in error.errors())) from error
 

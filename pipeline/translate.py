@@ -56,6 +56,8 @@ def database_errors(doing: str) -> Iterator[None]:
     except pg.SyntaxOrAccessError as error:
         raise SchemaMismatch(f"{doing}: {error}; run `folio migrate`, or grant folio_writer to the login") from error
     except _UNAVAILABLE as error:
+        if isinstance(error, ValueError):  # the driver itself refused to encode a value
+            raise BatchRejected(f"{doing}: {error}") from error
         if isinstance(error.__cause__, _TOO_SLOW):  # the server closed the connection over it, and that came first
             raise BatchTooSlow(f"{doing}: {error.__cause__}") from error
         raise DatabaseUnavailable(f"{doing}: {type(error).__name__}: {error}") from error

@@ -15,7 +15,8 @@ from pipeline.storage.migrate import migrate
 from tests.support.stream import Stream, new_topics
 
 _numbers = itertools.count(1)
-_TEMPLATE = "folio_template"
+# Of this process: two runs may share a stack.
+_TEMPLATE = f"folio_template_{os.getpid()}"
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +33,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def template(stack: Endpoints) -> str:
+async def template(stack: Endpoints) -> AsyncIterator[str]:
     """A migrated database that tests copy: a copy takes a fraction of the migrations' time."""
     admin = await asyncpg.connect(stack.database_url)
     await admin.execute(f"DROP DATABASE IF EXISTS {_TEMPLATE} WITH (FORCE)")
@@ -41,7 +42,10 @@ async def template(stack: Endpoints) -> str:
     connection = await asyncpg.connect(database_url(stack.database_url, _TEMPLATE))
     await migrate(connection)
     await connection.close()
-    return _TEMPLATE
+    yield _TEMPLATE
+    admin = await asyncpg.connect(stack.database_url)
+    await admin.execute(f"DROP DATABASE {_TEMPLATE} WITH (FORCE)")
+    await admin.close()
 
 
 def database_url(url: str, name: str) -> str:

@@ -34,7 +34,7 @@ def demo(
     *,
     events: Annotated[int, Parameter(validator=Number(gte=1, lte=10_000_000))] = 100_000,
     orgs: Annotated[int, Parameter(validator=Number(gte=1))] = 1_000,
-    workers: Annotated[int, Parameter(validator=Number(gte=1, lte=16))] = 1,
+    workers: Annotated[int, Parameter(validator=Number(gte=1, lte=16))] = 2,
 ) -> int:
     """Start the local stack, run a trading day through the pipeline, and reconcile it.
 

@@ -36,7 +36,7 @@ def run(
     # hold many objects and no cycles, so the young generation may grow to a batch's size before it is looked at.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(50_000, 10, 10)
     uvloop.run(_until_signalled(worker))
     return 0
 

@@ -1,8 +1,12 @@
 """Connections to PostgreSQL: those that write the books, with every bound in place, and those that only look."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import asyncpg
 
 import sql
+from pipeline.errors import SettingsRefused
 from pipeline.settings import DatabaseSettings
 
 # A writer only ever probes by key, whatever the planner believes of tables that were just made or have just grown.
@@ -45,16 +49,38 @@ async def connect_worker(url: str, settings: DatabaseSettings, application_name:
             **_PROBE_BY_KEY,
         },
     )
-    if settings.role is not None:
-        await connection.execute(f"SET ROLE {quoted(settings.role)}")
+    async with _dropped_on_failure(connection):
+        if settings.role is not None:
+            await _set_role(connection, settings.role)
     return connection
 
 
 async def connect_writer(url: str, settings: DatabaseSettings, application_name: str) -> asyncpg.Connection:
     """A worker's connection with staging tables of its own."""
     connection = await connect_worker(url, settings, application_name)
-    await connection.execute(sql.query("create_staging"))
+    async with _dropped_on_failure(connection):
+        await connection.execute(sql.query("create_staging"))
     return connection
+
+
+@asynccontextmanager
+async def _dropped_on_failure(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """A connection that could not be made ready, or was cancelled on the way, is nobody's: do not leave it open."""
+    try:
+        yield
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def _set_role(connection: asyncpg.Connection, role: str) -> None:
+    try:
+        await connection.execute(f"SET ROLE {quoted(role)}")
+    except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
+        raise SettingsRefused(
+            f"FOLIO_DATABASE_ROLE={role!r}: {error}; name a role that the login is a member of, "
+            "or leave it empty to stay the login itself"
+        ) from error
 
 
 def quoted(identifier: str) -> str:

@@ -186,6 +186,17 @@ async def test_chain_and_counters_are_the_same_for_every_size_of_batch(ledger: L
     assert (row["version_gaps"], row["batches"]) == (1, -(-7 // size))
 
 
+async def test_each_lane_of_a_batch_has_a_chain_of_its_own_events(ledger: Ledger) -> None:
+    records = [ledger.event(1, lane=HOME), ledger.event(2, lane=AWAY), ledger.event(3, lane=AWAY)]
+    await ledger.commit(*records)
+    for lane in (HOME, AWAY):
+        head = bytes(16)
+        for record in records:
+            if record.origin.lane == lane:
+                head = blake2b(head + record.content_hash, digest_size=16).digest()
+        assert (await ledger.lane(lane))["chain_head"] == head
+
+
 async def test_halves_go_in_one_after_the_other(ledger: Ledger) -> None:
     whole = ledger.batch(*(ledger.event(number) for number in range(1, 6)), ledger.event(9, lane=AWAY))
     for half in halves(whole):

@@ -28,10 +28,6 @@ from tests.support.waiting import until
 HOME = home_lane(1, 2)
 AWAY = 1 - HOME
 TODAY = NOON.date()
-# Until pipeline.translate knows them: a COPY raises a bare OverflowError for what bigint cannot hold, and the server's
-# FATAL for a transaction over its time arrives as the cause of a lost connection. Strict: mended, the mark must go.
-OVERFLOW_IS_NOT_TRANSLATED = pytest.mark.xfail(strict=True, raises=OverflowError)
-TIMEOUT_IS_NOT_TRANSLATED = pytest.mark.xfail(strict=True, raises=DatabaseUnavailable)
 # One more than fits: a day that stands here takes no event.
 FULL = 2**63 - 1
 
@@ -84,7 +80,6 @@ async def loaded_full(ledger: Ledger, property_: int) -> None:
     await ledger.load_balance(TODAY, FULL, property_=property_)
 
 
-@OVERFLOW_IS_NOT_TRANSLATED
 @pytest.mark.parametrize("place", range(7))
 async def test_the_record_that_the_database_cannot_hold_is_quarantined_alone(ledger: Ledger, place: int) -> None:
     await loaded_full(ledger, 9)
@@ -101,7 +96,6 @@ async def test_the_record_that_the_database_cannot_hold_is_quarantined_alone(led
     assert "range" in letter["detail"]
 
 
-@OVERFLOW_IS_NOT_TRANSLATED
 async def test_a_culprit_is_found_among_several_lanes(ledger: Ledger) -> None:
     await loaded_full(ledger, 9)
     records = [
@@ -117,7 +111,6 @@ async def test_a_culprit_is_found_among_several_lanes(ledger: Ledger) -> None:
     assert (desk.records("applied"), desk.records("quarantined")) == (3, 1)
 
 
-@OVERFLOW_IS_NOT_TRANSLATED
 async def test_a_culprit_that_overflows_only_a_later_day_is_found_too(ledger: Ledger) -> None:
     await ledger.load_balance(TODAY, FULL, property_=9)
     await Desk(ledger).writer.write(
@@ -127,7 +120,6 @@ async def test_a_culprit_that_overflows_only_a_later_day_is_found_too(ledger: Le
     assert await ledger.outcomes(HOME) == {"applied": 2, "quarantined": 1}
 
 
-@TIMEOUT_IS_NOT_TRANSLATED
 async def test_a_batch_that_is_too_slow_goes_in_halves(make_ledger: MakeLedger) -> None:
     """A transaction of more than three rows takes longer than its bound: PostgreSQL ends it."""
     ledger = await make_ledger(settings=DatabaseSettings(transaction_timeout_seconds=0.3))

@@ -7,18 +7,17 @@ import asyncpg
 import pytest
 
 PARENTS = ["finance.revenues_partitioned", "finance.expenses_partitioned", "event_store.events"]
-FAR = date(2031, 5, 17)  # no month is near it
+FAR, FAR_AWAY = date(2031, 5, 17), date(2041, 5, 17)  # no month is near them
 
 
 async def months(connection: asyncpg.Connection, parent: str) -> dict[str, str]:
     """Partition to its bounds, as UTC writes them, without the default one."""
-    async with connection.transaction():
-        await connection.execute("SET LOCAL TimeZone = 'UTC'")
-        rows = await connection.fetch(
-            "SELECT c.oid::regclass::text, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits AS i "
-            "JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = $1::text::regclass ORDER BY 1",
-            parent,
-        )
+    await connection.execute("SET LOCAL TimeZone = 'UTC'")
+    rows = await connection.fetch(
+        "SELECT c.oid::regclass::text, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits AS i "
+        "JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = $1::text::regclass ORDER BY 1",
+        parent,
+    )
     return {row[0]: row[1] for row in rows if row[1] != "DEFAULT"}
 
 
@@ -46,20 +45,21 @@ async def test_asked_again_nothing_is_made(admin: asyncpg.Connection) -> None:
     assert await ensure(admin, FAR.replace(day=31), 1, 1) == 0
 
 
-async def test_two_at_once_make_each_month_once(admin: asyncpg.Connection, database: str) -> None:
-    other = await asyncpg.connect(database)
+async def test_two_at_once_make_each_month_once(module_database: str) -> None:
+    one, two = await asyncpg.connect(module_database), await asyncpg.connect(module_database)
     try:
-        made = await asyncio.gather(ensure(admin, FAR, 3, 3), ensure(other, FAR, 3, 3))
+        made = await asyncio.gather(ensure(one, FAR_AWAY, 3, 3), ensure(two, FAR_AWAY, 3, 3))
     finally:
-        await other.close()
+        await one.close()
+        await two.close()
     assert sum(made) == 7 + 7 + 4
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "Pacific/Auckland", "America/St_Johns"])
 async def test_bounds_are_utc_wherever_the_session_is(admin: asyncpg.Connection, zone: str) -> None:
-    await admin.execute(f"SET TimeZone = '{zone}'; SET DateStyle = 'SQL, DMY'")
+    await admin.execute(f"SET LOCAL TimeZone = '{zone}'; SET LOCAL DateStyle = 'SQL, DMY'")
     await ensure(admin, FAR, 1, 1)
-    await admin.execute("SET DateStyle = 'ISO'")
+    await admin.execute("SET LOCAL DateStyle = 'ISO'")
     bounds = (await months(admin, "finance.revenues_partitioned"))["finance.revenues_2031_05"]
     assert bounds == "FOR VALUES FROM ('2031-05-01 00:00:00+00') TO ('2031-06-01 00:00:00+00')"
 

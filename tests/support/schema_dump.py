@@ -12,7 +12,8 @@ _GRANTS = (
 
 _PARTS = {
     "schemas": f"""
-        SELECT nspname, {_GRANTS.format(acl="nspacl", kind="'n'", owner="nspowner")}, obj_description(oid, 'pg_namespace')
+        SELECT nspname, {_GRANTS.format(acl="nspacl", kind="'n'", owner="nspowner")},
+               obj_description(oid, 'pg_namespace')
         FROM pg_namespace WHERE nspname = ANY ($1)""",
     "relations": f"""
         SELECT c.oid::regclass::text, c.relkind::text, c.reloptions::text, c.relrowsecurity, c.relforcerowsecurity,
@@ -47,14 +48,11 @@ _PARTS = {
         FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
         WHERE NOT t.tgisinternal AND c.relnamespace::regnamespace::text = ANY ($1)""",
     "roles": """
-        SELECT rolname, rolcanlogin, rolsuper, rolbypassrls FROM pg_roles WHERE rolname LIKE 'folio\\_%' AND cardinality($1::text[]) > 0""",
+        SELECT rolname, rolcanlogin, rolsuper, rolbypassrls FROM pg_roles
+        WHERE rolname LIKE 'folio\\_%' AND cardinality($1::text[]) > 0""",
 }
 
 
 async def schema_dump(connection: asyncpg.Connection) -> set[tuple[object, ...]]:
     """Every fact about our schemas, each with the part it belongs to."""
-    return {
-        (part, *row)
-        for part, statement in _PARTS.items()
-        for row in await connection.fetch(statement, SCHEMAS)
-    }
+    return {(part, *row) for part, statement in _PARTS.items() for row in await connection.fetch(statement, SCHEMAS)}

@@ -1,0 +1,155 @@
+"""Settings are read once, and what is wrong is said by name."""
+
+import os
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.errors import SettingsRefused
+from pipeline.settings import Section, Settings, load, variables
+
+# A value that each variable refuses; those that take any text are named below.
+WRONG = {
+    "FOLIO_DATABASE_CONNECT_TIMEOUT_SECONDS": ["soon", "0", "16"],
+    "FOLIO_DATABASE_LOCK_TIMEOUT_SECONDS": ["x", "0", "16"],
+    "FOLIO_DATABASE_TRANSACTION_TIMEOUT_SECONDS": ["x", "0", "41"],
+    "FOLIO_DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS": ["x", "0", "16"],
+    "FOLIO_KAFKA_GROUP": [""],
+    "FOLIO_KAFKA_TOPIC_PREFIX": ["a/b", "x" * 101],
+    "FOLIO_KAFKA_LANES": ["0", "1025", "8.5"],
+    "FOLIO_KAFKA_REPLICATION_FACTOR": ["0"],
+    "FOLIO_KAFKA_SESSION_TIMEOUT_SECONDS": ["5", "46"],
+    "FOLIO_KAFKA_FETCH_PARTITION_BYTES_MAX": ["65535"],
+    "FOLIO_KAFKA_REQUEST_TIMEOUT_SECONDS": ["0"],
+    "FOLIO_REDIS_TIMEOUT_SECONDS": ["0"],
+    "FOLIO_REDIS_FLOOR_TTL_SECONDS": ["59"],
+    "FOLIO_REDIS_VALUE_TTL_SECONDS": ["0"],
+    "FOLIO_REDIS_INVALIDATION_GROUPS_MAX": ["0"],
+    "FOLIO_RULES_OCCURRED_PAST_MAX_DAYS": ["0"],
+    "FOLIO_RULES_OCCURRED_FUTURE_MAX_HOURS": ["-1"],
+    "FOLIO_RULES_DEFAULT_CURRENCY": ["inr", "RUPEE"],
+    "FOLIO_RULES_DEFAULT_TIME_ZONE": ["Mars/Olympus", "", "../etc"],
+    "FOLIO_BATCH_ROWS_MAX": ["0", "100001", "many"],
+    "FOLIO_BATCH_BYTES_MAX": ["1"],
+    "FOLIO_BATCH_LINGER_MS": ["-1", "60001"],
+    "FOLIO_BATCH_GATHERED_ROWS_MAX": ["0"],
+    "FOLIO_BATCH_GATHERED_BYTES_MAX": ["1"],
+    "FOLIO_BATCH_LANES_PER_WRITER": ["-1"],
+    "FOLIO_BATCH_RETENTION_MONTHS": ["0"],
+    "FOLIO_BATCH_UNPUBLISHED_BATCHES_MAX": ["0"],
+    "FOLIO_WORKER_METRICS_PORT": ["-1", "65536"],
+    "FOLIO_WORKER_SHUTDOWN_GRACE_SECONDS": ["0", "301"],
+    "FOLIO_WORKER_STALL_SECONDS": ["0"],
+    "FOLIO_WORKER_BACKOFF_MAX_SECONDS": ["0", "31"],
+    "FOLIO_LOG_LEVEL": ["loud", "INFO "],
+}
+# Judged where they are used: an address by connecting to it, a crash point by pipeline.crash.
+FREE_TEXT = {
+    "FOLIO_STACK_DIR",
+    "FOLIO_STACK_MAVEN_URL",
+    "FOLIO_DATABASE_URL",
+    "FOLIO_DATABASE_ROLE",
+    "FOLIO_KAFKA_BOOTSTRAP",
+    "FOLIO_REDIS_URL",
+    "FOLIO_WORKER_NAME",
+    "FOLIO_WORKER_METRICS_HOST",
+    "FOLIO_WORKER_CRASH_AT",
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("FOLIO_"):
+            monkeypatch.delenv(name)
+
+
+def test_every_variable_is_judged_here_or_named_as_free_text() -> None:
+    assert set(variables()) == WRONG.keys() | FREE_TEXT
+
+
+def test_the_defaults_are_valid() -> None:
+    assert load() == Settings()
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_a_wrong_value_is_refused_by_the_variables_name_and_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsRefused) as refused:
+        load()
+    message = str(refused.value)
+    assert message.startswith(f"{name}={value!r} is refused: ")
+    assert len(message) > len(f"{name}={value!r} is refused: ")
+
+
+def test_everything_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLIO_KAFKA_LANES", "0")
+    monkeypatch.setenv("FOLIO_BATCH_ROWS_MAX", "x")
+    with pytest.raises(SettingsRefused, match=r"FOLIO_KAFKA_LANES=.*; FOLIO_BATCH_ROWS_MAX="):
+        load()
+
+
+def test_a_value_reaches_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLIO_BATCH_ROWS_MAX", "7")
+    monkeypatch.setenv("FOLIO_DATABASE_IDLE_IN_TRANSACTION_TIMEOUT_SECONDS", "1.5")
+    monkeypatch.setenv("FOLIO_KAFKA_TOPIC_PREFIX", "a.b-c_")
+    settings = load()
+    assert (settings.batch.rows_max, settings.database.idle_in_transaction_timeout_seconds) == (7, 1.5)
+    assert settings.kafka.topic_prefix == "a.b-c_"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("FOLIO_BATCH_ROW_MAX", "did you mean FOLIO_BATCH_ROWS_MAX?"),
+        ("FOLIO_DATABSE_URL", "did you mean FOLIO_DATABASE_URL?"),
+        ("FOLIO_BATCH", "did you mean FOLIO_BATCH_ROWS_MAX?"),
+        ("FOLIO_QQQQQQQQ", "see docs/settings.md"),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_the_nearest_known_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsRefused) as refused:
+        load()
+    assert str(refused.value) == f"{name} is not a setting; {hint}"
+
+
+def test_settings_are_read_from_the_environment_that_is_given() -> None:
+    assert load({"FOLIO_BATCH_ROWS_MAX": "7"}).batch.rows_max == 7
+
+
+def test_variables_of_others_are_none_of_our_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTFOLIO_BATCH", "1")
+    monkeypatch.setenv("BATCH_ROWS_MAX", "x")
+    assert load() == Settings()
+
+
+def test_settings_and_sections_are_frozen() -> None:
+    settings = load()
+    for frozen, name in ((settings, "batch"), (settings.batch, "rows_max")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(frozen, name, getattr(frozen, name))
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    for name, section in Settings.model_fields.items():
+        assert isinstance(section.annotation, type)
+        assert issubclass(section.annotation, Section)
+        for field, info in section.annotation.model_fields.items():
+            assert info.description, f"{name}.{field}"
+            assert info.description.endswith("."), f"{name}.{field}"
+
+
+def test_by_default_a_stuck_writer_lets_go_within_the_takeover_bound() -> None:
+    database = load().database
+    waits = (
+        database.connect_timeout_seconds,
+        database.lock_timeout_seconds,
+        database.transaction_timeout_seconds,
+        database.idle_in_transaction_timeout_seconds,
+    )
+    assert sum(waits) <= 60

@@ -1,0 +1,72 @@
+"""The topics on a real broker: created as the lanes need them, and told apart from those that are not."""
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from pipeline.errors import BrokerUnavailable, TopicMismatch
+from pipeline.settings import DatabaseSettings
+from pipeline.status import open_status
+from pipeline.topics import check_topics, create_topics, lane_count
+from schemas.topics import FINANCE_EVENTS, topics
+from tests.support.events import encoded, event
+from tests.support.stream import Stream
+
+
+async def test_topics_are_created_once_and_are_what_the_lanes_need(stream: Stream) -> None:
+    bootstrap = stream.endpoints.kafka_bootstrap
+    assert await create_topics(bootstrap, 2, 1, stream.prefix) == []
+    assert await check_topics(bootstrap, stream.prefix) == []
+    assert await lane_count(bootstrap, stream.topic) == 2
+
+
+async def test_what_is_wrong_with_a_topic_is_said_in_words(stream: Stream) -> None:
+    bootstrap, prefix = stream.endpoints.kafka_bootstrap, f"{stream.prefix}other."
+    assert len(await check_topics(bootstrap, prefix)) == len(topics())
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        spoiled = {"cleanup.policy": "compact", "message.timestamp.type": "CreateTime"}
+        await admin.create_topics([NewTopic(prefix + FINANCE_EVENTS, 3, 1, topic_configs=spoiled)])
+    finally:
+        await admin.close()
+    await create_topics(bootstrap, 2, 1, prefix)
+    problems = await check_topics(bootstrap, prefix)
+    assert [problem.split("(")[0].split(":")[0] for problem in problems] == [
+        "the topics differ in partitions ",
+        f"topic {prefix}finance-events",
+        f"topic {prefix}finance-events",
+    ]
+    assert any("cleanup.policy is 'compact', must be 'delete'" in problem for problem in problems)
+
+
+async def test_a_topic_that_does_not_exist_is_named(stream: Stream) -> None:
+    with pytest.raises(TopicMismatch, match="no-such-topic does not exist: run `folio topics create`"):
+        await lane_count(stream.endpoints.kafka_bootstrap, "no-such-topic")
+
+
+async def test_a_broker_that_is_away_is_told() -> None:
+    with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1"):
+        await check_topics("127.0.0.1:1")
+
+
+async def test_status_tells_what_waits_before_any_worker_came(stream: Stream) -> None:
+    await stream.send([(b"1", encoded(event(number))) for number in (1, 2, 3)])
+    async with open_status(stream.endpoints, DatabaseSettings(), stream.topic) as reader:
+        status = await reader.read()
+    assert (status.lag_records, status.consumed, status.unpublished) == (3, 0, 0)
+    assert 0 < status.lag_seconds < 60
+    assert {lane.owner for lane in status.lanes} == {None}
+    assert [lane.lane for lane in status.lanes] == [0, 1]
+
+
+async def test_status_counts_from_the_positions_in_the_database(stream: Stream) -> None:
+    await stream.send([(b"1", encoded(event(number))) for number in (1, 2, 3)], partition=1)
+    async with stream.database() as connection:
+        await connection.execute(
+            "INSERT INTO ops.lanes (lane, owner, owner_epoch, finance_position, applied, outbox_seq, published_seq) "
+            "VALUES (0, 'w', 1, 0, 0, 0, 0), (1, 'w', 2, 3, 3, 5, 4)"
+        )
+    async with open_status(stream.endpoints, DatabaseSettings(), stream.topic) as reader:
+        status = await reader.read()
+    assert (status.lag_records, status.consumed, status.unpublished, status.lag_seconds) == (0, 3, 1, 0)
+    assert status.outcomes() == {"applied": 3, "duplicate": 0, "stale": 0, "conflict": 0, "quarantined": 0}

@@ -1,0 +1,126 @@
+"""Drivers' errors become ours, grouped by what the caller does next; everything else passes untouched."""
+
+import asyncio
+from collections.abc import Callable
+
+import asyncpg
+import pytest
+from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError
+from asyncpg import exceptions as pg
+from redis.exceptions import BusyLoadingError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from pipeline.errors import (
+    BatchRejected,
+    BatchTooSlow,
+    BrokerUnavailable,
+    CacheUnavailable,
+    DatabaseUnavailable,
+    Fatal,
+    PipelineError,
+    SchemaMismatch,
+    SettingsRefused,
+    Transient,
+)
+from pipeline.translate import broker_errors, cache_errors, database_errors
+
+
+def cut_off_over(cause: Exception) -> Exception:
+    """As asyncpg tells that the server closed the connection with a FATAL of its own."""
+    error = pg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("raised", "ours"),
+    [
+        # our own bounds
+        (pg.QueryCanceledError("x"), BatchTooSlow),
+        (pg.TransactionTimeoutError("x"), BatchTooSlow),
+        (pg.IdleInTransactionSessionTimeoutError("x"), BatchTooSlow),
+        (cut_off_over(pg.TransactionTimeoutError("x")), BatchTooSlow),
+        (cut_off_over(pg.IdleInTransactionSessionTimeoutError("x")), BatchTooSlow),
+        # the data
+        (pg.NumericValueOutOfRangeError("x"), BatchRejected),
+        (pg.CharacterNotInRepertoireError("x"), BatchRejected),
+        (pg.CheckViolationError("x"), BatchRejected),
+        (pg.UniqueViolationError("x"), BatchRejected),
+        (pg.NotNullViolationError("x"), BatchRejected),
+        (OverflowError("value out of int64 range"), BatchRejected),
+        # what passes
+        (pg.ConnectionDoesNotExistError("x"), DatabaseUnavailable),
+        (pg.CannotConnectNowError("x"), DatabaseUnavailable),
+        (pg.AdminShutdownError("x"), DatabaseUnavailable),
+        (pg.CrashShutdownError("x"), DatabaseUnavailable),
+        (pg.TooManyConnectionsError("x"), DatabaseUnavailable),
+        (pg.DiskFullError("x"), DatabaseUnavailable),
+        (pg.OutOfMemoryError("x"), DatabaseUnavailable),
+        (pg.DeadlockDetectedError("x"), DatabaseUnavailable),
+        (pg.SerializationError("x"), DatabaseUnavailable),
+        (pg.LockNotAvailableError("x"), DatabaseUnavailable),
+        (pg.ReadOnlySQLTransactionError("x"), DatabaseUnavailable),
+        (asyncpg.InterfaceError("x"), DatabaseUnavailable),
+        (pg.InternalClientError("x"), DatabaseUnavailable),
+        (ConnectionRefusedError("x"), DatabaseUnavailable),
+        (ConnectionResetError("x"), DatabaseUnavailable),
+        (FileNotFoundError("no socket"), DatabaseUnavailable),
+        (TimeoutError("x"), DatabaseUnavailable),
+        (asyncio.IncompleteReadError(b"", 5), DatabaseUnavailable),
+        # what an operator must mend
+        (pg.InvalidPasswordError("x"), SettingsRefused),
+        (pg.InvalidAuthorizationSpecificationError("x"), SettingsRefused),
+        (pg.InvalidCatalogNameError("x"), SettingsRefused),
+        (pg.UndefinedTableError("x"), SchemaMismatch),
+        (pg.UndefinedColumnError("x"), SchemaMismatch),
+        (pg.InsufficientPrivilegeError("x"), SchemaMismatch),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.__name__,
+)
+def test_errors_of_the_database(raised: Exception, ours: type[PipelineError]) -> None:
+    with pytest.raises(PipelineError, match=r"^counting: ") as caught, database_errors("counting"):
+        raise raised
+    assert type(caught.value) is ours
+    assert caught.value.__cause__ is raised
+
+
+@pytest.mark.parametrize("raised", [KafkaConnectionError(), NotLeaderForPartitionError(), OSError(), TimeoutError()])
+def test_errors_of_the_broker(raised: Exception) -> None:
+    with pytest.raises(BrokerUnavailable, match=r"^fetching: ") as caught, broker_errors("fetching"):
+        raise raised
+    assert caught.value.__cause__ is raised
+
+
+@pytest.mark.parametrize(
+    "raised", [RedisConnectionError("x"), RedisTimeoutError("x"), BusyLoadingError("x"), OSError(), TimeoutError()]
+)
+def test_errors_of_the_cache(raised: Exception) -> None:
+    with pytest.raises(CacheUnavailable, match=r"^reading: ") as caught, cache_errors("reading"):
+        raise raised
+    assert caught.value.__cause__ is raised
+
+
+@pytest.mark.parametrize("translating", [database_errors, broker_errors, cache_errors])
+@pytest.mark.parametrize(
+    "raised", [asyncio.CancelledError(), KeyError("ours"), AssertionError(), ValueError(), KeyboardInterrupt()]
+)
+def test_cancellation_and_our_own_mistakes_pass_untouched(
+    translating: Callable[[str], object], raised: BaseException
+) -> None:
+    with pytest.raises(type(raised)) as caught, translating("x"):  # type: ignore[attr-defined]
+        raise raised
+    assert caught.value is raised
+
+
+def test_ours_inside_stay_as_they_are() -> None:
+    for error in (BatchRejected("x"), SettingsRefused("x"), DatabaseUnavailable("x")):
+        with pytest.raises(type(error)) as caught, database_errors("outer"):
+            raise error
+        assert caught.value is error
+
+
+def test_the_groups_say_what_the_caller_does_next() -> None:
+    assert issubclass(BatchTooSlow, Transient)
+    assert not issubclass(BatchRejected, Transient | Fatal)
+    assert issubclass(SchemaMismatch, Fatal)

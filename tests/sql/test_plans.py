@@ -1,0 +1,250 @@
+"""How PostgreSQL runs every query of ours, with realistic tables, on a connection as the worker opens it.
+
+Index scans only, one hash partition for one organisation, one or two months for one day; and no index without a query.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+import sql
+from pipeline.settings import DatabaseSettings
+from pipeline.storage.connect import connect_writer
+
+UUID = "'00000000-0000-0000-0000-000000000001'::uuid"
+
+
+@dataclass(frozen=True)
+class Case:
+    """The arguments of a query, and how many partitions of each table it may touch."""
+
+    arguments: str = ""
+    partitions: int = 0
+
+
+# Organisation 7 is an ordinary one; lanes 1 and 2 exist. Every file in queries/ has its case here.
+CASES = {
+    "advance_lane": Case(f"1, {UUID}, 5, 4, now(), '\\x00', now(), '\\x00', 9, 1, 1, 1, 1, 1, 1, 1, 7"),
+    "append_dead_letters": Case("'t', 1, 999999, 'schema', 'x', now(), now(), NULL, NULL, NULL"),
+    "append_events": Case(),
+    "append_outbox": Case(f"1, 999999, {UUID}, now(), 1, '\\x00'"),
+    "batch_outbox": Case(f"'{{1,2}}', {UUID}"),
+    "claim_lane": Case("1, 'me'"),
+    "cluster_epoch": Case(),
+    "count_lanes": Case(),
+    "delete_moved_expenses": Case(partitions=1),
+    "delete_moved_revenues": Case(partitions=1),
+    "ensure_lanes": Case("8"),
+    "expenses_of_day": Case("7, 1, current_date - 40", partitions=2),
+    "fence": Case("'{1,2}'"),
+    "lane_status": Case(),
+    "mark_lane": Case("1, 0, 5, 5"),
+    "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
+    "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3]", partitions=1),
+    "read_outbox": Case("1, 500, 16"),
+    "read_properties": Case("'{7,8}', '{1,1}'"),
+    "read_snapshots": Case("'{7,7}', '{revenue,expense}', '{7,7}'", partitions=1),
+    "record_rules": Case("1, 5, interval '1 day', interval '1 day', 'INR', 'UTC'"),
+    "register_properties": Case("'{999999}', '{1}', '{INR}', 'UTC', now()"),
+    "revenues_of_day": Case("7, 1, current_date - 40", partitions=2),
+    "stop_lane": Case("1, 0, 'x'"),
+    "trim_outbox": Case("1"),
+    "upsert_balances": Case(),
+    "upsert_expenses": Case(),
+    "upsert_revenues": Case(),
+    "upsert_snapshots": Case(),
+}
+FILES = {path.stem for path in (Path(sql.__file__).parent / "queries").glob("*.sql")} - {"create_staging"}
+
+# Keys that keep rows apart, and that no query looks up yet.
+KEYS_ALONE = {
+    "ops.balance_adjustments_pkey": "a correction is applied once",
+    "ops.jobs_pkey": "a job has one row",
+    "ops.reports_pkey": "a report has one row",
+    "ops.operator_audit_pkey": "an entry has one row",
+    "ops.dead_letters_pkey": "a record is quarantined once",
+}
+
+_FILL = """
+INSERT INTO ops.lanes (lane, finance_position) SELECT lane, 0 FROM generate_series(0, 7) AS lane;
+UPDATE ops.lanes SET outbox_seq = 1000, published_seq = 10, invalidated_seq = 10;
+INSERT INTO ops.lane_rules SELECT lane, n * 100, '1 day', '1 day', 'INR', 'UTC'
+FROM generate_series(0, 7) AS lane, generate_series(0, 99) AS n;
+INSERT INTO ops.outbox SELECT lane, seq, gen_random_uuid(), now(), 1, '\\x00'
+FROM generate_series(0, 7) AS lane, generate_series(1, 1000) AS seq;
+INSERT INTO ops.dead_letters SELECT 't', lane, n, 'schema', 'x', now(), now()
+FROM generate_series(0, 7) AS lane, generate_series(1, 500) AS n;
+INSERT INTO finance.properties SELECT org, 1, NULL, 'INR', 0, true, now() FROM generate_series(1, 3000) AS org;
+INSERT INTO finance.property_time_zones
+SELECT org, 1, '0001-01-01 00:00:00+00', 'Asia/Kolkata' FROM generate_series(1, 3000) AS org;
+INSERT INTO finance.daily_cash_balances_partitioned
+SELECT org, 1, current_date - day, 1, 0, 5, 0, 0, 0, 5, NULL, 5, 0, NULL, now()
+FROM generate_series(1, 600) AS org, generate_series(0, 59) AS day;
+INSERT INTO event_store.snapshots
+SELECT org, kind, n * 3000 + org, 1, 1, '\\x00', 1, now(), current_date, 'cash', 'approved', 5, 5, now(), 7, now(), 7,
+       now()
+FROM generate_series(1, 3000) AS org, (VALUES ('revenue'), ('expense')) AS k (kind), generate_series(0, 4) AS n;
+INSERT INTO event_store.events
+SELECT now(), 1, n, org, 'revenue', n * 3000 + org, 1, 'revenue.created', gen_random_uuid(), 1, current_date, now(),
+       now(), 'applied', 1, '\\x00', '\\x00', NULL
+FROM generate_series(1, 3000) AS org, generate_series(0, 4) AS n;
+INSERT INTO finance.revenues_partitioned
+SELECT org, day, (current_date - day)::timestamp AT TIME ZONE 'UTC', 1, current_date - day, 5, 'INR', 'cash',
+       'approved', NULL, NULL, NULL, NULL, 1, 7, now(), 7, now(), now()
+FROM generate_series(1, 300) AS org, generate_series(0, 99) AS day;
+INSERT INTO finance.expenses_partitioned SELECT * FROM finance.revenues_partitioned;
+ANALYZE;
+"""
+# A batch of organisation 7 with one moved transaction of each kind.
+_STAGE = """
+INSERT INTO staging_events
+SELECT now(), 1, n, 7, kind, 7, 2, kind || '.updated', gen_random_uuid(), 1, current_date, now(), now(), 'applied', 1,
+       '\\x00', '\\x00', NULL, true, true, (current_date - 7)::timestamp AT TIME ZONE 'UTC', 'cash', 'approved', 5, 5,
+       'INR', NULL, NULL, NULL, NULL, now(), 7, now(), 7
+FROM (VALUES (1, 'revenue'), (2, 'expense')) AS k (n, kind);
+INSERT INTO staging_balances VALUES (7, 1, current_date, 2, 0, 6, 0, 0, 0, 6, NULL, 6, 0, NULL, now());
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a query did: each scan with its table, and the indexes it went by."""
+
+    scans: list[tuple[str, str, bool]]  # kind, table, whether it ran
+    indexes: set[str]
+    text: str
+
+
+@pytest_asyncio.fixture(scope="module")
+async def plans(module_database: str) -> AsyncIterator[dict[str, Plan]]:
+    """Every query, run once as the worker runs it."""
+    admin = await asyncpg.connect(module_database)
+    await admin.execute(_FILL)
+    # Plans name an index without its schema, and of a partitioned one the partition's.
+    rows = await admin.fetch(
+        "SELECT c.relname, coalesce(i.inhparent, c.oid)::regclass::text FROM pg_class AS c "
+        "LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid WHERE c.relkind IN ('i', 'I') "
+        "AND c.relnamespace::regnamespace::text IN ('finance', 'event_store', 'read_models', 'ops')"
+    )
+    indexes = {row[0]: row[1] for row in rows}
+    await admin.close()
+    worker = await connect_writer(module_database, DatabaseSettings(), "test")
+    try:
+        yield {name: await _explained(worker, name, case, indexes) for name, case in CASES.items()}
+    finally:
+        await worker.close()
+
+
+async def _explained(worker: asyncpg.Connection, name: str, case: Case, known: dict[str, str]) -> Plan:
+    arguments = f"({case.arguments})" if case.arguments else ""
+    await worker.execute("BEGIN")
+    try:
+        await worker.execute(_STAGE)
+        # PREPARE and EXECUTE, so that the plan is the generic one which the worker's setting asks for.
+        await worker.execute(f"PREPARE explained AS {sql.query(name)}")
+        try:
+            answer = await worker.fetchval(
+                f"EXPLAIN (ANALYZE, VERBOSE, BUFFERS OFF, FORMAT JSON) EXECUTE explained {arguments}"
+            )
+        finally:
+            await worker.execute("ROLLBACK")
+    finally:
+        await worker.execute("DEALLOCATE explained")
+    (document,) = json.loads(answer)
+    nodes = list(_nodes(document["Plan"]))
+    scans = [
+        (node["Node Type"], f"{node['Schema']}.{node['Relation Name']}", node.get("Actual Loops", 0) > 0)
+        for node in nodes
+        if "Scan" in node["Node Type"] and "Relation Name" in node
+    ]
+    indexes = {
+        known[index]
+        for node in nodes
+        for index in [node.get("Index Name"), *node.get("Conflict Arbiter Indexes", [])]
+        if index is not None
+    }
+    return Plan(scans, indexes, json.dumps(document, indent=1))
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", []):
+        yield from _nodes(child)
+
+
+def test_every_query_has_its_case() -> None:
+    assert CASES.keys() == FILES
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_no_table_of_ours_is_read_from_end_to_end(plans: dict[str, Plan], name: str) -> None:
+    plan = plans[name]
+    wrong = [
+        (kind, table)
+        for kind, table, _ in plan.scans
+        if not kind.startswith(("Index", "Bitmap")) and not table.split(".")[1].startswith("staging_")
+    ]
+    assert not wrong, plan.text
+
+
+@pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if case.partitions))
+def test_only_the_partitions_that_can_hold_the_rows_are_touched(plans: dict[str, Plan], name: str) -> None:
+    plan = plans[name]
+    touched = {table for _, table, ran in plan.scans if ran and not table.split(".")[1].startswith("staging_")}
+    assert 1 <= len(touched) <= CASES[name].partitions, plan.text
+
+
+@pytest.mark.parametrize("name", ["revenues_of_day", "expenses_of_day"])
+def test_a_day_is_found_by_its_own_index(plans: dict[str, Plan], name: str) -> None:
+    assert plans[name].indexes == {f"finance.{name}"}
+
+
+async def test_every_index_serves_a_query(plans: dict[str, Plan], module_database: str) -> None:
+    connection = await asyncpg.connect(module_database)
+    try:
+        rows = await connection.fetch(
+            "SELECT i.indexrelid::regclass::text FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid "
+            "WHERE c.relnamespace::regnamespace::text IN ('finance', 'event_store', 'read_models', 'ops') "
+            "AND NOT c.relispartition"
+        )
+    finally:
+        await connection.close()
+    used = set().union(*(plan.indexes for plan in plans.values()))
+    unjustified = {row[0] for row in rows} - used
+    assert unjustified == KEYS_ALONE.keys()
+
+
+async def test_the_writer_plans_by_key_whatever_the_statistics_say(module_database: str) -> None:
+    worker = await connect_writer(module_database, DatabaseSettings(), "test")
+    try:
+        names = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit", "plan_cache_mode", "timezone")
+        shown = {name: await worker.fetchval(f"SHOW {name}") for name in names}
+    finally:
+        await worker.close()
+    assert shown == {
+        "enable_seqscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "jit": "off",
+        "plan_cache_mode": "force_generic_plan",
+        "timezone": "UTC",
+    }
+
+
+async def test_an_empty_database_is_probed_by_key_too(database: str) -> None:
+    """Before statistics exist the planner takes any table for tiny: that must not bring back full reads."""
+    worker = await connect_writer(database, DatabaseSettings(), "test")
+    try:
+        await worker.execute(f"PREPARE probe AS {sql.query('read_snapshots')}")
+        plan = await worker.fetch("EXPLAIN EXECUTE probe ('{7}', '{revenue}', '{7}')")
+    finally:
+        await worker.close()
+    text = "\n".join(row[0] for row in plan)
+    assert not re.search(r"Seq Scan on (?!unnest)", text), text

@@ -1,0 +1,199 @@
+"""Who may do what: readers see one tenant, writers cannot rewrite history, operators look."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+TENANT_TABLES = [
+    "finance.properties",
+    "finance.property_time_zones",
+    "finance.revenues_partitioned",
+    "finance.expenses_partitioned",
+    "finance.daily_cash_balances_partitioned",
+]
+DENIED = asyncpg.InsufficientPrivilegeError
+
+
+@pytest_asyncio.fixture(scope="module")
+async def tenants(module_database: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection with every right; two organisations have one row in each table that tenants read."""
+    connection = await asyncpg.connect(module_database)
+    transaction = "1, '2026-03-10', 5, 'INR', 'cash', 'approved', NULL, NULL, NULL, NULL, 1, 7, now(), 7, now(), now()"
+    for org in (1, 2):
+        await connection.execute(
+            f"INSERT INTO finance.properties VALUES ({org}, 1, NULL, 'INR', 0, true, now());"
+            f"INSERT INTO finance.property_time_zones VALUES ({org}, 1, '0001-01-01 00:00:00+00', 'UTC');"
+            f"INSERT INTO finance.revenues_partitioned VALUES ({org}, 1, '2026-03-10 12:00:00+00', {transaction});"
+            f"INSERT INTO finance.expenses_partitioned VALUES ({org}, 1, '2026-03-10 12:00:00+00', {transaction});"
+            "INSERT INTO finance.daily_cash_balances_partitioned "
+            f"VALUES ({org}, 1, '2026-03-10', 1, 0, 5, 0, 0, 0, 5, NULL, 5, 0, NULL, now());"
+        )
+    await connection.execute("INSERT INTO ops.lanes (lane) VALUES (0)")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest_asyncio.fixture
+async def connection(tenants: asyncpg.Connection) -> AsyncIterator[asyncpg.Connection]:
+    """The same, with whatever a test does undone."""
+    transaction = tenants.transaction()
+    await transaction.start()
+    try:
+        yield tenants
+    finally:
+        await transaction.rollback()
+
+
+async def become(connection: asyncpg.Connection, role: str, org: str | None = None) -> None:
+    await connection.execute(f"SET LOCAL ROLE {role}")
+    if org is not None:
+        await connection.execute("SELECT set_config('folio.org_id', $1, true)", org)
+
+
+async def orgs_in(connection: asyncpg.Connection, table: str) -> list[int]:
+    return [row[0] for row in await connection.fetch(f"SELECT org_id FROM {table} ORDER BY org_id")]
+
+
+# --- readers ---
+
+
+@pytest.mark.parametrize("table", TENANT_TABLES)
+async def test_a_reader_sees_the_organisation_that_it_names_and_no_other(
+    connection: asyncpg.Connection, table: str
+) -> None:
+    await become(connection, "folio_reader", "2")
+    assert await orgs_in(connection, table) == [2]
+    assert await connection.fetch(f"SELECT FROM {table} WHERE org_id = 1") == []
+    await connection.execute("SELECT set_config('folio.org_id', '1', true)")
+    assert await orgs_in(connection, table) == [1]
+
+
+@pytest.mark.parametrize("table", TENANT_TABLES)
+@pytest.mark.parametrize("org", [None, "", "3"], ids=["unset", "empty", "unknown"])
+async def test_a_reader_that_names_no_known_organisation_sees_nothing(
+    connection: asyncpg.Connection, table: str, org: str | None
+) -> None:
+    await become(connection, "folio_reader", org)
+    assert await orgs_in(connection, table) == []
+
+
+async def test_what_is_no_organisation_is_refused_and_shows_nothing(connection: asyncpg.Connection) -> None:
+    await become(connection, "folio_reader", "1 OR true")
+    with pytest.raises(asyncpg.InvalidTextRepresentationError):
+        await orgs_in(connection, "finance.properties")
+
+
+async def test_a_reader_cannot_go_round_the_policies_by_naming_a_partition(connection: asyncpg.Connection) -> None:
+    partitions = [
+        row[0]
+        for row in await connection.fetch(
+            "SELECT inhrelid::regclass::text FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid "
+            "WHERE c.relkind = 'r' AND c.relnamespace = 'finance'::regnamespace"
+        )
+    ]
+    assert len(partitions) > 16
+    assert [
+        partition
+        for partition in partitions
+        if await connection.fetchval("SELECT has_any_column_privilege('folio_reader', $1::text, 'SELECT')", partition)
+    ] == []
+
+
+@pytest.mark.parametrize("table", TENANT_TABLES)
+@pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET org_id = 2", "INSERT INTO {} DEFAULT VALUES"])
+async def test_a_reader_writes_nothing(connection: asyncpg.Connection, table: str, statement: str) -> None:
+    await become(connection, "folio_reader", "1")
+    with pytest.raises(DENIED):
+        await connection.execute(statement.format(table))
+
+
+@pytest.mark.parametrize(
+    "table", ["ops.lanes", "ops.dead_letters", "ops.outbox", "event_store.events", "event_store.snapshots"]
+)
+async def test_a_reader_does_not_see_how_it_is_done(connection: asyncpg.Connection, table: str) -> None:
+    await become(connection, "folio_reader", "1")
+    with pytest.raises(DENIED):
+        await connection.fetch(f"SELECT * FROM {table}")
+
+
+async def test_every_table_with_tenants_money_has_its_policies_forced(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch(
+        "SELECT oid::regclass::text, relrowsecurity AND relforcerowsecurity FROM pg_class "
+        "WHERE relnamespace = 'finance'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1"
+    )
+    assert [tuple(row) for row in rows] == [(table, True) for table in sorted(TENANT_TABLES)]
+
+
+# --- writers ---
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM event_store.events",
+        "UPDATE event_store.events SET outcome = 'stale'",
+        "TRUNCATE event_store.events",
+        "DELETE FROM event_store.snapshots",
+        "DELETE FROM finance.daily_cash_balances_partitioned",
+        "TRUNCATE finance.daily_cash_balances_partitioned",
+        "UPDATE ops.dead_letters SET reason = 'none'",
+        "DELETE FROM ops.dead_letters",
+        "UPDATE ops.balance_adjustments SET reason = 'none'",
+        "DELETE FROM ops.balance_adjustments",
+        "DELETE FROM ops.lanes",
+        "UPDATE finance.properties SET currency = 'USD'",
+        "DELETE FROM finance.properties",
+        "SELECT * FROM ops.operator_audit",
+        "DELETE FROM ops.operator_audit",
+        "CREATE TABLE finance.mine (id int)",
+        "CREATE TABLE ops.mine (id int)",
+        "CREATE TABLE event_store.mine (id int)",
+        "CREATE TABLE public.mine (id int)",
+        "DELETE FROM public._pogo_migration",
+        "DROP TABLE ops.outbox",
+        "ALTER TABLE finance.revenues_partitioned DISABLE ROW LEVEL SECURITY",
+        "SELECT ops.ensure_months('2031-01-01', 0, 0)",
+    ],
+)
+async def test_a_writer_cannot_rewrite_history_or_the_schema(connection: asyncpg.Connection, statement: str) -> None:
+    await become(connection, "folio_writer")
+    with pytest.raises(DENIED):
+        await connection.execute(statement)
+
+
+@pytest.mark.parametrize("table", TENANT_TABLES)
+async def test_a_writer_serves_every_organisation(connection: asyncpg.Connection, table: str) -> None:
+    await become(connection, "folio_writer")
+    assert await orgs_in(connection, table) == [1, 2]
+
+
+# --- operators ---
+
+
+@pytest.mark.parametrize("table", [*TENANT_TABLES, "event_store.events", "event_store.snapshots", "ops.dead_letters"])
+async def test_an_operator_reads_everything(connection: asyncpg.Connection, table: str) -> None:
+    await become(connection, "folio_operator")
+    assert await orgs_in(connection, table) == [1, 2] if table in TENANT_TABLES else True
+    await connection.fetch(f"SELECT * FROM {table}")
+    with pytest.raises(DENIED):
+        await connection.execute(f"DELETE FROM {table}")
+
+
+async def test_an_operator_reads_the_lanes_and_signs_the_audit(connection: asyncpg.Connection) -> None:
+    await become(connection, "folio_operator")
+    assert len(await connection.fetch("SELECT * FROM ops.lanes")) == 1
+    await connection.execute("INSERT INTO ops.operator_audit (who, command) VALUES ('asha', 'folio lanes')")
+    with pytest.raises(DENIED):
+        await connection.execute("UPDATE ops.lanes SET finance_position = 0")
+
+
+async def test_our_roles_cannot_log_in_and_pass_no_policies(connection: asyncpg.Connection) -> None:
+    rows = await connection.fetch(
+        "SELECT rolname FROM pg_roles WHERE rolname IN ('folio_reader', 'folio_writer', 'folio_operator') "
+        "AND NOT (rolcanlogin OR rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb)"
+    )
+    assert len(rows) == 3

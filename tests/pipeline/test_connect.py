@@ -5,10 +5,9 @@ import asyncio
 import asyncpg
 import pytest
 
-from pipeline.errors import BatchRejected, SettingsRefused
+from pipeline.errors import SettingsRefused
 from pipeline.settings import DatabaseSettings
 from pipeline.storage.connect import connect, connect_worker, connect_writer, quoted
-from pipeline.translate import database_errors
 
 
 async def settings_of(connection: asyncpg.Connection, *names: str) -> list[str]:

@@ -6,24 +6,23 @@ A check is a function from `Surroundings` to a `Finding`; a new one is written a
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from cyclopts import App
 from rich.console import Console
 from rich.markup import escape
 
+from pipeline.cli.findings import Check, Finding, Level, Surroundings
+from pipeline.cli.stream_checks import check_lanes, check_schema, check_stream_topics
 from pipeline.errors import PipelineError, StackFailed
-from pipeline.stack.config import VARIABLES, Endpoints, PartName, stack_directory
+from pipeline.stack.config import VARIABLES, PartName, stack_directory
 from pipeline.stack.folder import FREE_BYTES_MIN
 from pipeline.stack.jars import absent, cache_folder, kafka_version, locked_jars
 from pipeline.stack.packages import check_platform, missing
 from pipeline.stack.probes import PROBES, NotReady
 from pipeline.stack.record import endpoints
 
-Level = Literal["ok", "warn", "fail"]
 STYLES: Mapping[Level, str] = {"ok": "green", "warn": "yellow", "fail": "red"}
 PYTHON_MIN = (3, 11)
 POSTGRES_MIN = 18
@@ -33,41 +32,6 @@ MEMORY_BYTES_MIN = 2_000_000_000
 CORES_MIN = 2
 
 app = App(name="doctor", help="Check what the pipeline needs here, and say what to do.")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the checklist; `remedy` says what to do, and is empty only when all is well."""
-
-    name: str
-    level: Level
-    detail: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What checks look at: the environment, the stack's folder, and where its parts answer, if it is up."""
-
-    environ: Mapping[str, str]
-    directory: Path
-    stack: Endpoints | None
-
-    def address(self, part: PartName) -> tuple[str, str]:
-        """Where a part answers and where that address comes from; empty when nothing names one."""
-        if value := self.environ.get(VARIABLES[part]):
-            return value, VARIABLES[part]
-        if self.stack is None:
-            return "", ""
-        addresses = {
-            "postgres": self.stack.database_url,
-            "kafka": self.stack.kafka_bootstrap,
-            "valkey": self.stack.redis_url,
-        }
-        return addresses[part], f"the stack in {self.directory}"
-
-
-Check = Callable[[Surroundings], Finding]
 
 
 @app.default
@@ -227,4 +191,7 @@ CHECKS: list[Check] = [
     check_postgres,
     check_kafka,
     check_cache,
+    check_schema,
+    check_stream_topics,
+    check_lanes,
 ]

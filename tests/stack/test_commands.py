@@ -13,7 +13,8 @@ from rich.console import Console
 
 from pipeline.cli import doctor
 from pipeline.cli import stack as commands
-from pipeline.cli.doctor import CHECKS, Finding, Surroundings, examine, look_around, report
+from pipeline.cli.doctor import CHECKS, examine, look_around, report
+from pipeline.cli.findings import Finding, Surroundings
 from pipeline.errors import SchemaMismatch
 from pipeline.stack import StackConfig, endpoints, status
 from pipeline.stack.config import VARIABLES

@@ -1,0 +1,78 @@
+"""What `folio doctor` asks a stream: its schema, its topics, its lanes, and how its producers route."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import asyncpg
+
+import sql
+from pipeline import settings as settings_module
+from pipeline.cli.findings import Finding, Surroundings
+from pipeline.errors import SchemaMismatch
+from pipeline.storage.connect import connect
+from pipeline.storage.migrate import require_schema
+from pipeline.topics import check_topics
+from pipeline.translate import database_errors
+
+T = TypeVar("T")
+
+
+def check_schema(surroundings: Surroundings) -> Finding:
+    """Whether the database has every migration of this version."""
+    if not surroundings.address("postgres")[0]:
+        return _not_asked("schema")
+    try:
+        _ask(surroundings, require_schema)
+    except SchemaMismatch as error:
+        return Finding("schema", "warn", str(error), "folio migrate")
+    return Finding("schema", "ok", "the database has every migration of this version")
+
+
+def check_stream_topics(surroundings: Surroundings) -> Finding:
+    """Whether the topics are what the lanes need."""
+    bootstrap = surroundings.address("kafka")[0]
+    if not bootstrap:
+        return _not_asked("topics")
+    prefix = settings_module.load(surroundings.environ).kafka.topic_prefix
+    problems = asyncio.run(check_topics(bootstrap, prefix))
+    if problems:
+        return Finding("topics", "warn", "; ".join(problems), "folio topics create")
+    return Finding("topics", "ok", "as the lanes need them")
+
+
+def check_lanes(surroundings: Surroundings) -> Finding:
+    """Lanes that wait for an operator, and producers whose partitioner is not the Java client's."""
+    if not surroundings.address("postgres")[0]:
+        return _not_asked("lanes")
+    try:
+        rows = _ask(surroundings, lambda connection: connection.fetch(sql.query("lane_status")))
+    except SchemaMismatch:
+        return Finding("lanes", "warn", "there are none before the schema is", "folio migrate")
+    stopped = [f"lane {row['lane']}: {row['stopped_reason']}" for row in rows if row["stopped_reason"]]
+    if stopped:
+        return Finding("lanes", "fail", "; ".join(stopped), "do what the reason says, then start the workers again")
+    misrouted = sum(row["misrouted"] for row in rows)
+    if misrouted:
+        detail = f"{misrouted:,} records came by another partition than their key's home: correct, only slower"
+        return Finding("lanes", "warn", detail, "let the producers use the murmur2 partitioner")
+    return Finding("lanes", "ok", f"{len(rows)} known, none stopped, every record by its home partition")
+
+
+def _ask(surroundings: Surroundings, question: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    async def ask() -> T:
+        settings = settings_module.load(surroundings.environ)
+        with database_errors("asking the database"):
+            connection = await connect(surroundings.address("postgres")[0], settings.database, "folio doctor")
+            try:
+                return await question(connection)
+            finally:
+                await connection.close()
+
+    return asyncio.run(ask())
+
+
+def _not_asked(name: str) -> Finding:
+    return Finding(
+        name, "warn", "not asked: no server is named, and no stack runs", "folio stack up, or set the variable"
+    )

@@ -66,6 +66,14 @@ async def test_records_that_wait_and_are_not_delivered_are_a_stall(scene: Scene)
         await scene.watch._look()
 
 
+async def test_the_marker_of_a_transaction_is_no_record_that_waits(scene: Scene) -> None:
+    # The topic ends behind the marker, the client's position is there too, and no record will ever be delivered for it.
+    scene.consumer.ends[partition(1)] = 11
+    scene.consumer.positions[partition(1)] = 11
+    scene.silent_for(STALL_SECONDS + 1)
+    await scene.watch._look()
+
+
 async def test_a_short_silence_is_not_a_stall(scene: Scene) -> None:
     scene.consumer.ends[partition(0)] = 12
     scene.silent_for(STALL_SECONDS - 1)

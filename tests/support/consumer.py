@@ -31,6 +31,7 @@ class HandConsumer:
     waiting: dict[TopicPartition, deque["ConsumerRecord[bytes, bytes]"]] = field(default_factory=dict)
     ends: dict[TopicPartition, int] = field(default_factory=dict)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
     asked: list[tuple[TopicPartition, ...]] = field(default_factory=list)
     away: bool = False
     refuses_commits: bool = False
@@ -73,6 +74,9 @@ class HandConsumer:
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         self._answer()
         return {each: self.ends.get(each, 0) for each in partitions}
+
+    async def position(self, each: TopicPartition) -> int:
+        return self.positions.get(each, 0)
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         self._answer()

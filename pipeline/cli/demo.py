@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from cyclopts import Parameter
@@ -23,11 +24,21 @@ from pipeline.logs import configure
 from pipeline.oracle.report import as_text
 from pipeline.settings import Settings
 from pipeline.stack import config_from, up
+from pipeline.stack.folder import WORKERS_LOG
+from pipeline.stack.jars import absent, cache_folder, locked_jars
 
 _LINE_SECONDS: Final = 1.0  # between lines of progress where no terminal is
 _DIFFERENCES_MAX: Final = 20
 
 console = Console(highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What the seconds to the reconciliation are counted from: a first start downloads Kafka, and is told apart."""
+
+    kind: str
+    began: float
 
 
 def demo(
@@ -52,17 +63,18 @@ def demo(
     began = time.monotonic()
     settings = settings_module.load()
     configure("warning")
-    with console.status("starting PostgreSQL, Kafka and Valkey (the first time, downloading Kafka) …"):
+    kind = "cold start, Kafka is downloaded first" if absent(locked_jars(), cache_folder()) else "warm start"
+    with console.status(f"starting PostgreSQL, Kafka and Valkey ({kind}) …"):
         up(config_from())
-    console.print(f"stack is up after {time.monotonic() - began:.1f} s, in {settings.stack.dir}")
-    return asyncio.run(_demo(settings, events, orgs, workers, began))
+    console.print(f"{kind}: the stack is up after {time.monotonic() - began:.1f} s, in {settings.stack.dir}")
+    return asyncio.run(_demo(settings, events, orgs, workers, Since(kind, began)))
 
 
-async def _demo(settings: Settings, events: int, orgs: int, workers: int, began: float) -> int:
+async def _demo(settings: Settings, events: int, orgs: int, workers: int, since: Since) -> int:
     endpoints = resolve(settings)
     await day_through.prepare(settings, endpoints)
     plan = await day_through.next_plan(settings, endpoints, events, orgs)
-    log = settings.stack.dir / "workers.log"
+    log = settings.stack.dir / WORKERS_LOG
     with day_through.running_workers(settings, workers, log) as running:
         await running.wait_until_ready()
         console.print(f"trading day {plan.day}: {events:,} events of {orgs:,} organisations, {workers} worker(s)")
@@ -72,7 +84,7 @@ async def _demo(settings: Settings, events: int, orgs: int, workers: int, began:
         with console.status("reconciling: folding every event again, independently …"):
             report = await day_through.prove(settings, endpoints)
         console.print(as_text(report, _DIFFERENCES_MAX), markup=False)
-        console.print(f"start to reconciliation: {time.monotonic() - began:.1f} s")
+        console.print(f"{since.kind}: {time.monotonic() - since.began:.1f} s to the reconciliation")
         if sys.stdout.isatty() and report.exit_code == EXIT_OK:
             await _go_on(settings, running, day)
     return report.exit_code
@@ -131,7 +143,7 @@ def _figures(moment: Moment) -> list[tuple[str, str]]:
     last_rows = max((lane.last_batch_rows for lane in status.lanes), default=0)
     return [
         ("events/s", f"{moment.events_per_second:,.0f}"),
-        ("produced", f"{moment.produced:,}"),
+        *([("produced", f"{moment.produced:,}")] if moment.produced else []),
         ("lag", f"{status.lag_records:,} records, {status.lag_seconds:.1f} s"),
         ("batch", f"{last_rows:,} rows"),
         ("commit", "-" if commit is None else f"{commit * 1000:.0f} ms"),

@@ -18,6 +18,8 @@ FREE_BYTES_MIN = 1_000_000_000
 LOCK_WAIT_SECONDS = 180.0
 # AF_UNIX paths end at 108 bytes with their NUL; `/.s.PGSQL.65535` is ours to add.
 SOCKET_FOLDER_BYTES_MAX = 107 - len("/.s.PGSQL.65535")
+# Where workers that a command of ours started beside the stack write their logs.
+WORKERS_LOG = "workers.log"
 
 
 def open_folder(directory: Path) -> None:
@@ -58,8 +60,8 @@ def purge(directory: Path) -> None:
     record = read(directory)
     if record is None:
         raise StackFailed(f"{directory} is not a stack folder (it has no {FILE}); nothing was removed")
-    for part in PARTS:
-        _remove(directory / part)
+    for name in (*PARTS, WORKERS_LOG):
+        _remove(directory / name)
     if record.socket_folder and Path(record.socket_folder).parent != directory:
         _remove(Path(record.socket_folder))
     for leftover in sorted(directory.glob(f"{FILE}*"), reverse=True):

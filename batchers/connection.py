@@ -29,7 +29,7 @@ class WritingConnection:
         connection = await self._open()
         try:
             with database_errors("the transaction was rolled back"):
-                await connection.execute("BEGIN")
+                await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
                 yield connection
             self._reach("before_commit")
             await self._commit(connection)

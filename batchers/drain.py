@@ -18,7 +18,7 @@ from pipeline.errors import Transient
 
 Effect = Callable[[Sequence[OutboxRow]], Awaitable[None]]
 Reload = Callable[[int, int, int], Awaitable[list[OutboxRow]]]  # (lane, after seq, limit) -> rows in order
-_RELOAD_ROWS_MAX = 16  # of up to a batch each
+_RELOAD_ROWS_MAX = 4  # of up to a batch each
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -37,6 +37,7 @@ class Drain:
         *,
         waiting_max: int,
         pause_max_seconds: float,
+        give_up_seconds: float | None = None,
     ) -> None:
         self.name = name
         self._effect = effect
@@ -45,6 +46,7 @@ class Drain:
         self._waiting: deque[Sequence[OutboxRow]] = deque()
         self._waiting_max = waiting_max
         self._pause_max_seconds = pause_max_seconds
+        self._give_up_seconds = give_up_seconds  # None: an effect may fail for ever, and is tried again for ever
         # Lanes of which the table holds rows that are not waiting in memory.
         self._behind = {lane for lane, head in heads.items() if marks[lane] < head}
         self._left_behind: dict[int, int] = {}  # how many times rows of a lane were left to the table
@@ -54,6 +56,11 @@ class Drain:
 
     @property
     def has_room(self) -> bool:
+        """Whether another batch may be committed, as far as this effect is concerned."""
+        return self._has_place and max(self._left_behind.values(), default=0) < self._waiting_max
+
+    @property
+    def _has_place(self) -> bool:
         return len(self._waiting) < self._waiting_max
 
     @property
@@ -64,7 +71,7 @@ class Drain:
     def offer(self, rows: Sequence[OutboxRow]) -> None:
         """Hand over the rows of a committed batch; without room they stay in the table until we come back to them."""
         lanes = {row.lane for row in rows}
-        if not self.has_room or lanes & self._behind:
+        if not self._has_place or lanes & self._behind:
             self._behind |= lanes
             for lane in lanes:
                 self._left_behind[lane] = self._left_behind.get(lane, 0) + 1
@@ -86,28 +93,33 @@ class Drain:
             await self._idle.wait()
 
     async def run(self) -> None:
-        """Go on until cancelled. A failing effect is tried again, with growing pauses, for ever."""
+        """Go on until cancelled. A failing effect is tried again with growing pauses, `give_up_seconds` long at most.
+
+        Raises Transient when it gives up.
+        """
         while True:
             await self._changed.wait()
             self._changed.clear()
-            while self._waiting:
-                await self._carry(self._waiting[0])
-                self._waiting.popleft()
-                self._idle.set()
-            for lane in sorted(self._behind):
-                await self._catch_up(lane)
+            while self._waiting or self._behind:
+                while self._waiting:
+                    await self._carry(self._waiting[0])
+                    self._waiting.popleft()
+                    self._idle.set()
+                # A little of each lane in turn: one that always has more must not keep the others waiting.
+                for lane in sorted(self._behind):
+                    await self._catch_up(lane)
+                    self._idle.set()
             self._idle.set()
 
     async def _catch_up(self, lane: int) -> None:
-        """Read the lane's rows back until there are none, and none was left behind while we looked."""
-        while True:
-            left_before = self._left_behind.get(lane, 0)
-            rows = await self._patiently(lambda: self._reload(lane, self._marks[lane], _RELOAD_ROWS_MAX))
-            if rows:
-                await self._carry(rows)
-            elif self._left_behind.get(lane, 0) == left_before:
-                self._behind.discard(lane)
-                return
+        """Read some of the lane's rows back; none, and none left behind while we looked: it has caught up."""
+        left_before = self._left_behind.get(lane, 0)
+        rows = await self._patiently(lambda: self._reload(lane, self._marks[lane], _RELOAD_ROWS_MAX))
+        if rows:
+            await self._carry(rows)
+        elif self._left_behind.get(lane, 0) == left_before:
+            self._behind.discard(lane)
+            self._left_behind.pop(lane, None)
 
     async def _carry(self, rows: Sequence[OutboxRow]) -> None:
         # A row that was read back may be offered in memory too: once is enough.
@@ -119,7 +131,7 @@ class Drain:
 
     async def _patiently(self, action: Callable[[], Awaitable[T]]) -> T:
         retries = stamina.retry_context(
-            on=Transient, attempts=None, timeout=None, wait_max=self._pause_max_seconds
+            on=Transient, attempts=None, timeout=self._give_up_seconds, wait_max=self._pause_max_seconds
         ).with_name(self.name, (), {})
         async for attempt in retries:
             with attempt:

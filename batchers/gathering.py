@@ -144,4 +144,6 @@ def _slice(number: int, lane: _Lane, records: list[Judged]) -> LaneSlice:
 
 
 def _size(record: Judged) -> int:
-    return len(record.origin.value or b"")
+    origin = record.origin
+    size = len(origin.value or b"") + len(origin.key or b"")
+    return size + sum(len(name) + len(value) for name, value in origin.headers) if origin.headers else size

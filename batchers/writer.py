@@ -77,7 +77,7 @@ class Writer:
         """Bring the marks to the database; they are a saving of work, so a failure is only told."""
         try:
             await self._books.save_marks(self._epochs)
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, OutcomeUnknown) as error:
             log.warning("marks not saved, the next owner repeats some updates", error=str(error))
 
     async def _commit(self, batch: Batch) -> Sequence[Committed]:

@@ -8,6 +8,9 @@ from aiokafka import ConsumerRecord
 from schemas.codec import Rules, judge
 from schemas.records import Judged, Origin
 
+# A broker that stamps records itself never writes a time beyond the calendar; a producer's own can be anything.
+_NO_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def origin_of(record: "ConsumerRecord[bytes, bytes]") -> Origin:
     """Where the record stands. Kafka counts its timestamps in milliseconds."""
@@ -15,11 +18,18 @@ def origin_of(record: "ConsumerRecord[bytes, bytes]") -> Origin:
         topic=record.topic,
         lane=record.partition,
         offset=record.offset,
-        appended_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        appended_at=_instant(record.timestamp),
         key=record.key,
         value=record.value,
         headers=tuple(record.headers),
     )
+
+
+def _instant(milliseconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return _NO_INSTANT
 
 
 def decode(records: Iterable["ConsumerRecord[bytes, bytes]"], rules: Rules) -> list[Judged]:

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from consumers.decoding import decode
 from consumers.lane import FetchedLane
-from pipeline.errors import Fatal
+from pipeline.errors import Fatal, RecordUnreadable
 from pipeline.translate import broker_errors
 from schemas.codec import Rules
 from schemas.records import Judged
@@ -18,6 +18,7 @@ _POLL_MS = 50  # how soon a paused partition is looked at again
 # Judging takes microseconds a record and holds the event loop, on which the heartbeats run: 10 ms at a time.
 _POLL_RECORDS_MAX = 1_000
 
+Fetched = dict[TopicPartition, list["ConsumerRecord[bytes, bytes]"]]
 StopLane = Callable[[FetchedLane, Fatal], Awaitable[None]]
 
 
@@ -55,13 +56,52 @@ class Fetching:
             self._pause_and_resume()
             # Without arguments the client would deliver every partition, those of stopped lanes too.
             if not self._lanes:
-                await asyncio.sleep(_POLL_MS / 1000)
+                await self._wait_without_lanes()
                 continue
-            with broker_errors("fetching"):
-                fetched = await self._consumer.getmany(*self._lanes, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX)
+            try:
+                fetched = await self._fetch(*self._lanes)
+            except UnicodeDecodeError:
+                fetched = await self._fetch_readable()
             for partition, records in fetched.items():
                 await self._receive(partition, records)
             await asyncio.sleep(0)  # a full buffer answers without waiting: let the writers have their turn
+
+    async def _wait_without_lanes(self) -> None:
+        """Nothing to fetch. The client tells its coordinator's errors only to who asks it for records: ask."""
+        if not self._consumer.assignment():
+            await self._fetch()
+        await asyncio.sleep(_POLL_MS / 1000)
+
+    async def _fetch(self, *partitions: TopicPartition) -> Fetched:
+        with broker_errors("fetching"):
+            fetched: Fetched = await self._consumer.getmany(
+                *partitions, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX
+            )
+        return fetched
+
+    async def _fetch_readable(self) -> Fetched:
+        """Lane by lane, after the client choked on a record; the lane that has it stops, and the others go on.
+
+        The client decodes the names of headers itself, and cannot be made to skip a record whose names are not UTF-8:
+        it would meet it again in every fetch of the same batch.
+        """
+        fetched: Fetched = {}
+        for partition, lane in list(self._lanes.items()):
+            try:
+                fetched |= await self._fetch(partition)
+            except UnicodeDecodeError as error:
+                reason = (
+                    f"{lane.topic}, lane {lane.lane}: a record at offset {lane.position} or soon after has a header "
+                    f"whose name is not UTF-8 ({error}), and Kafka's client cannot read the batch that holds it. Copy "
+                    "the batch's other records with another client, and move ops.lanes.finance_position behind it"
+                )
+                await self._stop(partition, RecordUnreadable(reason))
+        return fetched
+
+    async def _stop(self, partition: TopicPartition, error: Fatal) -> None:
+        lane = self._lanes.pop(partition)
+        self._consumer.pause(partition)
+        await self._stop_lane(lane, error)
 
     async def _receive(self, partition: TopicPartition, records: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
         lane = self._lanes[partition]
@@ -69,9 +109,7 @@ class Fetching:
         try:
             fresh = lane.admit(decode(records, self._rules))
         except Fatal as error:
-            del self._lanes[partition]
-            self._consumer.pause(partition)
-            await self._stop_lane(lane, error)
+            await self._stop(partition, error)
             return
         if fresh:
             self._receiver.add(lane.lane, fresh)

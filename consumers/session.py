@@ -25,6 +25,9 @@ from schemas.codec import Rules
 from schemas.lanes import Claim
 from schemas.records import Judged
 
+_TOPIC_LOOKS = 3
+_LOOK_SECONDS = 1.0
+
 log = structlog.get_logger()
 
 
@@ -85,16 +88,12 @@ class Session:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take part in the group until `stop` is set. Raises Transient when a new session should follow."""
-        with broker_errors("joining the consumer group"):
-            await self._consumer.start()
         try:
-            # Subscribing to a topic that does not exist waits for it without a word.
-            with broker_errors("asking for the topics"):
-                topics = await self._consumer.topics()
-            if self._settings.topic not in topics:
-                raise TopicMismatch(f"topic {self._settings.topic} does not exist: run `folio topics create`")
+            with broker_errors("joining the consumer group"):
+                await self._consumer.start()
+            await self._require_topic()
             self._consumer.subscribe([self._settings.topic], listener=self._membership)
-            while (assigned := await _unless(stop, self._membership.next_assignment())) is not None:
+            while (assigned := await self._next_assignment(stop)) is not None:
                 try:
                     await self._hold(assigned, stop)
                 finally:
@@ -104,6 +103,28 @@ class Session:
         finally:
             self._membership.close()
             await self._leave()
+
+    async def _require_topic(self) -> None:
+        """Subscribing to a topic that does not exist would wait for it without a word. Raises TopicMismatch."""
+        for _ in range(_TOPIC_LOOKS):
+            with broker_errors("asking for the topics"):
+                if self._settings.topic in await self._consumer.topics():
+                    return
+            await asyncio.sleep(_LOOK_SECONDS)  # a broker that is just starting does not know all of them yet
+        raise TopicMismatch(f"topic {self._settings.topic} does not exist: run `folio topics create`")
+
+    async def _next_assignment(self, stop: asyncio.Event) -> frozenset[TopicPartition] | None:
+        """What the group gives us next; None when `stop` is set first."""
+        while not stop.is_set():
+            assigned: frozenset[TopicPartition] | None = await _unless(
+                stop, self._membership.next_assignment(), seconds=_LOOK_SECONDS
+            )
+            if assigned is not None:
+                return assigned
+            # The client tells its coordinator's errors only to who asks it for records: ask while there are none.
+            with broker_errors("waiting for lanes"):
+                await self._consumer.getmany(timeout_ms=0)
+        return None
 
     async def _leave(self) -> None:
         """Leave the group; a client that does not come back from it is left behind, and the group evicts it."""
@@ -174,6 +195,7 @@ class Session:
                 except (OffsetExpired, TopicAltered) as error:
                     log.error("lane stopped", lane=claim.lane, reason=str(error))
                     await stop_lane(connection, claim, str(error))
+                    self._consumer.pause(partition)
                     stopped += 1
                     continue
                 lane = FetchedLane(self._settings.topic, claim, start)
@@ -203,12 +225,12 @@ class Session:
         return {partition: TopicRange(beginnings[partition], ends[partition]) for partition in assigned}
 
 
-async def _unless(stop: asyncio.Event, awaited: Coroutine[Any, Any, Any]) -> Any:
-    """The result of `awaited`, or None when `stop` is set first."""
+async def _unless(stop: asyncio.Event, awaited: Coroutine[Any, Any, Any], seconds: float | None = None) -> Any:
+    """The result of `awaited`, or None when `stop` is set first, or after `seconds`."""
     stopping = asyncio.ensure_future(stop.wait())
     waiting = asyncio.ensure_future(awaited)
     try:
-        await asyncio.wait((stopping, waiting), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((stopping, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return waiting.result() if waiting.done() else None
     finally:
         stopping.cancel()

@@ -61,6 +61,8 @@ class Watch:
         try:
             async with asyncio.timeout(_PERIOD_SECONDS * 2):
                 ends = await self._consumer.end_offsets(list(self._lanes))
+                # The client's position is past the markers of transactions, which are no records and never delivered.
+                passed = {partition: await self._consumer.position(partition) for partition in self._lanes}
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("the broker does not answer", error=f"{type(error).__name__}: {error}")
             for lane in self._lanes.values():
@@ -74,9 +76,7 @@ class Watch:
         self._metrics.lag_records.set(lag)
         self._metrics.gathered_rows.set(self._progress.gathered_rows)
         for partition, lane in self._lanes.items():
-            # The client's position is past the markers of transactions, which are no records and are never delivered.
-            delivered = max(lane.position, await self._consumer.position(partition))
-            self._check_fetched(lane, delivered, ends[partition])
+            self._check_fetched(lane, max(lane.position, passed[partition]), ends[partition])
 
     def _check_fetched(self, lane: FetchedLane, delivered: int, end: int) -> None:
         """Consumers have been known to die without a word: records in the topic, none delivered, nothing paused."""

@@ -11,6 +11,7 @@ from functools import partial
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -42,6 +43,10 @@ from pipeline.translate import broker_errors, database_errors
 from schemas.lanes import Claim
 from schemas.topics import FINANCE_EVENTS, REALTIME_UPDATES
 from schemas.updates import split_updates
+
+_PRODUCER_CLOSE_SECONDS = 3.0
+# The client's idempotent producer does not always recover by itself; a new session brings a new one.
+_PUBLISH_GIVE_UP_SECONDS = 30.0
 
 log = structlog.get_logger()
 
@@ -92,6 +97,7 @@ class Worker:
         return min(longest, 0.1 * float(1 << min(failures, 10))) * random.uniform(0.5, 1)  # noqa: S311  # jitter, no secret
 
     async def _one_session(self, stop: asyncio.Event) -> None:
+        self._session = None
         await self._check_schema()
         async with self._running_producer():
             self._session = Session(
@@ -111,8 +117,16 @@ class Worker:
         try:
             yield
         finally:
-            with broker_errors("closing the producer"):
+            await self._close_producer()
+
+    async def _close_producer(self) -> None:
+        """An idempotent producer waits for ever for a broker that is gone; what it holds is in the outbox."""
+        assert self._producer is not None
+        try:
+            async with asyncio.timeout(_PRODUCER_CLOSE_SECONDS):
                 await self._producer.stop()
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("producer not closed in order", error=f"{type(error).__name__}: {error}")
 
     def _session_settings(self) -> SessionSettings:
         worker = self._settings.worker
@@ -170,6 +184,7 @@ class Worker:
             heads,
             waiting_max=batch.unpublished_batches_max,
             pause_max_seconds=pause,
+            give_up_seconds=_PUBLISH_GIVE_UP_SECONDS,
         )
         invalidator = Drain(
             "invalidate",

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 class Health:
-    """Is the process alive (its loop turns), and is it ready (it owns lanes)?"""
+    """Is the process alive (its loop turns), and is it ready (a member whose lanes, if any, are claimed)?"""
 
     def __init__(self, registry: CollectorRegistry, ready: Callable[[], bool], clock: Clock) -> None:
         self._registry = registry

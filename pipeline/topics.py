@@ -1,5 +1,6 @@
 """Creating the topics, and checking that they are what the lanes need."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,9 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.translate import broker_errors
 from schemas.topics import TopicSpec, topics
+
+_LOOKS_MAX = 100
+_LOOK_SECONDS = 0.1
 
 
 async def create_topics(bootstrap: str, lanes: int, replication_factor: int, prefix: str = "") -> list[str]:
@@ -25,7 +29,17 @@ async def create_topics(bootstrap: str, lanes: int, replication_factor: int, pre
                 error = for_code(code)
                 if code and error is not TopicAlreadyExistsError:
                     raise BrokerUnavailable(f"topic {name} was not created: {error.__name__}: {rest}")
+            await _wait_until_known(admin, {spec.name for spec in missing})
     return [spec.name for spec in missing]
+
+
+async def _wait_until_known(admin: AIOKafkaAdminClient, names: set[str]) -> None:
+    """A topic is created before every broker knows of it; who asks at once may be told that it does not exist."""
+    for _ in range(_LOOKS_MAX):
+        if names <= set(await admin.list_topics()):
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+    raise BrokerUnavailable(f"created, but not yet known to the broker: {', '.join(sorted(names))}; check again")
 
 
 async def check_topics(bootstrap: str, prefix: str = "") -> list[str]:

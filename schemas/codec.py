@@ -17,7 +17,8 @@ RECORD_BYTES_MAX: Final = 256 * 1024
 # caller's stack: the same record would be judged differently by two workers.
 NESTING_MAX: Final = 100
 _DETAIL_CHARS_MAX: Final = 500
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# An unterminated string runs to the end: else each of its quotes would be tried as a beginning, in square time.
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
 
 _decode = msgspec.json.Decoder(FinanceEvent).decode
 _skip = msgspec.json.Decoder(msgspec.Raw).decode

@@ -23,6 +23,8 @@ BEGIN
     IF to_regclass(format('%I.%I', schema_name, child)) IS NOT NULL THEN
         RETURN false;
     END IF;
+    -- Nobody may put a row of this month into the default partition between the sweep and the attaching.
+    EXECUTE format('LOCK TABLE %I.%I IN ACCESS EXCLUSIVE MODE', schema_name, base_name || '_default');
     EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING ALL)', schema_name, child, parent);
     -- PostgreSQL refuses a partition for which the default one already holds rows: take them along.
     EXECUTE format(

@@ -62,6 +62,9 @@ class HandConsumer:
         await asyncio.sleep(0 if found else timeout_ms / 1000)
         return found
 
+    def assignment(self) -> set[TopicPartition]:
+        return set(self.waiting) | set(self.ends)
+
     def pause(self, *partitions: TopicPartition) -> None:
         self._paused |= set(partitions)
 

@@ -11,6 +11,7 @@ from batchers.carry import Balance
 from batchers.coalesce import Figures, Movements
 from batchers.decide import Fingerprint, Snapshot
 from batchers.properties import Property, PropertyKey
+from pipeline.errors import BatchTooSlow
 from schemas.records import AggregateKey
 
 
@@ -67,10 +68,18 @@ async def read_properties(connection: asyncpg.Connection, keys: Collection[Prope
     }
 
 
-async def read_balances(connection: asyncpg.Connection, movements: Movements) -> dict[PropertyKey, list[Balance]]:
-    """Of each moved property the row before its first moved day, and every row from that day on, ascending."""
+async def read_balances(
+    connection: asyncpg.Connection, movements: Movements, rows_max: int | None
+) -> dict[PropertyKey, list[Balance]]:
+    """Of each moved property the row before its first moved day, and every row from that day on, ascending.
+
+    Raises BatchTooSlow when that is more than `rows_max` rows: half of the batch may reach fewer.
+    """
     wanted = [(*key, min(days)) for key, days in movements.items()]
-    rows = await connection.fetch(sql.query("read_balances"), *_columns(wanted, 3))
+    limit = None if rows_max is None else rows_max + 1
+    rows = await connection.fetch(sql.query("read_balances"), *_columns(wanted, 3), limit)
+    if rows_max is not None and len(rows) > rows_max:
+        raise BatchTooSlow(f"the batch reaches more than {rows_max:,} days of {len(movements):,} properties")
     balances: dict[PropertyKey, list[Balance]] = defaultdict(list)
     for row in rows:
         balances[row[0], row[1]].append(

@@ -169,7 +169,7 @@ class Worker:
         defaults = PropertyDefaults(rules.default_currency, rules.default_time_zone)
         books = Books(
             self._connect_writer,
-            BooksSettings(lane_count, batch.retention_months, defaults),
+            BooksSettings(lane_count, batch.retention_months, defaults, batch.reached_days_max),
             marks,
             self._clock,
             self._reach,

@@ -60,8 +60,9 @@ def purge(directory: Path) -> None:
     record = read(directory)
     if record is None:
         raise StackFailed(f"{directory} is not a stack folder (it has no {FILE}); nothing was removed")
-    for name in (*PARTS, WORKERS_LOG):
-        _remove(directory / name)
+    for part in PARTS:
+        _remove(directory / part)
+    (directory / WORKERS_LOG).unlink(missing_ok=True)
     if record.socket_folder and Path(record.socket_folder).parent != directory:
         _remove(Path(record.socket_folder))
     for leftover in sorted(directory.glob(f"{FILE}*"), reverse=True):

@@ -14,3 +14,4 @@ CROSS JOIN LATERAL (
           k.from_date)
 ) AS b
 ORDER BY b.org_id, b.property_id, b.balance_date
+LIMIT $4

@@ -125,7 +125,7 @@ async def test_a_cancelled_batch_goes_in_once_when_it_is_tried_again(ledger: Led
     cancelled = 0
     while True:
         task = asyncio.ensure_future(ledger.put(batch))
-        await asyncio.wait({task}, timeout=0.001 * (cancelled + 1))
+        await asyncio.wait({task}, timeout=0.001 * 1.3**cancelled)
         if task.done():
             break
         task.cancel()

@@ -1,6 +1,7 @@
 """A record's bytes become an event or a reason, never an exception, and always the same one."""
 
 import json
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -219,3 +220,13 @@ def test_junk_is_refused_without_an_exception(value: bytes) -> None:
 def test_a_damaged_event_is_judged_without_an_exception(place: int, bytes_: bytes) -> None:
     body = encoded(event(description="Zimmer \\ ✓"))
     judged(body[:place] + bytes_ + body[place + len(bytes_) :])
+
+
+def test_an_unterminated_string_full_of_quotes_is_judged_in_no_time() -> None:
+    # Read in square time, this record would hold the event loop for minutes, and every worker after the first.
+    value = b"[" * 101 + b'"' + b'\\"' * 120_000
+    started = time.process_time()
+    verdict = judged(value)
+    assert isinstance(verdict, Rejected)
+    assert verdict.reason is Reason.MALFORMED
+    assert time.process_time() - started < 2, "far above what it takes, far below minutes"

@@ -47,7 +47,7 @@ CASES = {
     "lane_status": Case(),
     "mark_lane": Case("1, 0, 5, 5"),
     "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
-    "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3]", partitions=1),
+    "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
     "read_outbox": Case("1, 500, 16"),
     "read_properties": Case("'{7,8}', '{1,1}'"),
     "read_snapshots": Case("'{7,7}', '{revenue,expense}', '{7,7}'", partitions=1),

@@ -53,6 +53,20 @@ def started(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
 
+def wait_until_ended(pid: int | None, seconds: float = 5.0) -> None:
+    """A signal is sent before its process is gone; a zombie, which its parent has not looked after yet, is gone."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":
+            return
+        assert time.monotonic() < deadline, f"process {pid} still runs"
+        time.sleep(0.01)
+
+
 class TestRunning:
     def test_every_part_answers_with_its_version(self, stack: StackConfig) -> None:
         postgres, kafka, valkey = status(stack)
@@ -114,6 +128,7 @@ class TestRunning:
         before, where = pids(stack), endpoints(stack.directory)
         assert before["valkey"] is not None
         os.kill(before["valkey"], signal.SIGKILL)
+        wait_until_ended(before["valkey"])
         assert [part.state for part in status(stack)] == ["running", "running", "stopped"]
         assert endpoints(stack.directory) == where, "a crashed part keeps its address"
         assert up(stack) == where
@@ -131,7 +146,7 @@ class TestDownAndUp:
         where = up(small)
         pid = pids(small)["valkey"]
         down(small)
-        assert not Path(f"/proc/{pid}").exists()
+        wait_until_ended(pid)
         assert endpoints(small.directory) is None
         assert {part.state for part in status(small)} == {"external", "stopped"}
         down(small)

@@ -18,7 +18,7 @@ from consumers.fetching import Fetching
 from consumers.lane import FetchedLane
 from consumers.membership import Membership
 from consumers.watching import Watch
-from pipeline.errors import Fatal, OffsetExpired, PipelineError, TopicAltered, TopicMismatch
+from pipeline.errors import DatabaseUnavailable, Fatal, OffsetExpired, PipelineError, TopicAltered, TopicMismatch
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
 from schemas.codec import Rules
@@ -60,6 +60,7 @@ class SessionSettings:
     rules: RecordedRules
     stall_seconds: float
     grace_seconds: float
+    claim_seconds: float  # the client sends no heartbeats while we claim: less than the session's timeout
 
 
 OpenSink = Callable[[Sequence[Claim], int], Sink]  # (claims, number of lanes in all)
@@ -137,7 +138,11 @@ class Session:
     async def _hold(self, assigned: frozenset[TopicPartition], stop: asyncio.Event) -> None:
         """Own the assigned lanes until they are revoked, or we stop."""
         lane_count = self._lane_count()
-        lanes = await self._claim(assigned, lane_count)
+        try:
+            async with asyncio.timeout(self._settings.claim_seconds):
+                lanes = await self._claim(assigned, lane_count)
+        except TimeoutError as error:
+            raise DatabaseUnavailable(f"claiming took longer than {self._settings.claim_seconds:g} s") from error
         sink = self._open_sink([lane.claim for lane in lanes.values()], lane_count)
         fetching = Fetching(self._consumer, lanes, self._rules(), sink, self._stop_lane)
         watch = Watch(self._consumer, lanes, sink, self._settings.stall_seconds, self._metrics)

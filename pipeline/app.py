@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 
 import sql
 from batchers.books import Books, BooksSettings
-from batchers.drain import Drain
+from batchers.drain import Drain, Effect
 from batchers.gathering import Bounds, Gathering
 from batchers.invalidator import Invalidator
 from batchers.outbox import Marks, OutboxRow
@@ -45,6 +45,7 @@ from schemas.topics import FINANCE_EVENTS, REALTIME_UPDATES
 from schemas.updates import split_updates
 
 _PRODUCER_CLOSE_SECONDS = 3.0
+_CLAIM_SHARE = 0.7  # of the session's timeout
 # The client's idempotent producer does not always recover by itself; a new session brings a new one.
 _PUBLISH_GIVE_UP_SECONDS = 30.0
 
@@ -136,6 +137,7 @@ class Worker:
             rules=recorded_rules(self._settings.rules),
             stall_seconds=worker.stall_seconds,
             grace_seconds=worker.shutdown_grace_seconds,
+            claim_seconds=self._settings.kafka.session_timeout_seconds * _CLAIM_SHARE,
         )
 
     async def _check_schema(self) -> None:
@@ -174,36 +176,33 @@ class Worker:
             self._clock,
             self._reach,
         )
-        prefix = self._settings.kafka.topic_prefix
         heads = {claim.lane: claim.outbox_seq for claim in claims}
-        publisher = Drain(
-            "publish",
-            Publisher(self._producer, prefix + REALTIME_UPDATES, self._metrics, self._reach).publish,
-            self._read_outbox,
-            marks.published,
-            heads,
-            waiting_max=batch.unpublished_batches_max,
-            pause_max_seconds=pause,
-            give_up_seconds=_PUBLISH_GIVE_UP_SECONDS,
-        )
-        invalidator = Drain(
-            "invalidate",
-            Invalidator(
-                self._balance_cache(),
-                self._settings.redis.invalidation_groups_max,
-                self._metrics,
-                self._reach,
-            ).invalidate,
-            self._read_outbox,
-            marks.invalidated,
-            heads,
-            waiting_max=batch.unpublished_batches_max,
-            pause_max_seconds=pause,
-        )
+        publish = Publisher(
+            self._producer, self._settings.kafka.topic_prefix + REALTIME_UPDATES, self._metrics, self._reach
+        ).publish
+        invalidate = Invalidator(
+            self._balance_cache(), self._settings.redis.invalidation_groups_max, self._metrics, self._reach
+        ).invalidate
+        publisher = self._drain("publish", publish, marks.published, heads, _PUBLISH_GIVE_UP_SECONDS)
+        invalidator = self._drain("invalidate", invalidate, marks.invalidated, heads, None)
         gathering = Gathering(bounds(batch), self._clock)
         epochs = {claim.lane: claim.epoch for claim in claims}
         writer = Writer(gathering, books, publisher, invalidator, epochs, self._metrics, pause_max_seconds=pause)
         return LaneGroup(writer, gathering, books, publisher, invalidator)
+
+    def _drain(
+        self, name: str, effect: Effect, marks: dict[int, int], heads: dict[int, int], give_up_seconds: float | None
+    ) -> Drain:
+        return Drain(
+            name,
+            effect,
+            self._read_outbox,
+            marks,
+            heads,
+            waiting_max=self._settings.batch.unpublished_batches_max,
+            pause_max_seconds=self._settings.worker.backoff_max_seconds,
+            give_up_seconds=give_up_seconds,
+        )
 
     def _balance_cache(self) -> BalanceCache:
         redis = self._settings.redis

@@ -146,4 +146,4 @@ def _slice(number: int, lane: _Lane, records: list[Judged]) -> LaneSlice:
 def _size(record: Judged) -> int:
     origin = record.origin
     size = len(origin.value or b"") + len(origin.key or b"")
-    return size + sum(len(name) + len(value) for name, value in origin.headers) if origin.headers else size
+    return size + sum(len(name) + len(value or b"") for name, value in origin.headers) if origin.headers else size

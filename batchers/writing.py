@@ -121,7 +121,16 @@ def _month_start(months_since_year_0: int) -> datetime:
 
 def packed_headers(headers: Headers) -> bytes | None:
     """Headers as a MessagePack array of pairs; None where the record had none."""
-    return msgspec.msgpack.encode(headers) if headers else None
+    return msgspec.msgpack.encode([(_storable(name), value) for name, value in headers]) if headers else None
+
+
+def _storable(name: str) -> str | bytes:
+    """A header's name as text, or as the bytes that came where they are no text."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape")
+    return name
 
 
 async def write_events(connection: asyncpg.Connection, rows: EventRows, staged: Sequence[Row]) -> None:

@@ -3,6 +3,7 @@
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
+from pipeline.record_batches import keep_every_record_readable
 from pipeline.settings import KafkaSettings
 
 _FETCH_WAIT_MS = 100  # an empty topic answers after this; new records answer at once
@@ -10,6 +11,7 @@ _FETCH_WAIT_MS = 100  # an empty topic answers after this; new records answer at
 
 def new_consumer(bootstrap: str, settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
     """A consumer that never commits by itself, and never picks a position by itself: positions are in the database."""
+    keep_every_record_readable()
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id=client_id,

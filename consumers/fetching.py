@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from consumers.decoding import decode
 from consumers.lane import FetchedLane
-from pipeline.errors import Fatal, RecordUnreadable
+from pipeline.errors import Fatal
 from pipeline.translate import broker_errors
 from schemas.codec import Rules
 from schemas.records import Judged
@@ -58,11 +58,7 @@ class Fetching:
             if not self._lanes:
                 await self._wait_without_lanes()
                 continue
-            try:
-                fetched = await self._fetch(*self._lanes)
-            except UnicodeDecodeError:
-                fetched = await self._fetch_readable()
-            for partition, records in fetched.items():
+            for partition, records in (await self._fetch(*self._lanes)).items():
                 await self._receive(partition, records)
             await asyncio.sleep(0)  # a full buffer answers without waiting: let the writers have their turn
 
@@ -77,25 +73,6 @@ class Fetching:
             fetched: Fetched = await self._consumer.getmany(
                 *partitions, timeout_ms=_POLL_MS, max_records=_POLL_RECORDS_MAX
             )
-        return fetched
-
-    async def _fetch_readable(self) -> Fetched:
-        """Lane by lane, after the client choked on a record; the lane that has it stops, and the others go on.
-
-        The client decodes the names of headers itself, and cannot be made to skip a record whose names are not UTF-8:
-        it would meet it again in every fetch of the same batch.
-        """
-        fetched: Fetched = {}
-        for partition, lane in list(self._lanes.items()):
-            try:
-                fetched |= await self._fetch(partition)
-            except UnicodeDecodeError as error:
-                reason = (
-                    f"{lane.topic}, lane {lane.lane}: a record at offset {lane.position} or soon after has a header "
-                    f"whose name is not UTF-8 ({error}), and Kafka's client cannot read the batch that holds it. Copy "
-                    "the batch's other records with another client, and move ops.lanes.finance_position behind it"
-                )
-                await self._stop(partition, RecordUnreadable(reason))
         return fetched
 
     async def _stop(self, partition: TopicPartition, error: Fatal) -> None:

@@ -17,7 +17,6 @@
         - TopicMismatch         a topic is missing or has not the shape that the lanes need
         - OffsetExpired         the next position of a lane has left the topic
         - TopicAltered          a topic was recreated or refilled under its old name
-        - RecordUnreadable      Kafka's client cannot read a record, and cannot be made to skip it
         - StackFailed           a part of the local stack could not be started
 
 A record that breaks a rule is no exception but a value: `schemas.codec` returns it with its reason code,
@@ -91,10 +90,6 @@ class OffsetExpired(Fatal):
 
 class TopicAltered(Fatal):
     """The topic is not the one that the positions were taken from."""
-
-
-class RecordUnreadable(Fatal):
-    """Kafka's client chokes on a record before we see it; its lane stops."""
 
 
 class StackFailed(Fatal):

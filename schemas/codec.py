@@ -9,7 +9,7 @@ import msgspec
 from schemas.content_hash import content_hash
 from schemas.events import AGREEING, FinanceEvent
 from schemas.reasons import Reason
-from schemas.records import Accepted, Judged, Origin, Rejected
+from schemas.records import Accepted, Headers, Judged, Origin, Rejected
 
 # Far above any real event (about 400 bytes), far below what would crowd a batch out of memory.
 RECORD_BYTES_MAX: Final = 256 * 1024
@@ -38,6 +38,8 @@ def judge(origin: Origin, rules: Rules) -> Judged:
         return Rejected(origin, Reason.EMPTY, "the record has no value")
     if len(value) > RECORD_BYTES_MAX:
         return Rejected(origin, Reason.TOO_LARGE, f"{len(value)} bytes; at most {RECORD_BYTES_MAX} are accepted")
+    if (name := _unreadable_name(origin.headers)) is not None:
+        return Rejected(origin, Reason.MALFORMED, f"the name of a header is not UTF-8: {name!r}"[:_DETAIL_CHARS_MAX])
     try:
         _require_text(value)
         event = _decode(value)
@@ -50,6 +52,16 @@ def judge(origin: Origin, rules: Rules) -> Judged:
         return Rejected(origin, *broken)
     key = (event.org_id, event.aggregate_type, event.aggregate_id)
     return Accepted(origin, event, key, content_hash(event))
+
+
+def _unreadable_name(headers: Headers) -> str | None:
+    """The name that is not UTF-8; None where all of them are."""
+    for name, _ in headers:
+        try:
+            name.encode("utf-8")
+        except UnicodeEncodeError:
+            return name
+    return None
 
 
 def _require_text(value: bytes) -> None:

@@ -7,7 +7,8 @@ from msgspec import Struct
 from schemas.events import FinanceEvent
 from schemas.reasons import Reason
 
-Headers = tuple[tuple[str, bytes], ...]
+# A name that is not UTF-8 has lone surrogates in place of the odd bytes (surrogateescape). A value may be null.
+Headers = tuple[tuple[str, bytes | None], ...]
 AggregateKey = tuple[int, str, int]  # org_id, aggregate type, aggregate id
 
 

@@ -30,6 +30,7 @@ class Record(NamedTuple):
     offset: int
     appended_at: datetime  # UTC
     value: bytes | None
+    header_names: tuple[str, ...] = ()  # what is not UTF-8 in them stands as lone surrogates
 
 
 class Rules(NamedTuple):
@@ -97,7 +98,7 @@ class _RuleError(Exception):
 
 def judge(record: Record, rules: Rules) -> Judged:
     """Decode a record and check every rule that needs no books. Never raises for what a producer sent."""
-    lane, offset, _, value = record
+    lane, offset, value = record.lane, record.offset, record.value
     if value is None:
         return Rejected(lane, offset, None, "empty", "no value")
     digest = sha256(value).digest()
@@ -110,6 +111,8 @@ def judge(record: Record, rules: Rules) -> Judged:
 def _event(record: Record, value: bytes, digest: bytes, rules: Rules) -> Event:
     if len(value) > RECORD_BYTES_MAX:
         raise _RuleError("too_large", f"{len(value)} bytes")
+    if any("\ud800" <= letter <= "\udfff" for name in record.header_names for letter in name):
+        raise _RuleError("malformed", "the name of a header is not UTF-8")
     try:
         document = parse(value)
     except MalformedError as error:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from pipeline.errors import BrokerUnavailable, OffsetExpired, TopicMismatch
 from pipeline.oracle.decode import Record
 from pipeline.oracle.spans import Span
+from pipeline.record_batches import keep_every_record_readable
 
 FINANCE_EVENTS: Final = "finance-events"
 REALTIME_UPDATES: Final = "realtime-updates"
@@ -77,7 +78,7 @@ class Topics:
 
 
 def _record(lane: int, one: Any) -> Record:
-    return Record(lane, one.offset, _instant(one.timestamp), one.value)
+    return Record(lane, one.offset, _instant(one.timestamp), one.value, tuple(name for name, _ in one.headers))
 
 
 @lru_cache(maxsize=1024)  # the broker stamps a whole batch of a producer with one time: a million records share few
@@ -91,6 +92,7 @@ async def connected(bootstrap: str, topic_prefix: str = "") -> AsyncIterator[Top
 
     Raises BrokerUnavailable, and OffsetExpired for what Kafka raises in their stead.
     """
+    keep_every_record_readable()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         client_id="folio-verify",

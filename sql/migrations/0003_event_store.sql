@@ -26,7 +26,7 @@ CREATE TABLE event_store.events (
 COMMENT ON TABLE event_store.events IS 'Every accepted version of every transaction, as its record came. Never updated.';
 COMMENT ON COLUMN event_store.events.recorded_at IS 'Stamped under the fence, strictly rising within a lane.';
 COMMENT ON COLUMN event_store.events.event_data IS 'The bytes of the record, unknown fields included.';
-COMMENT ON COLUMN event_store.events.headers IS 'The headers of the record as a MessagePack array of pairs.';
+COMMENT ON COLUMN event_store.events.headers IS 'The headers of the record as a MessagePack array of pairs of name and value.';
 
 -- Serves the probe of a version below the snapshot's (queries/probe_versions.sql). Identity is kept by the decision
 -- under the fence: a unique key of a partitioned table would have to contain recorded_at, and so would prove nothing.

@@ -1,6 +1,12 @@
 """Poison never stops the stream: each bad record is kept with its reason, and its neighbours go on."""
 
+import time
+
+import msgspec
+
+from schemas.routing import home_lane
 from tests.support.events import encoded, event
+from tests.support.raw_batches import RawMessage, record_batch, send_batch
 from tests.support.stream import Message, Stream
 
 POISON: dict[str, bytes | None] = {
@@ -39,5 +45,32 @@ async def test_each_reason_is_recorded_and_the_neighbours_go_on(stream: Stream) 
         "conflict": 1,
         "quarantined": len(POISON) - 1,
     }
+    report = await stream.prove()
+    assert report.exit_code == 0, report
+
+
+async def test_headers_of_any_kind_keep_no_record_back(stream: Stream) -> None:
+    """Names that are not UTF-8, which no client of ours can send or read; names without a value."""
+    odd = b"tr\xff\xfece"
+    messages: list[RawMessage] = [
+        (b"1", encoded(event(1)), []),
+        (b"1", encoded(event(2)), [(b"trace", b"ok"), (odd, b"\x00\x01")]),
+        (b"1", encoded(event(3)), [(b"trace", None), ("größe".encode(), b"")]),
+        (b"1", encoded(event(4)), [(b"", b"")]),
+    ]
+    lane = home_lane(1, stream.lanes)
+    batch = record_batch(messages, codec="lz4", first_ms=int(time.time() * 1000))
+    await send_batch(stream.endpoints.kafka_bootstrap, stream.topic, lane, batch)
+    await stream.send([(b"1", encoded(event(5)))])
+    with stream.worker() as worker:
+        await stream.wait_until_consumed(5)
+        assert await worker.stop() == 0
+    async with stream.database() as connection:
+        letters = await connection.fetch("SELECT reason, record_value, headers FROM ops.dead_letters")
+        stored = await connection.fetch("SELECT aggregate_id, headers FROM event_store.events ORDER BY aggregate_id")
+    assert [(letter["reason"], letter["record_value"]) for letter in letters] == [("malformed", messages[1][1])]
+    assert msgspec.msgpack.decode(letters[0]["headers"]) == [["trace", b"ok"], [odd, b"\x00\x01"]]
+    assert [row["aggregate_id"] for row in stored] == [1, 3, 4, 5]
+    assert msgspec.msgpack.decode(stored[1]["headers"]) == [["trace", None], ["größe", b""]]
     report = await stream.prove()
     assert report.exit_code == 0, report

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
 
 from consumers.fetching import Fetching
 from consumers.lane import FetchedLane
-from pipeline.errors import BrokerUnavailable, Fatal, RecordUnreadable, TopicAltered
+from pipeline.errors import BrokerUnavailable, Fatal, TopicAltered
 from schemas.codec import Rules
 from schemas.lanes import Claim, LastRecord
 from schemas.records import Accepted, Judged, Rejected
@@ -171,27 +170,3 @@ async def test_a_long_backlog_leaves_the_loop_to_others_in_between() -> None:
             await asyncio.sleep(0)
             seen.append(len(desk.offsets(0)))
     assert len(set(seen) - {0}) >= 4
-
-
-class ChokingConsumer(HandConsumer):
-    """As the client does, chokes on a record whose header's name is not UTF-8, whenever its partition is asked for."""
-
-    async def getmany(
-        self, *partitions: TopicPartition, timeout_ms: int, max_records: int
-    ) -> dict[TopicPartition, list["ConsumerRecord[bytes, bytes]"]]:
-        if partition(0) in partitions:
-            b"\xff\xfe".decode("utf-8")
-        return await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
-
-
-async def test_a_record_that_the_client_cannot_read_stops_its_lane_and_no_other() -> None:
-    consumer, desk = ChokingConsumer(), Desk()
-    consumer.give(0, range(3))
-    consumer.give(1, range(3))
-    async with fetching(consumer, desk, lane(0), lane(1)):
-        await arrived(desk, 1, 3)
-        consumer.give(1, range(3, 6))
-        await arrived(desk, 1, 6)
-    assert [(number, type(error)) for number, error in desk.stopped] == [(0, RecordUnreadable)]
-    assert "header whose name is not UTF-8" in str(desk.stopped[0][1])
-    assert desk.offsets(0) == []

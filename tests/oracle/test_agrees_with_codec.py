@@ -1,6 +1,7 @@
 """The oracle's decoder and the pipeline's share no line, and must come to one verdict on every record."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,8 +20,8 @@ PAST_MAX, FUTURE_MAX = timedelta(days=400), timedelta(hours=24)
 THOROUGH = settings(max_examples=1500, deadline=None)
 
 
-def verdict_of_pipeline(value: bytes | None) -> object:
-    origin = Origin("finance-events", 3, 7, APPENDED_AT, None, value, ())
+def verdict_of_pipeline(value: bytes | None, names: Sequence[str] = ()) -> object:
+    origin = Origin("finance-events", 3, 7, APPENDED_AT, None, value, tuple((name, b"") for name in names))
     judged = codec.judge(origin, codec.Rules(past_max=PAST_MAX, future_max=FUTURE_MAX))
     if not isinstance(judged, Accepted):
         return str(judged.reason)
@@ -33,9 +34,9 @@ def verdict_of_pipeline(value: bytes | None) -> object:
     )
 
 
-def verdict_of_oracle(value: bytes | None) -> object:
+def verdict_of_oracle(value: bytes | None, names: Sequence[str] = ()) -> object:
     rules = decode.Rules(0, PAST_MAX, FUTURE_MAX, "INR", "Asia/Kolkata")
-    judged = decode.judge(decode.Record(3, 7, APPENDED_AT, value), rules)
+    judged = decode.judge(decode.Record(3, 7, APPENDED_AT, value, tuple(names)), rules)
     if isinstance(judged, decode.Rejected):
         return judged.reason
     content = judged.content
@@ -51,6 +52,13 @@ def agree(value: bytes | None) -> object:
     theirs, ours = verdict_of_pipeline(value), verdict_of_oracle(value)
     assert ours == theirs, value
     return ours
+
+
+@pytest.mark.parametrize("value", [None, b"{", json.dumps({}).encode(), b" " * (codec.RECORD_BYTES_MAX + 1)])
+@given(st.lists(st.binary(max_size=8), max_size=3))
+def test_on_the_names_of_headers(value: bytes | None, raw_names: list[bytes]) -> None:
+    names = [name.decode("utf-8", "surrogateescape") for name in raw_names]
+    assert verdict_of_oracle(value, names) == verdict_of_pipeline(value, names)
 
 
 # --- what producers send ---

@@ -17,6 +17,7 @@ from consumers.claiming import RecordedRules, TopicRange, claim_lanes, record_ru
 from consumers.fetching import Fetching
 from consumers.lane import FetchedLane
 from consumers.membership import Membership
+from consumers.stopping import Stop
 from consumers.watching import Watch
 from pipeline.errors import DatabaseUnavailable, Fatal, OffsetExpired, PipelineError, TopicAltered, TopicMismatch
 from pipeline.metrics import Metrics
@@ -59,7 +60,6 @@ class SessionSettings:
     owner: str
     rules: RecordedRules
     stall_seconds: float
-    grace_seconds: float
     claim_seconds: float  # the client sends no heartbeats while we claim: less than the session's timeout
 
 
@@ -87,7 +87,7 @@ class Session:
         self.ready = False  # whether the lanes are claimed and records may flow
         self.held = False  # whether lanes were ever claimed
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: Stop) -> None:
         """Take part in the group until `stop` is set. Raises Transient when a new session should follow."""
         try:
             with broker_errors("joining the consumer group"):
@@ -103,7 +103,7 @@ class Session:
                     self._membership.released()
         finally:
             self._membership.close()
-            await self._leave()
+            await self._leave(stop)
 
     async def _require_topic(self) -> None:
         """Subscribing to a topic that does not exist would wait for it without a word. Raises TopicMismatch."""
@@ -114,9 +114,9 @@ class Session:
             await asyncio.sleep(_LOOK_SECONDS)  # a broker that is just starting does not know all of them yet
         raise TopicMismatch(f"topic {self._settings.topic} does not exist: run `folio topics create`")
 
-    async def _next_assignment(self, stop: asyncio.Event) -> frozenset[TopicPartition] | None:
+    async def _next_assignment(self, stop: Stop) -> frozenset[TopicPartition] | None:
         """What the group gives us next; None when `stop` is set first."""
-        while not stop.is_set():
+        while not stop.requested:
             assigned: frozenset[TopicPartition] | None = await _unless(
                 stop, self._membership.next_assignment(), seconds=_LOOK_SECONDS
             )
@@ -127,15 +127,15 @@ class Session:
                 await self._consumer.getmany(timeout_ms=0)
         return None
 
-    async def _leave(self) -> None:
+    async def _leave(self, stop: Stop) -> None:
         """Leave the group; a client that does not come back from it is left behind, and the group evicts it."""
         try:
-            async with asyncio.timeout(self._settings.grace_seconds):
+            async with asyncio.timeout(stop.seconds_left()):
                 await self._consumer.stop()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("the group was not left in order", error=f"{type(error).__name__}: {error}")
 
-    async def _hold(self, assigned: frozenset[TopicPartition], stop: asyncio.Event) -> None:
+    async def _hold(self, assigned: frozenset[TopicPartition], stop: Stop) -> None:
         """Own the assigned lanes until they are revoked, or we stop."""
         lane_count = self._lane_count()
         try:
@@ -160,19 +160,20 @@ class Session:
                 fetch.cancel()
                 watcher.cancel()
                 sink.close()
-                await self._finish(write)
+                await self._finish(write, stop)
             await watch.commit_offsets()
         except BaseExceptionGroup as group:
             raise _gravest(group) from group
         log.info("lanes released", lanes=dict(sink.positions))
 
-    async def _finish(self, write: "asyncio.Task[None]") -> None:
+    async def _finish(self, write: "asyncio.Task[None]", stop: Stop) -> None:
         """What has gathered is written and published; past the grace it stays for the next owner."""
+        seconds = stop.seconds_left_to_drain()
         try:
-            async with asyncio.timeout(self._settings.grace_seconds):
+            async with asyncio.timeout(seconds):
                 await asyncio.shield(write)
         except TimeoutError:
-            log.warning("grace is over, the next owner does the rest", grace_seconds=self._settings.grace_seconds)
+            log.warning("not drained in time, the next owner does the rest", seconds=round(seconds, 1))
             write.cancel()
 
     def _rules(self) -> Rules:
@@ -230,7 +231,7 @@ class Session:
         return {partition: TopicRange(beginnings[partition], ends[partition]) for partition in assigned}
 
 
-async def _unless(stop: asyncio.Event, awaited: Coroutine[Any, Any, Any], seconds: float | None = None) -> Any:
+async def _unless(stop: Stop, awaited: Coroutine[Any, Any, Any], seconds: float | None = None) -> Any:
     """The result of `awaited`, or None when `stop` is set first, or after `seconds`."""
     stopping = asyncio.ensure_future(stop.wait())
     waiting = asyncio.ensure_future(awaited)

@@ -29,6 +29,7 @@ from batchers.writers import LaneGroup, Writers
 from consumers.claiming import RecordedRules
 from consumers.client import new_consumer
 from consumers.session import Session, SessionSettings
+from consumers.stopping import Stop
 from pipeline.cache.balances import BalanceCache
 from pipeline.clock import SystemClock
 from pipeline.crash import crash_point
@@ -60,6 +61,7 @@ class Worker:
         self._endpoints = endpoints
         self._metrics_port = metrics_port
         self._name = settings.worker.name or f"{socket.gethostname()}-{os.getpid()}"
+        self._stop = Stop(settings.worker.shutdown_grace_seconds)
         self._metrics = Metrics()
         self._clock = SystemClock()
         self._reach = crash_point(settings.worker.crash_at)
@@ -72,18 +74,26 @@ class Worker:
         """Whether lanes are claimed and records may flow."""
         return self._session is not None and self._session.ready
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set. Raises Fatal for what an operator must mend."""
+    def stop(self) -> None:
+        """Ask the worker to end in order. It has ended when the grace is over, whatever still hangs."""
+        self._stop.request()
+
+    async def run(self) -> None:
+        """Work until told to stop. Raises Fatal for what an operator must mend."""
         health = Health(self._metrics.registry, lambda: self.ready, self._clock)
         host, port = self._settings.worker.metrics_host, self._metrics_port
         async with health.serve(host, port), contextlib.aclosing(self._redis):
-            await self._work(stop)
-
-    async def _work(self, stop: asyncio.Event) -> None:
-        failures = 0
-        while not stop.is_set():
             try:
-                await self._one_session(stop)
+                async with self._stop.bound():
+                    await self._work()
+            except TimeoutError:
+                log.warning("the grace is over, the next owners do the rest")
+
+    async def _work(self) -> None:
+        failures = 0
+        while not self._stop.requested:
+            try:
+                await self._one_session()
             except Transient as error:
                 failures = 0 if self._session is not None and self._session.held else failures + 1
                 self._metrics.rejoins.labels(type(error).__name__).inc()
@@ -91,13 +101,13 @@ class Worker:
                 log.warning("session ended, a new one follows", error=str(error), pause_seconds=round(pause, 2))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
-                        await stop.wait()
+                        await self._stop.wait()
 
     def _pause_seconds(self, failures: int) -> float:
         longest = self._settings.worker.backoff_max_seconds
         return min(longest, 0.1 * float(1 << min(failures, 10))) * random.uniform(0.5, 1)  # noqa: S311  # jitter, no secret
 
-    async def _one_session(self, stop: asyncio.Event) -> None:
+    async def _one_session(self) -> None:
         self._session = None
         await self._check_schema()
         async with self._running_producer():
@@ -108,7 +118,7 @@ class Worker:
                 self._session_settings(),
                 self._metrics,
             )
-            await self._session.run(stop)
+            await self._session.run(self._stop)
 
     @contextlib.asynccontextmanager
     async def _running_producer(self) -> AsyncIterator[None]:
@@ -124,7 +134,7 @@ class Worker:
         """An idempotent producer waits for ever for a broker that is gone; what it holds is in the outbox."""
         assert self._producer is not None
         try:
-            async with asyncio.timeout(_PRODUCER_CLOSE_SECONDS):
+            async with asyncio.timeout(min(_PRODUCER_CLOSE_SECONDS, self._stop.seconds_left())):
                 await self._producer.stop()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("producer not closed in order", error=f"{type(error).__name__}: {error}")
@@ -136,7 +146,6 @@ class Worker:
             owner=self._name,
             rules=recorded_rules(self._settings.rules),
             stall_seconds=worker.stall_seconds,
-            grace_seconds=worker.shutdown_grace_seconds,
             claim_seconds=self._settings.kafka.session_timeout_seconds * _CLAIM_SHARE,
         )
 

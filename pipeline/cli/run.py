@@ -42,8 +42,7 @@ def run(
 
 
 async def _until_signalled(worker: Worker) -> None:
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await worker.run(stop)
+        loop.add_signal_handler(number, worker.stop)
+    await worker.run()

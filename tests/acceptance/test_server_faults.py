@@ -1,9 +1,12 @@
 """The database, the broker and the cache killed under load, each in turn: nothing stops for good, nothing is lost."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
@@ -52,6 +55,50 @@ async def test_each_server_killed_and_started_again_under_load(tmp_path: Path) -
         report = await stream.prove()
     assert report.exit_code == 0, report
     assert report.events == sent + 1_000
+
+
+@pytest.mark.timeout(120)
+async def test_a_shutdown_ends_with_the_grace_even_when_no_server_answers(tmp_path: Path) -> None:
+    directory = tmp_path / "stack"
+    with temporary_stack(directory) as endpoints:
+        connection = await asyncpg.connect(endpoints.database_url)
+        await migrate(connection)
+        await connection.close()
+        stream = Stream(
+            endpoints, "frozen.", 2, tmp_path, {"BATCH_ROWS_MAX": "50", "WORKER_SHUTDOWN_GRACE_SECONDS": "4"}
+        )
+        await new_topics(endpoints, stream.prefix, stream.lanes)
+        await stream.send(creations(1, 5_000))
+        with stream.worker() as worker:
+            await worker.wait_for_log("lanes claimed")
+            frozen = _processes(directory, _PARTS)
+            _signal(frozen, signal.SIGSTOP)
+            try:
+                started = time.monotonic()
+                assert await worker.stop() == 0
+                assert time.monotonic() - started < 4 + 2, worker.log
+            finally:
+                _signal(frozen, signal.SIGCONT)
+        with stream.worker() as heir:
+            await stream.wait_until_consumed(5_000)
+            assert await heir.stop() == 0
+        report = await stream.prove()
+    assert report.exit_code == 0, report
+
+
+def _processes(directory: Path, parts: Sequence[str]) -> list[int]:
+    """The servers' processes, PostgreSQL's backends among them."""
+    record = json.loads((directory / "stack.json").read_text())
+    found = [record["parts"][part]["process"]["pid"] for part in parts]
+    for pid in found:  # grows while it is read: children of children
+        found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return found
+
+
+def _signal(processes: Sequence[int], number: signal.Signals) -> None:
+    for pid in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 async def _until_published(stream: Stream, records: int) -> None:

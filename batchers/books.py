@@ -120,7 +120,7 @@ class Books:
         staged = rows.build(stamped(decisions.stored, recorded_at))
         await write_events(connection, rows, staged)
         self._reach("events_written")
-        # A single record cannot be halved: it may reach as many days as its property has.
+        # A single record cannot be halved. What it reaches is bounded by the calendar (RuleSettings.past_max).
         days_max = self._settings.reached_days_max if batch.rows > 1 else None
         balances = await _move_balances(connection, decisions, properties, recorded_at, days_max)
         self._reach("balances_written")

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -98,7 +98,11 @@ class RedisSettings(Section):
 class RuleSettings(Section):
     """By what records are judged. Recorded with each lane, so that a verdict can be proved later."""
 
-    occurred_past_max_days: int = Field(3660, ge=1, description="How far occurred_at may precede the append time.")
+    # One late event may reach every later day of the two properties that it moves between, and cannot be halved. Two
+    # whole centuries of days take a worker to 260 MiB (docs/performance.md); a longer past would have no bound.
+    occurred_past_max_days: int = Field(
+        3660, ge=1, le=36_525, description="How far occurred_at may precede the append time."
+    )
     occurred_future_max_hours: int = Field(24, ge=0, description="How far occurred_at may follow the append time.")
     default_currency: str = Field("INR", pattern="^[A-Z]{3}$", description="Currency of a self-registered property.")
     default_time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
@@ -144,7 +148,7 @@ class WorkerSettings(Section):
 class LogSettings(Section):
     """Logs."""
 
-    level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
 
 class Settings(BaseSettings):

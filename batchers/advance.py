@@ -18,7 +18,7 @@ from schemas.routing import home_lane
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BatchResult:
     """What a batch has done, as far as the lanes keep count of it."""
 
     decisions: Decisions
@@ -28,21 +28,21 @@ class Progress:
 
 
 async def advance_lanes(
-    connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane], progress: Progress
+    connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane], result: BatchResult
 ) -> None:
     """Each lane of the batch now stands behind its slice."""
     await connection.executemany(
         sql.query("advance_lane"),
-        [_arguments(batch.batch_id, slice_, locked[slice_.lane], progress) for slice_ in batch.slices],
+        [_arguments(batch.batch_id, slice_, locked[slice_.lane], result) for slice_ in batch.slices],
     )
 
 
-def _arguments(batch_id: UUID, slice_: LaneSlice, lane: LockedLane, progress: Progress) -> tuple[object, ...]:
+def _arguments(batch_id: UUID, slice_: LaneSlice, lane: LockedLane, result: BatchResult) -> tuple[object, ...]:
     """The arguments of advance_lane: where the lane stands after the batch, and what became of its records."""
     last = last_record(slice_.records[-1].origin)
-    outcomes = progress.decisions.outcomes.get(lane.lane, {})
+    outcomes = result.decisions.outcomes.get(lane.lane, {})
     misrouted = sum(
-        home_lane(record.event.org_id, progress.lane_count) != lane.lane
+        home_lane(record.event.org_id, result.lane_count) != lane.lane
         for record in slice_.records
         if isinstance(record, Accepted)
     )
@@ -53,12 +53,12 @@ def _arguments(batch_id: UUID, slice_: LaneSlice, lane: LockedLane, progress: Pr
         last.offset,
         last.appended_at,
         last.digest,
-        progress.last_recorded_at,
-        _chain(lane, progress.decisions.stored),
-        lane.outbox_seq + sum(row.lane == lane.lane for row in progress.outbox),
+        result.last_recorded_at,
+        _chain(lane, result.decisions.stored),
+        lane.outbox_seq + sum(row.lane == lane.lane for row in result.outbox),
         *(outcomes.get(outcome, 0) for outcome in Outcome),
         misrouted,
-        progress.decisions.version_gaps.get(lane.lane, 0),
+        result.decisions.version_gaps.get(lane.lane, 0),
         len(slice_.records),
     )
 

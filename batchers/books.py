@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import asyncpg
 
 import sql
-from batchers.advance import Progress, advance_lanes
+from batchers.advance import BatchResult, advance_lanes
 from batchers.carry import Balance, carry
 from batchers.coalesce import coalesce
 from batchers.connection import Connect, Reach, WritingConnection
@@ -26,7 +26,7 @@ from batchers.decide import (
 )
 from batchers.fence import LockedLane, already_committed, check_fence, lanes_to_lock, lock_lanes
 from batchers.outbox import Marks, OutboxRow, append_outbox, outbox_rows, realtime_updates
-from batchers.properties import Property, PropertyDefaults, PropertyKey
+from batchers.properties import Property, PropertyDefaults
 from batchers.property_memory import PropertyMemory
 from batchers.reading import probe_versions, read_balances, read_properties, read_snapshots
 from batchers.writing import (
@@ -39,7 +39,7 @@ from batchers.writing import (
 )
 from pipeline.clock import Clock
 from schemas.lanes import Batch
-from schemas.records import Judged
+from schemas.records import Judged, PropertyKey
 from schemas.updates import split_updates
 
 
@@ -130,8 +130,8 @@ class Books:
         await append_outbox(connection, batch.batch_id, outbox, recorded_at)
         self._reach("outbox_written")
         last_recorded_at = recorded_at + len(staged) * timedelta(microseconds=1)
-        progress = Progress(decisions, outbox, last_recorded_at, self._settings.lane_count)
-        await advance_lanes(connection, batch, locked, progress)
+        result = BatchResult(decisions, outbox, last_recorded_at, self._settings.lane_count)
+        await advance_lanes(connection, batch, locked, result)
         self._reach("lanes_advanced")
         return _Work(
             decisions,

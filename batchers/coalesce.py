@@ -8,8 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from batchers.decide import Change, Snapshot
-from batchers.properties import PropertyKey
-from schemas.records import AggregateKey
+from schemas.records import AggregateKey, PropertyKey
 
 
 class Figures(NamedTuple):

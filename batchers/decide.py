@@ -20,11 +20,11 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from batchers.properties import Property, PropertyDefaults, PropertyKey
+from batchers.properties import Property, PropertyDefaults
 from schemas.content_hash import HASH_VERSION, content_hash
 from schemas.events import FinanceEvent
 from schemas.reasons import Reason
-from schemas.records import Accepted, AggregateKey, Judged, Rejected
+from schemas.records import Accepted, AggregateKey, Judged, PropertyKey, Rejected
 
 
 class Outcome(StrEnum):

@@ -9,8 +9,8 @@ from typing import Protocol
 from batchers.connection import Reach
 from batchers.outbox import OutboxRow
 from pipeline.metrics import Metrics
+from schemas.records import PropertyKey
 
-PropertyKey = tuple[int, int]
 Floors = Mapping[PropertyKey, Mapping[date, int]]  # by property, the version of each changed day
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
-PropertyKey = tuple[int, int]  # org_id, property_id
-
 BEGINNING = datetime.min.replace(tzinfo=UTC)  # from which the first zone holds
 
 

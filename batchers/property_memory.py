@@ -9,7 +9,8 @@ from typing import Protocol
 
 from cachetools import LRUCache
 
-from batchers.properties import Property, PropertyKey
+from batchers.properties import Property
+from schemas.records import PropertyKey
 from schemas.routing import home_lane
 
 # About 300 bytes each: 30 MB. A worker with more busy properties reads the rest again, by key.

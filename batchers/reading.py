@@ -10,9 +10,9 @@ import sql
 from batchers.carry import Balance
 from batchers.coalesce import Figures, Movements
 from batchers.decide import Fingerprint, Snapshot
-from batchers.properties import Property, PropertyKey
+from batchers.properties import Property
 from pipeline.errors import BatchTooSlow
-from schemas.records import AggregateKey
+from schemas.records import AggregateKey, PropertyKey
 
 
 async def read_snapshots(

@@ -37,7 +37,6 @@ class Writer:
     ) -> None:
         self.gathering = gathering
         self.positions: dict[int, int] = {}  # lane to its next offset, as committed
-        self.progressed_at = time.monotonic()
         self._books = books
         self._publisher = publisher
         self._invalidator = invalidator
@@ -52,7 +51,6 @@ class Writer:
             if batch is not None:
                 await self.write(batch)
             else:
-                self.progressed_at = time.monotonic()
                 await self.save_marks()
 
     async def write(self, batch: Batch) -> None:
@@ -64,7 +62,6 @@ class Writer:
             self._publisher.offer(committed.outbox)
             self._invalidator.offer(committed.outbox)
             self.positions.update(committed.positions)
-        self.progressed_at = time.monotonic()
         # Publishing holds the stream back when it cannot keep up; a lost cache holds back nothing.
         await self._publisher.wait_for_room()
 

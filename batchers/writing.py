@@ -11,9 +11,9 @@ import msgspec
 import sql
 from batchers.carry import Balance
 from batchers.decide import Change, Stored
-from batchers.properties import Property, PropertyDefaults, PropertyKey
+from batchers.properties import Property, PropertyDefaults
 from schemas.content_hash import HASH_VERSION
-from schemas.records import AggregateKey, Headers, Rejected
+from schemas.records import AggregateKey, Headers, PropertyKey, Rejected
 
 Row = tuple[Any, ...]
 _MICROSECOND = timedelta(microseconds=1)

@@ -28,21 +28,24 @@ class FetchedLane:
         The client may still deliver what it fetched before our seek: what is before the position is in the books.
         Raises TopicAltered when the last consumed record has another content now.
         """
-        if self._recognise is not None and records:
-            self._check_last(records[0])
+        if self._recognise is not None:
+            self._check_last(records)
         fresh = [record for record in records if record.origin.offset >= self.position]
         if fresh:
             self.position = fresh[-1].origin.offset + 1
         return fresh
 
-    def _check_last(self, record: Judged) -> None:
-        expected, found = self._recognise, last_record(record.origin)
-        if expected is None or found.offset != expected.offset:
+    def _check_last(self, records: Sequence[Judged]) -> None:
+        """Compare the first record that is not from before our seek with the one that was consumed last."""
+        expected = self._recognise
+        record = next((each for each in records if expected and each.origin.offset >= expected.offset), None)
+        if expected is None or record is None:
             return
+        found = last_record(record.origin)
         if found != expected:
             raise TopicAltered(
                 f"{record.origin.topic}, lane {self.lane}: record {expected.offset} is not the one that was consumed "
-                f"(appended {expected.appended_at}, now {found.appended_at}). The topic was recreated and refilled: "
-                "point the stream at the topic that it consumed, or begin with an empty database"
+                f"(appended {expected.appended_at}, now {found.offset} of {found.appended_at}). It was recreated "
+                "and refilled: point the stream at the topic that it consumed, or begin with an empty database"
             )
         self._recognise = None

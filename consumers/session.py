@@ -6,7 +6,7 @@ Everything that goes wrong ends the session; the worker begins a new one from th
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import asyncpg
 import structlog
@@ -29,6 +29,7 @@ from schemas.records import Judged
 _TOPIC_LOOKS = 3
 _LOOK_SECONDS = 1.0
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -117,9 +118,7 @@ class Session:
     async def _next_assignment(self, stop: Stop) -> frozenset[TopicPartition] | None:
         """What the group gives us next; None when `stop` is set first."""
         while not stop.requested:
-            assigned: frozenset[TopicPartition] | None = await _unless(
-                stop, self._membership.next_assignment(), seconds=_LOOK_SECONDS
-            )
+            assigned = await _unless(stop, self._membership.next_assignment(), seconds=_LOOK_SECONDS)
             if assigned is not None:
                 return assigned
             # The client tells its coordinator's errors only to who asks it for records: ask while there are none.
@@ -191,27 +190,32 @@ class Session:
         connection = await self._connect()
         try:
             by_lane = {partition.partition: partition for partition in assigned}
-            claims = await claim_lanes(connection, by_lane, lane_count, self._settings.owner)
             lanes: dict[TopicPartition, FetchedLane] = {}
-            stopped = 0
-            for claim in claims:
+            for claim in await claim_lanes(connection, by_lane, lane_count, self._settings.owner):
                 partition = by_lane[claim.lane]
-                try:
-                    start = start_position(self._settings.topic, claim, held[partition])
-                except (OffsetExpired, TopicAltered) as error:
-                    log.error("lane stopped", lane=claim.lane, reason=str(error))
-                    await stop_lane(connection, claim, str(error))
-                    self._consumer.pause(partition)
-                    stopped += 1
-                    continue
-                lane = FetchedLane(self._settings.topic, claim, start)
-                await record_rules(connection, claim.lane, lane.position, self._settings.rules)
-                self._consumer.seek(partition, start)
-                lanes[partition] = lane
-            self._metrics.lanes_stopped.set(stopped)
+                lane = await self._open(connection, claim, partition, held[partition])
+                if lane is not None:
+                    lanes[partition] = lane
+            self._metrics.lanes_stopped.set(len(by_lane) - len(lanes))
             return lanes
         finally:
             await connection.close()
+
+    async def _open(
+        self, connection: asyncpg.Connection, claim: Claim, partition: TopicPartition, held: TopicRange
+    ) -> FetchedLane | None:
+        """The claimed lane, with the client at its position; None when it cannot go on, for a reason it then keeps."""
+        try:
+            start = start_position(self._settings.topic, claim, held)
+        except (OffsetExpired, TopicAltered) as error:
+            log.error("lane stopped", lane=claim.lane, reason=str(error))
+            await stop_lane(connection, claim, str(error))
+            self._consumer.pause(partition)
+            return None
+        lane = FetchedLane(self._settings.topic, claim, start)
+        await record_rules(connection, claim.lane, lane.position, self._settings.rules)
+        self._consumer.seek(partition, start)
+        return lane
 
     async def _stop_lane(self, lane: FetchedLane, error: Fatal) -> None:
         log.error("lane stopped", lane=lane.lane, reason=str(error))
@@ -231,7 +235,7 @@ class Session:
         return {partition: TopicRange(beginnings[partition], ends[partition]) for partition in assigned}
 
 
-async def _unless(stop: Stop, awaited: Coroutine[Any, Any, Any], seconds: float | None = None) -> Any:
+async def _unless(stop: Stop, awaited: Coroutine[Any, Any, T], seconds: float | None = None) -> T | None:
     """The result of `awaited`, or None when `stop` is set first, or after `seconds`."""
     stopping = asyncio.ensure_future(stop.wait())
     waiting = asyncio.ensure_future(awaited)

@@ -26,7 +26,7 @@ from pipeline.oracle import Report, reconcile
 from pipeline.settings import Settings
 from pipeline.simulator.day import trading_day
 from pipeline.simulator.plan import Plan
-from pipeline.simulator.producing import Generated, next_id_base, produce, trickle
+from pipeline.simulator.producing import Generated, Produced, next_id_base, produce, trickle
 from pipeline.stack import Endpoints
 from pipeline.status import StatusReader, StreamStatus, open_status
 from pipeline.storage.connect import connect
@@ -183,11 +183,11 @@ async def trade(settings: Settings, endpoints: Endpoints, plan: Plan, workers: W
             produce(endpoints.kafka_bootstrap, Generated(iter(messages)), on_progress=progress.sent, topic=topic)
         )
         try:
-            ended = await progress.follow(reader, before.consumed + len(messages))
+            ended = await progress.follow(reader, before.consumed + len(messages), sending)
+            produced = await sending
         finally:
             sending.cancel()
             await asyncio.wait({sending})
-        produced = sending.result()
         if produced.acknowledged != len(messages):
             raise BrokerUnavailable(f"only {produced.acknowledged} of {len(messages)} messages were acknowledged")
         after = (await reader.read()).outcomes()
@@ -214,11 +214,16 @@ class _Progress:
     def sent(self, acknowledged: int) -> None:
         self._produced = acknowledged
 
-    async def follow(self, reader: StatusReader, consumed: int) -> float:
-        """Until so many records are committed and every update is published; the moment when they were."""
+    async def follow(self, reader: StatusReader, consumed: int, sending: "asyncio.Task[Produced]") -> float:
+        """Until so many records are committed and every update is published; the moment when they were.
+
+        Raises what `sending` raised, and Stalled when nothing moves.
+        """
         moved_at = shown_at = time.monotonic()
         last = 0
         while True:
+            if sending.done():
+                sending.result()  # raises what went wrong with it: waiting longer would hide that
             committed = await reader.committed()
             now = time.monotonic()
             if committed.consumed >= consumed and not committed.unpublished:

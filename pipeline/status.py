@@ -76,7 +76,7 @@ class StreamStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class CommittedCounts:
     """What the lanes say by themselves: records committed, and outbox rows not yet published."""
 
     consumed: int
@@ -110,11 +110,11 @@ class StatusReader:
         ]
         return StreamStatus(time.monotonic(), tuple(sorted(lanes, key=lambda lane: lane.lane)))
 
-    async def committed(self) -> Committed:
+    async def committed(self) -> CommittedCounts:
         """How far the books are, without a word to the broker: cheap enough to ask ten times a second."""
         with database_errors("reading the lanes"):
             rows = await self._connection.fetch(sql.query("lane_status"))
-        return Committed(
+        return CommittedCounts(
             sum(row[outcome] for row in rows for outcome in OUTCOMES), sum(row["unpublished"] for row in rows)
         )
 

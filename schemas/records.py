@@ -10,6 +10,7 @@ from schemas.reasons import Reason
 # A name that is not UTF-8 has lone surrogates in place of the odd bytes (surrogateescape). A value may be null.
 Headers = tuple[tuple[str, bytes | None], ...]
 AggregateKey = tuple[int, str, int]  # org_id, aggregate type, aggregate id
+PropertyKey = tuple[int, int]  # org_id, property_id
 
 
 # Structs rather than dataclasses for what is made once per record: a frozen dataclass costs five times as much, and

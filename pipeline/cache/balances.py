@@ -19,8 +19,7 @@ from redis.asyncio import Redis
 from pipeline.clock import Clock
 from pipeline.metrics import Metrics
 from pipeline.translate import cache_errors
-
-PropertyKey = tuple[int, int]  # org_id, property_id
+from schemas.records import PropertyKey
 
 FILL_SECONDS_MAX: Final = 30.0
 

@@ -2,6 +2,7 @@
 
 import signal
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -14,19 +15,19 @@ def history(transactions: int) -> list[Message]:
     """Creations over ten days, then approvals, edits and deletions of them, a duplicate, a conflict and poison."""
     events = []
     for number in range(1, transactions + 1):
-        place = {
+        place: dict[str, Any] = {
             "org": 1 + number % 7,
             "property_": 1 + number % 2,
             "kind": "expense" if number % 3 == 0 else "revenue",
             "mode": "bank" if number % 4 == 0 else "cash",
             "at": NOON - timedelta(days=number % 10),
         }
-        first = event(number, 1, status="pending", amount=100 + number, **place)  # type: ignore[arg-type]
-        events += [first, event(number, 2, verb="approved", amount=100 + number, **place)]  # type: ignore[arg-type]
+        first = event(number, 1, status="pending", amount=100 + number, **place)
+        events += [first, event(number, 2, verb="approved", amount=100 + number, **place)]
         if number % 5 == 0:
-            events.append(event(number, 3, amount=1_000 + number, **place))  # type: ignore[arg-type]
+            events.append(event(number, 3, amount=1_000 + number, **place))
         if number % 6 == 0:
-            events.append(event(number, 4, status="deleted", amount=100 + number, **place))  # type: ignore[arg-type]
+            events.append(event(number, 4, status="deleted", amount=100 + number, **place))
         if number % 11 == 0:
             events.append(first)
     messages: list[Message] = [(str(body["org_id"]).encode(), encoded(body)) for body in events]

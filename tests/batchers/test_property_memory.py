@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import pytest
 
 from batchers import property_memory
-from batchers.properties import PropertyDefaults, PropertyKey
+from batchers.properties import PropertyDefaults
 from batchers.property_memory import PropertyMemory
+from schemas.records import PropertyKey
 from schemas.routing import home_lane
 
 LANES = 4

@@ -131,7 +131,7 @@ async def test_a_batch_that_is_too_slow_goes_in_halves(make_ledger: MakeLedger) 
         await (_slow_down(ledger) if batch.rows > 3 else _speed_up(ledger))
         return await books_commit(batch)
 
-    ledger.books.commit = slow_commit  # type: ignore[method-assign]
+    ledger.books.commit = slow_commit  # type: ignore[method-assign]  # the real commit, slowed down
     records = [ledger.event(number) for number in range(1, 8)]
     await Desk(ledger).writer.write(ledger.batch(*records))
     assert sizes == [7, 3, 4, 2, 2]
@@ -164,7 +164,7 @@ async def test_a_single_slow_record_is_tried_again_until_it_goes_in(make_ledger:
         await (_slow_down(ledger) if attempts == 1 else _speed_up(ledger))
         return await books_commit(batch)
 
-    ledger.books.commit = slow_commit  # type: ignore[method-assign]
+    ledger.books.commit = slow_commit  # type: ignore[method-assign]  # the real commit, slowed down
     await Desk(ledger).writer.write(ledger.batch(ledger.event(1)))
     assert attempts == 2
     assert await ledger.outcomes(HOME) == {"applied": 1}

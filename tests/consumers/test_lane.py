@@ -1,5 +1,6 @@
 """A lane while it is fetched: each record once, in order, and only from the topic that we know."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -25,8 +26,8 @@ def stood_behind(record: Judged) -> Claim:
     return replace(NEW, position=record.origin.offset + 1, last=last_record(record.origin))
 
 
-def offsets(records: object) -> list[int]:
-    return [record.origin.offset for record in records]  # type: ignore[attr-defined]
+def offsets(records: Iterable[Judged]) -> list[int]:
+    return [record.origin.offset for record in records]
 
 
 def test_a_new_lane_lets_everything_through_from_its_start() -> None:
@@ -71,6 +72,22 @@ def test_a_last_record_that_the_topic_no_longer_has_is_not_looked_for() -> None:
     records = rows(3)
     lane = FetchedLane("t", stood_behind(records[0]), 1)
     assert offsets(lane.admit(records[1:])) == [1, 2]
+
+
+def test_a_topic_that_skips_the_last_consumed_record_is_another_one() -> None:
+    records = rows(3)
+    lane = FetchedLane("t", stood_behind(records[0]), 0)
+    with pytest.raises(TopicAltered, match="record 0 is not the one that was consumed"):
+        lane.admit(records[1:])
+
+
+def test_an_answer_from_before_the_seek_does_not_spare_the_comparison() -> None:
+    records = rows(3)
+    other = msgspec.structs.replace(records[1], origin=msgspec.structs.replace(records[1].origin, value=b"{}"))
+    lane = FetchedLane("t", stood_behind(records[1]), 1)
+    assert lane.admit(records[:1]) == []
+    with pytest.raises(TopicAltered):
+        lane.admit([other, records[2]])
 
 
 def test_it_is_recognised_once_and_later_fetches_are_not_compared_with_it() -> None:

@@ -108,7 +108,7 @@ def test_errors_of_the_cache(raised: Exception) -> None:
 def test_cancellation_and_our_own_mistakes_pass_untouched(
     translating: Callable[[str], object], raised: BaseException
 ) -> None:
-    with pytest.raises(type(raised)) as caught, translating("x"):  # type: ignore[attr-defined]
+    with pytest.raises(type(raised)) as caught, translating("x"):  # type: ignore[attr-defined]  # a parameter of any kind
         raise raised
     assert caught.value is raised
 

@@ -59,3 +59,11 @@ def test_no_sql_is_written_in_the_code_of_the_hot_path() -> None:
         if statement.search(source.read_text(encoding="utf-8"))
     }
     assert found == set()
+
+
+@pytest.mark.parametrize("name", ["upsert_{}", "delete_moved_{}", "{}_of_day"])
+def test_revenues_and_expenses_are_treated_alike(name: str) -> None:
+    """The pairs differ in the table's name only: who changes one must change the other."""
+    revenues, expenses = sql.query(name.format("revenues")), sql.query(name.format("expenses"))
+    assert revenues != expenses
+    assert revenues.replace("revenue", "expense") == expenses

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,8 +119,8 @@ def test_a_mirror_is_asked_first_hand(tmp_path: Path, monkeypatch: pytest.Monkey
         (folder / jar.name).write_bytes(CONTENT[jar.artifact])
 
     class Quiet(SimpleHTTPRequestHandler):
-        def __init__(self, *args: object) -> None:
-            super().__init__(*args, directory=str(site))  # type: ignore[arg-type]
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args, directory=str(site))
 
         def log_message(self, *_: object) -> None:
             pass

@@ -18,9 +18,9 @@ from batchers.decide import (
     decide,
     versions_to_probe,
 )
-from batchers.properties import Property, PropertyDefaults, PropertyKey
+from batchers.properties import Property, PropertyDefaults
 from schemas.content_hash import HASH_VERSION
-from schemas.records import AggregateKey, Judged
+from schemas.records import AggregateKey, Judged, PropertyKey
 
 DEFAULTS = PropertyDefaults("INR", "Asia/Kolkata")
 

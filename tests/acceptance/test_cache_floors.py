@@ -13,7 +13,9 @@ from tests.support.events import NOON, encoded, event
 from tests.support.stream import Stream
 
 _DAY: date = NOON.date()
-_KEY = (1, 1)
+# Streams of other tests share the cache and its epoch, as they share the servers: an organisation of our own.
+_ORG = 7_000_001
+_KEY = (_ORG, 1)
 
 
 class Reader:
@@ -31,8 +33,9 @@ class Reader:
                 read_at = time.monotonic()
                 version = await connection.fetchval(
                     "SELECT version FROM finance.daily_cash_balances_partitioned "
-                    "WHERE org_id = 1 AND property_id = 1 AND balance_date = $1",
+                    "WHERE org_id = $2 AND property_id = 1 AND balance_date = $1",
                     _DAY,
+                    _ORG,
                 )
                 await asyncio.sleep(0.02)  # while we dawdle, the stream commits and invalidates
                 if version is not None:
@@ -56,7 +59,9 @@ async def test_what_is_cached_is_never_older_than_what_was_invalidated(stream: S
         reading = [asyncio.create_task(reader.run(stop, epoch)) for reader in readers]
         looks = 0
         for number in range(1, 151, 10):
-            await stream.send([(b"1", encoded(event(n, amount=n))) for n in range(number, number + 10)])
+            await stream.send(
+                [(b"%d" % _ORG, encoded(event(n, org=_ORG, amount=n))) for n in range(number, number + 10)]
+            )
             await stream.wait_until_consumed(number + 9)
             # Everything committed so far is invalidated: whatever is cached now must be the newest version.
             newest = await _version(stream)
@@ -78,7 +83,8 @@ async def _version(stream: Stream) -> int:
     async with stream.database() as connection:
         return int(
             await connection.fetchval(
-                "SELECT version FROM finance.daily_cash_balances_partitioned WHERE org_id = 1 AND balance_date = $1",
+                "SELECT version FROM finance.daily_cash_balances_partitioned WHERE org_id = $2 AND balance_date = $1",
                 _DAY,
+                _ORG,
             )
         )

@@ -35,6 +35,9 @@ async def advance_lanes(
         sql.query("advance_lane"),
         [_arguments(batch.batch_id, slice_, locked[slice_.lane], result) for slice_ in batch.slices],
     )
+    homes = sorted(locked.keys() - set(batch.lanes))
+    if homes:
+        await connection.execute(sql.query("stamp_homes"), homes, result.last_recorded_at)
 
 
 def _arguments(batch_id: UUID, slice_: LaneSlice, lane: LockedLane, result: BatchResult) -> tuple[object, ...]:

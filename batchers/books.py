@@ -163,8 +163,11 @@ class _Work:
 
 
 def _recording_instant(clock: Clock, batch: Batch, locked: Mapping[int, LockedLane]) -> datetime:
-    """Now, or just after the last instant of any of the lanes: a clock that steps back must not undo the order."""
-    last = max(locked[lane].last_recorded_at for lane in batch.lanes)
+    """Now, or just after the last instant of any locked lane: clocks step back, and differ between workers.
+
+    The home lanes count as well: an organisation's events on two lanes are recorded in the order of their commits.
+    """
+    last = max(lane.last_recorded_at for lane in locked.values())
     now = clock.now()
     return now if now > last else last + timedelta(microseconds=1)
 

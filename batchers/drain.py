@@ -17,8 +17,10 @@ from batchers.outbox import OutboxRow
 from pipeline.errors import Transient
 
 Effect = Callable[[Sequence[OutboxRow]], Awaitable[None]]
-Reload = Callable[[int, int, int], Awaitable[list[OutboxRow]]]  # (lane, after seq, limit) -> rows in order
-_RELOAD_ROWS_MAX = 4  # of up to a batch each
+Reload = Callable[[int, int, int], Awaitable[list[OutboxRow]]]  # (lane, after seq, bytes) -> rows in order
+# An update weighs about 400 bytes encoded and 2 KB in memory. A batch of late events can bring 50,000.
+_RELOAD_BYTES_MAX = 4 * 1024 * 1024
+_WAITING_UPDATES_MAX = 20_000
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -61,7 +63,10 @@ class Drain:
 
     @property
     def _has_place(self) -> bool:
-        return len(self._waiting) < self._waiting_max
+        if not self._waiting:
+            return True
+        updates = sum(len(row.updates) for rows in self._waiting for row in rows)
+        return len(self._waiting) < self._waiting_max and updates < _WAITING_UPDATES_MAX
 
     @property
     def depth(self) -> int:
@@ -114,7 +119,7 @@ class Drain:
     async def _catch_up(self, lane: int) -> None:
         """Read some of the lane's rows back; none, and none left behind while we looked: it has caught up."""
         left_before = self._left_behind.get(lane, 0)
-        rows = await self._patiently(lambda: self._reload(lane, self._marks[lane], _RELOAD_ROWS_MAX))
+        rows = await self._patiently(lambda: self._reload(lane, self._marks[lane], _RELOAD_BYTES_MAX))
         if rows:
             await self._carry(rows)
         elif self._left_behind.get(lane, 0) == left_before:

@@ -1,7 +1,9 @@
 """The writer: batch after batch into the books, and then to everyone who waits for them."""
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import stamina
@@ -17,6 +19,8 @@ from schemas.lanes import Batch
 
 # Without a batch for so long, the marks go to the database on their own.
 _IDLE_SECONDS = 0.5
+# How long the end waits for a cache that may be lost.
+_LAST_INVALIDATION_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -58,16 +62,24 @@ class Writer:
 
         A crash between two steps repeats the rest from the outbox; subscribers drop what they have by version.
         """
-        for committed in await self._commit(batch):
-            self._publisher.offer(committed.outbox)
-            self._invalidator.offer(committed.outbox)
-            self.positions.update(committed.positions)
+        committed = await self._commit(batch)
+        if committed is None:
+            for half in halves(batch):
+                await self.write(half)
+            return
+        self._publisher.offer(committed.outbox)
+        self._invalidator.offer(committed.outbox)
+        self.positions.update(committed.positions)
         # Publishing holds the stream back when it cannot keep up; a lost cache holds back nothing.
         await self._publisher.wait_for_room()
 
     async def finish(self) -> None:
         """After the last batch: let everyone hear of it, and remember that they did."""
         await self._publisher.wait_until_done()
+        # Nobody may come after us: what readers have cached would then be wrong for as long as it lives.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_INVALIDATION_SECONDS):
+                await self._invalidator.wait_until_done()
         await self.save_marks()
 
     async def save_marks(self) -> None:
@@ -77,10 +89,10 @@ class Writer:
         except (DatabaseUnavailable, OutcomeUnknown) as error:
             log.warning("marks not saved, the next owner repeats some updates", error=str(error))
 
-    async def _commit(self, batch: Batch) -> Sequence[Committed]:
-        """The batch, or its halves one after the other where the database will not take it whole."""
+    async def _commit(self, batch: Batch) -> Committed | None:
+        """None where the database will not take the batch whole, and it can be halved."""
         try:
-            return [await self._commit_patiently(batch)]
+            return await self._commit_patiently(batch)
         except BatchTooSlow as error:
             if batch.rows == 1:
                 raise
@@ -88,10 +100,9 @@ class Writer:
         except BatchRejected as error:
             if batch.rows == 1:
                 log.warning("record rejected by the database, quarantined", error=str(error))
-                return [await self._commit_patiently(quarantined(batch, str(error)))]
+                return await self._commit_patiently(quarantined(batch, str(error)))
             log.warning("batch rejected by the database, halving it", rows=batch.rows, error=str(error))
-        first, second = halves(batch)
-        return [*await self._commit(first), *await self._commit(second)]
+        return None
 
     async def _commit_patiently(self, batch: Batch) -> Committed:
         """Try the same batch again until the database answers. The fence tells whether an attempt went in."""

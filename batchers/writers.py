@@ -1,6 +1,7 @@
 """All writers of a worker: each owns some of the claimed lanes, and writes them in one transaction at a time."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from batchers.books import Books
@@ -47,16 +48,20 @@ class LaneGroup:
 Assemble = Callable[[Sequence[Claim], Marks], LaneGroup]
 
 
+def lanes_of_writer(lanes: int, wanted: int, writers_max: int) -> int:
+    """How many lanes share a writer: as many as wanted (0: all), more where there would be too many writers."""
+    return max(wanted or lanes, math.ceil(lanes / writers_max), 1)
+
+
 class Writers:
     """What a session hands its records to."""
 
-    def __init__(self, claims: Sequence[Claim], lanes_per_writer: int, assemble: Assemble) -> None:
+    def __init__(self, claims: Sequence[Claim], lanes_of_writer: int, assemble: Assemble) -> None:
         self._group_of: dict[int, LaneGroup] = {}
         self._groups: list[LaneGroup] = []
         ordered = sorted(claims, key=lambda claim: claim.lane)
-        size = lanes_per_writer or max(len(ordered), 1)
-        for first in range(0, len(ordered), size):
-            members = ordered[first : first + size]
+        for first in range(0, len(ordered), lanes_of_writer):
+            members = ordered[first : first + lanes_of_writer]
             group = assemble(members, Marks.of(members))
             for claim in members:
                 group.gathering.open_lane(claim.lane, claim.epoch, claim.position)

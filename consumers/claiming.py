@@ -1,13 +1,13 @@
 """Taking lanes over: one transaction that shuts the predecessor out and reads where it had come to."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 
 import asyncpg
 
 import sql
-from pipeline.errors import OffsetExpired, TopicAltered, TopicMismatch
+from pipeline.errors import Fatal, OffsetExpired, TopicAltered, TopicMismatch
 from pipeline.translate import database_errors
 from schemas.lanes import Claim, LastRecord
 
@@ -30,18 +30,56 @@ class RecordedRules:
     default_time_zone: str
 
 
-async def claim_lanes(connection: asyncpg.Connection, lanes: Iterable[int], lane_count: int, owner: str) -> list[Claim]:
-    """Raise the epoch of every lane, in ascending order. Waits for batches of the old owner that hold the rows."""
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """Who claims, lanes of which topic, and by what it will judge their records."""
+
+    owner: str
+    topic: str
+    lane_count: int
+    rules: RecordedRules
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedLane:
+    """A lane that is ours: the offset to fetch from, or why it cannot go on."""
+
+    claim: Claim
+    start: int
+    stopped: Fatal | None = None
+
+
+async def claim_lanes(
+    connection: asyncpg.Connection, claimant: Claimant, held: Mapping[int, TopicRange]
+) -> list[ClaimedLane]:
+    """Raise the epoch of every lane of `held`, in ascending order, in one transaction.
+
+    Waits for batches of the old owner that hold the rows. What an owner records of its lanes, it records while it
+    holds them: one that was stalled since could otherwise overwrite what its successor has recorded.
+    Raises TopicMismatch when the database knows another number of lanes.
+    """
     with database_errors("claiming lanes"):
         async with connection.transaction():
             known = await connection.fetchval(sql.query("count_lanes"))
-            if known not in (0, lane_count):
+            if known not in (0, claimant.lane_count):
                 raise TopicMismatch(
-                    f"the database knows {known} lanes, the topic has {lane_count} partitions: a topic is grown by "
-                    "a drained command, never by adding partitions under a running stream"
+                    f"the database knows {known} lanes, the topic has {claimant.lane_count} partitions: a topic is "
+                    "grown by a drained command, never by adding partitions under a running stream"
                 )
-            await connection.execute(sql.query("ensure_lanes"), lane_count)
-            return [await _claim(connection, lane, owner) for lane in sorted(lanes)]
+            await connection.execute(sql.query("ensure_lanes"), claimant.lane_count)
+            return [await _take_over(connection, claimant, lane, held[lane]) for lane in sorted(held)]
+
+
+async def _take_over(connection: asyncpg.Connection, claimant: Claimant, lane: int, held: TopicRange) -> ClaimedLane:
+    claim = await _claim(connection, lane, claimant.owner)
+    try:
+        start = start_position(claimant.topic, claim, held)
+    except (OffsetExpired, TopicAltered) as error:
+        await connection.execute(sql.query("stop_lane"), lane, claim.epoch, str(error))
+        return ClaimedLane(claim, held.beginning, error)
+    position = start if claim.position is None else claim.position
+    await connection.execute(sql.query("record_rules"), lane, position, *astuple(claimant.rules))
+    return ClaimedLane(claim, start)
 
 
 async def _claim(connection: asyncpg.Connection, lane: int, owner: str) -> Claim:
@@ -59,20 +97,6 @@ async def _claim(connection: asyncpg.Connection, lane: int, owner: str) -> Claim
         published_seq=row["published_seq"],
         invalidated_seq=row["invalidated_seq"],
     )
-
-
-async def record_rules(connection: asyncpg.Connection, lane: int, position: int, rules: RecordedRules) -> None:
-    """Remember by what the records from `position` on are judged."""
-    with database_errors("recording the rules"):
-        await connection.execute(
-            sql.query("record_rules"),
-            lane,
-            position,
-            rules.past_max,
-            rules.future_max,
-            rules.default_currency,
-            rules.default_time_zone,
-        )
 
 
 async def stop_lane(connection: asyncpg.Connection, claim: Claim, reason: str) -> None:
@@ -100,5 +124,7 @@ def start_position(topic: str, claim: Claim, held: TopicRange) -> int:
             f"{where}: the lane stands at {claim.position}, the topic ends at {held.end}. It was recreated or cut: "
             "point the stream at the topic that it consumed, or begin with an empty database"
         )
-    has_last = claim.last is not None and claim.last.offset >= held.beginning
-    return claim.last.offset if has_last and claim.last is not None else claim.position
+    # Behind the position, it was moved back by hand: what lies between is to be consumed again.
+    if claim.last is not None and held.beginning <= claim.last.offset < claim.position:
+        return claim.last.offset
+    return claim.position

@@ -5,15 +5,26 @@ from datetime import UTC, datetime
 
 from aiokafka import ConsumerRecord
 
+from pipeline.errors import TopicMismatch
 from schemas.codec import Rules, judge
 from schemas.records import Judged, Origin
 
+_LOG_APPEND_TIME = 1
 # A broker that stamps records itself never writes a time beyond the calendar; a producer's own can be anything.
 _NO_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def origin_of(record: "ConsumerRecord[bytes, bytes]") -> Origin:
-    """Where the record stands. Kafka counts its timestamps in milliseconds."""
+    """Where the record stands. Kafka counts its timestamps in milliseconds.
+
+    Raises TopicMismatch when the producer has stamped it: events are judged by the broker's time of appending.
+    """
+    if record.timestamp_type != _LOG_APPEND_TIME:
+        raise TopicMismatch(
+            f"{record.topic}, lane {record.partition}: record {record.offset} bears its producer's time. Set "
+            "message.timestamp.type=LogAppendTime on the topic (`folio topics check` tells what else differs); a "
+            "record that is there already must be sent again, and the lane be moved behind it"
+        )
     return Origin(
         topic=record.topic,
         lane=record.partition,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -15,8 +15,11 @@ from schemas.codec import Rules
 from schemas.records import Judged
 
 _POLL_MS = 50  # how soon a paused partition is looked at again
-# Judging takes microseconds a record and holds the event loop, on which the heartbeats run: 10 ms at a time.
-_POLL_RECORDS_MAX = 1_000
+# What a poll takes is in memory before the bounds of gathering see it, and a record can be a megabyte, however small
+# the fetch was that it came in compressed.
+_POLL_RECORDS_MAX = 100
+# Judging takes microseconds a record and holds the event loop, on which the heartbeats run: milliseconds at a time.
+_JUDGED_BYTES_MAX = 256 * 1024
 
 Fetched = dict[TopicPartition, list["ConsumerRecord[bytes, bytes]"]]
 StopLane = Callable[[FetchedLane, Fatal], Awaitable[None]]
@@ -60,7 +63,6 @@ class Fetching:
                 continue
             for partition, records in (await self._fetch(*self._lanes)).items():
                 await self._receive(partition, records)
-            await asyncio.sleep(0)  # a full buffer answers without waiting: let the writers have their turn
 
     async def _wait_without_lanes(self) -> None:
         """Nothing to fetch. The client tells its coordinator's errors only to who asks it for records: ask."""
@@ -83,13 +85,15 @@ class Fetching:
     async def _receive(self, partition: TopicPartition, records: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
         lane = self._lanes[partition]
         lane.fetched_at = time.monotonic()
-        try:
-            fresh = lane.admit(decode(records, self._rules))
-        except Fatal as error:
-            await self._stop(partition, error)
-            return
-        if fresh:
-            self._receiver.add(lane.lane, fresh)
+        for some in _by_bytes(records):
+            try:
+                fresh = lane.admit(decode(some, self._rules))
+            except Fatal as error:
+                await self._stop(partition, error)
+                return
+            if fresh:
+                self._receiver.add(lane.lane, fresh)
+            await asyncio.sleep(0)  # the heartbeats, and the writers, have their turn
 
     def _pause_and_resume(self) -> None:
         for partition, lane in self._lanes.items():
@@ -100,3 +104,15 @@ class Fetching:
                 self._consumer.resume(partition)
                 self._paused.discard(partition)
                 lane.fetched_at = time.monotonic()
+
+
+def _by_bytes(records: Sequence["ConsumerRecord[bytes, bytes]"]) -> Iterator[Sequence["ConsumerRecord[bytes, bytes]"]]:
+    """The records in slices of about as many bytes as may be judged at once."""
+    start = size = 0
+    for place, record in enumerate(records):
+        size += len(record.value or b"")
+        if size >= _JUDGED_BYTES_MAX:
+            yield records[start : place + 1]
+            start, size = place + 1, 0
+    if start < len(records):
+        yield records[start:]

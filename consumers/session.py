@@ -4,7 +4,8 @@ Everything that goes wrong ends the session; the worker begins a new one from th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -13,13 +14,13 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from consumers.claiming import RecordedRules, TopicRange, claim_lanes, record_rules, start_position, stop_lane
+from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes, stop_lane
 from consumers.fetching import Fetching
 from consumers.lane import FetchedLane
 from consumers.membership import Membership
 from consumers.stopping import Stop
 from consumers.watching import Watch
-from pipeline.errors import DatabaseUnavailable, Fatal, OffsetExpired, PipelineError, TopicAltered, TopicMismatch
+from pipeline.errors import DatabaseUnavailable, Fatal, PipelineError, TopicMismatch
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
 from schemas.codec import Rules
@@ -65,7 +66,7 @@ class SessionSettings:
 
 
 OpenSink = Callable[[Sequence[Claim], int], Sink]  # (claims, number of lanes in all)
-Connect = Callable[[], Awaitable[asyncpg.Connection]]
+Connected = Callable[[str], AbstractAsyncContextManager[asyncpg.Connection]]  # told what for
 
 
 class Session:
@@ -74,13 +75,13 @@ class Session:
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
-        connect: Connect,
+        connected: Connected,
         open_sink: OpenSink,
         settings: SessionSettings,
         metrics: Metrics,
     ) -> None:
         self._consumer = consumer
-        self._connect = connect
+        self._connected = connected
         self._open_sink = open_sink
         self._settings = settings
         self._metrics = metrics
@@ -187,52 +188,36 @@ class Session:
     async def _claim(self, assigned: frozenset[TopicPartition], lane_count: int) -> dict[TopicPartition, FetchedLane]:
         """Claim every assigned lane and seek to its position. A lane that cannot go on is left out, and says why."""
         held = await self._ranges(assigned)
-        connection = await self._connect()
-        try:
-            by_lane = {partition.partition: partition for partition in assigned}
-            lanes: dict[TopicPartition, FetchedLane] = {}
-            for claim in await claim_lanes(connection, by_lane, lane_count, self._settings.owner):
-                partition = by_lane[claim.lane]
-                lane = await self._open(connection, claim, partition, held[partition])
-                if lane is not None:
-                    lanes[partition] = lane
-            self._metrics.lanes_stopped.set(len(by_lane) - len(lanes))
-            return lanes
-        finally:
-            await connection.close()
-
-    async def _open(
-        self, connection: asyncpg.Connection, claim: Claim, partition: TopicPartition, held: TopicRange
-    ) -> FetchedLane | None:
-        """The claimed lane, with the client at its position; None when it cannot go on, for a reason it then keeps."""
-        try:
-            start = start_position(self._settings.topic, claim, held)
-        except (OffsetExpired, TopicAltered) as error:
-            log.error("lane stopped", lane=claim.lane, reason=str(error))
-            await stop_lane(connection, claim, str(error))
-            self._consumer.pause(partition)
-            return None
-        lane = FetchedLane(self._settings.topic, claim, start)
-        await record_rules(connection, claim.lane, lane.position, self._settings.rules)
-        self._consumer.seek(partition, start)
-        return lane
+        settings = self._settings
+        claimant = Claimant(settings.owner, settings.topic, lane_count, settings.rules)
+        async with self._connected("claiming lanes") as connection:
+            claimed_lanes = await claim_lanes(connection, claimant, held)
+        lanes: dict[TopicPartition, FetchedLane] = {}
+        for claimed in claimed_lanes:
+            partition = TopicPartition(settings.topic, claimed.claim.lane)
+            if claimed.stopped is not None:
+                log.error("lane stopped", lane=partition.partition, reason=str(claimed.stopped))
+                self._consumer.pause(partition)
+                continue
+            self._consumer.seek(partition, claimed.start)
+            lanes[partition] = FetchedLane(settings.topic, claimed.claim, claimed.start)
+        self._metrics.lanes_stopped.set(len(claimed_lanes) - len(lanes))
+        return lanes
 
     async def _stop_lane(self, lane: FetchedLane, error: Fatal) -> None:
         log.error("lane stopped", lane=lane.lane, reason=str(error))
         self._metrics.lanes_stopped.inc()
-        connection = await self._connect()
-        try:
+        async with self._connected("stopping a lane") as connection:
             await stop_lane(connection, lane.claim, str(error))
-        finally:
-            await connection.close()
 
-    async def _ranges(self, assigned: frozenset[TopicPartition]) -> dict[TopicPartition, TopicRange]:
+    async def _ranges(self, assigned: frozenset[TopicPartition]) -> dict[int, TopicRange]:
+        """By lane, what the broker holds of it."""
         if not assigned:
             return {}
         with broker_errors("asking for the offsets of the topic"):
             beginnings = await self._consumer.beginning_offsets(list(assigned))
             ends = await self._consumer.end_offsets(list(assigned))
-        return {partition: TopicRange(beginnings[partition], ends[partition]) for partition in assigned}
+        return {each.partition: TopicRange(beginnings[each], ends[each]) for each in assigned}
 
 
 async def _unless(stop: Stop, awaited: Coroutine[Any, Any, T], seconds: float | None = None) -> T | None:

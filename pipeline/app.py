@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import asyncpg
@@ -25,7 +26,7 @@ from batchers.outbox import Marks, OutboxRow
 from batchers.properties import PropertyDefaults
 from batchers.publisher import Publisher
 from batchers.writer import Writer
-from batchers.writers import LaneGroup, Writers
+from batchers.writers import LaneGroup, Writers, lanes_of_writer
 from consumers.claiming import RecordedRules
 from consumers.client import new_consumer
 from consumers.session import Session, SessionSettings
@@ -38,9 +39,9 @@ from pipeline.health import Health
 from pipeline.metrics import Metrics
 from pipeline.settings import BatchSettings, RedisSettings, RuleSettings, Settings
 from pipeline.stack import Endpoints
-from pipeline.storage.connect import connect_worker, connect_writer
+from pipeline.storage.connect import briefly, connect_worker, connect_writer
 from pipeline.storage.migrate import require_schema
-from pipeline.translate import broker_errors, database_errors
+from pipeline.translate import broker_errors
 from schemas.lanes import Claim
 from schemas.topics import FINANCE_EVENTS, REALTIME_UPDATES
 from schemas.updates import split_updates
@@ -87,6 +88,8 @@ class Worker:
                 async with self._stop.bound():
                     await self._work()
             except TimeoutError:
+                if not self._stop.requested:
+                    raise
                 log.warning("the grace is over, the next owners do the rest")
 
     async def _work(self) -> None:
@@ -113,7 +116,7 @@ class Worker:
         async with self._running_producer():
             self._session = Session(
                 new_consumer(self._endpoints.kafka_bootstrap, self._settings.kafka, self._name),
-                self._connect,
+                self._connected,
                 self._open_writers,
                 self._session_settings(),
                 self._metrics,
@@ -150,15 +153,11 @@ class Worker:
         )
 
     async def _check_schema(self) -> None:
-        connection = await self._connect()
-        try:
+        async with self._connected("checking the schema") as connection:
             await require_schema(connection)
-        finally:
-            await connection.close()
 
-    async def _connect(self) -> asyncpg.Connection:
-        with database_errors("connecting"):
-            return await connect_worker(self._endpoints.database_url, self._settings.database, self._name)
+    def _connected(self, doing: str) -> AbstractAsyncContextManager[asyncpg.Connection]:
+        return briefly(connect_worker(self._endpoints.database_url, self._settings.database, self._name), doing)
 
     async def _connect_writer(self) -> asyncpg.Connection:
         return await connect_writer(self._endpoints.database_url, self._settings.database, self._name)
@@ -167,7 +166,8 @@ class Worker:
         def assemble(members: Sequence[Claim], marks: Marks) -> LaneGroup:
             return self._assemble(members, marks, lane_count)
 
-        writers = Writers(claims, self._settings.batch.lanes_per_writer, assemble)
+        batch = self._settings.batch
+        writers = Writers(claims, lanes_of_writer(len(claims), batch.lanes_per_writer, batch.writers_max), assemble)
         for effect in ("publish", "invalidate"):
             self._metrics.waiting_batches.labels(effect).set_function(partial(writers.waiting_batches, effect))
         return writers
@@ -223,13 +223,9 @@ class Worker:
             floor_ttl_seconds=redis.floor_ttl_seconds,
         )
 
-    async def _read_outbox(self, lane: int, after: int, limit: int) -> list[OutboxRow]:
-        connection = await self._connect()
-        try:
-            with database_errors("reading the outbox"):
-                rows = await connection.fetch(sql.query("read_outbox"), lane, after, limit)
-        finally:
-            await connection.close()
+    async def _read_outbox(self, lane: int, after: int, bytes_max: int) -> list[OutboxRow]:
+        async with self._connected("reading the outbox") as connection:
+            rows = await connection.fetch(sql.query("read_outbox"), lane, after, bytes_max)
         return [OutboxRow(row["lane"], row["seq"], split_updates(row["updates"])) for row in rows]
 
 

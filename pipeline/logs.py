@@ -8,6 +8,23 @@ import structlog
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+class OnceInAWhile(logging.Filter):
+    """Lets a library say the same thing once in ten seconds: some repeat it as fast as they can try again."""
+
+    _SECONDS = 10.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, int], float] = {}  # by place in the code, of which there are only so many
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        place = (record.pathname, record.lineno)
+        if record.created - self._said.get(place, 0.0) < self._SECONDS:
+            return False
+        self._said[place] = record.created
+        return True
+
+
 def configure(level: str) -> None:
     """Set up structlog, and let the libraries' own warnings through it."""
     terminal = sys.stderr.isatty()
@@ -30,6 +47,7 @@ def configure(level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(OnceInAWhile())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # The client logs each attempt to reach a broker that is away; our own line about it says it once.
     logging.getLogger("aiokafka").setLevel(logging.ERROR)

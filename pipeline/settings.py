@@ -128,8 +128,14 @@ class BatchSettings(Section):
     gathered_bytes_max: int = Field(32 << 20, ge=1 << 16, description="Bytes held by one writer before it pauses.")
     # Two writers on the default eight lanes: while PostgreSQL works for one, Python works for the other.
     lanes_per_writer: int = Field(4, ge=0, description="Lanes that share a transaction; 0: all of a worker's.")
+    # Each has a connection and bounds of its own: sixteen took a worker of 64 lanes past 300 MiB.
+    writers_max: int = Field(
+        4, ge=1, le=64, description="Writers of a worker; with more lanes, each owns more of them."
+    )
     reached_days_max: int = Field(50_000, ge=1, description="Days that one transaction may carry late events into.")
-    retention_months: int = Field(24, ge=1, description="Transactions older than this change only the balances.")
+    retention_months: int = Field(
+        24, ge=1, le=1_200, description="Transactions older than this change only the balances."
+    )
     unpublished_batches_max: int = Field(4, ge=1, description="Committed batches that may wait for publishing.")
 
 

@@ -15,28 +15,36 @@ from pipeline.errors import (
     BrokerUnavailable,
     CacheUnavailable,
     DatabaseUnavailable,
+    PipelineError,
     SchemaMismatch,
     SettingsRefused,
 )
 
 # The statement was stopped by one of our own bounds: a smaller batch may fit.
 _TOO_SLOW = (pg.QueryCanceledError, pg.TransactionTimeoutError, pg.IdleInTransactionSessionTimeoutError)
-# SQLSTATE classes 22 and 23, and integers beyond 64 bits, which the driver refuses: the data is at fault.
-_REJECTED = (pg.DataError, pg.IntegrityConstraintViolationError, OverflowError)
-# Everything else that passes by itself: cut off, refused, shutting down, deadlock, lock timeout, disk full.
-_UNAVAILABLE = (
-    pg.PostgresConnectionError,
-    pg.OperatorInterventionError,
-    pg.InsufficientResourcesError,
-    pg.TransactionRollbackError,
-    pg.ObjectNotInPrerequisiteStateError,
-    pg.ReadOnlySQLTransactionError,
-    pg.PostgresSystemError,
-    pg.InternalClientError,
+# What the driver or the server may raise for a statement. Whatever is not named in _DATABASE_ERRORS passes by itself:
+# cut off, refused, shutting down, deadlock, lock timeout, disk full, a plan that a migration made stale.
+_OF_THE_DATABASE = (
+    asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    pg.InternalClientError,
     OSError,
     TimeoutError,
+    OverflowError,
     asyncio.IncompleteReadError,
+)
+_DATABASE_ERRORS: tuple[tuple[tuple[type[BaseException], ...], type[PipelineError], str], ...] = (
+    (_TOO_SLOW, BatchTooSlow, ""),
+    # SQLSTATE classes 22, 23 and 54, and what the driver itself refuses to encode: the data is at fault.
+    ((pg.DataError, pg.IntegrityConstraintViolationError, pg.ProgramLimitExceededError), BatchRejected, ""),
+    ((OverflowError, ValueError), BatchRejected, ""),
+    (
+        (pg.InvalidAuthorizationSpecificationError,),
+        SettingsRefused,
+        "; PostgreSQL refuses the login of FOLIO_DATABASE_URL",
+    ),
+    ((pg.InvalidCatalogNameError,), SettingsRefused, "; the database of FOLIO_DATABASE_URL does not exist"),
+    ((pg.SyntaxOrAccessError,), SchemaMismatch, "; run `folio migrate`, or grant folio_writer to the login"),
 )
 
 
@@ -45,22 +53,20 @@ def database_errors(doing: str) -> Iterator[None]:
     """Raises ours for what asyncpg raises inside: DatabaseUnavailable, BatchTooSlow, BatchRejected, or a Fatal."""
     try:
         yield
-    except _TOO_SLOW as error:
-        raise BatchTooSlow(f"{doing}: {error}") from error
-    except _REJECTED as error:
-        raise BatchRejected(f"{doing}: {error}") from error
-    except pg.InvalidAuthorizationSpecificationError as error:
-        raise SettingsRefused(f"{doing}: PostgreSQL refuses the login of FOLIO_DATABASE_URL: {error}") from error
-    except pg.InvalidCatalogNameError as error:
-        raise SettingsRefused(f"{doing}: the database of FOLIO_DATABASE_URL does not exist: {error}") from error
-    except pg.SyntaxOrAccessError as error:
-        raise SchemaMismatch(f"{doing}: {error}; run `folio migrate`, or grant folio_writer to the login") from error
-    except _UNAVAILABLE as error:
-        if isinstance(error, ValueError):  # the driver itself refused to encode a value
-            raise BatchRejected(f"{doing}: {error}") from error
-        if isinstance(error.__cause__, _TOO_SLOW):  # the server closed the connection over it, and that came first
-            raise BatchTooSlow(f"{doing}: {error.__cause__}") from error
-        raise DatabaseUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
+    except _OF_THE_DATABASE as error:
+        raise _database_error(doing, error) from error
+
+
+def _database_error(doing: str, error: BaseException) -> PipelineError:
+    if isinstance(error.__cause__, _TOO_SLOW):  # the server closed the connection over it, and that came first
+        return BatchTooSlow(f"{doing}: {error.__cause__}")
+    if isinstance(error, pg.CheckViolationError) and not error.constraint_name:
+        # A check without a name is the bound of a partition: another one was attached while the statement waited.
+        return DatabaseUnavailable(f"{doing}: {error}; the partitions have changed meanwhile")
+    for kinds, ours, advice in _DATABASE_ERRORS:
+        if isinstance(error, kinds):
+            return ours(f"{doing}: {error}{advice}")
+    return DatabaseUnavailable(f"{doing}: {type(error).__name__}: {error}")
 
 
 @contextmanager

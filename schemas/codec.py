@@ -19,6 +19,7 @@ NESTING_MAX: Final = 100
 _DETAIL_CHARS_MAX: Final = 500
 # An unterminated string runs to the end: else each of its quotes would be tried as a beginning, in square time.
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 _decode = msgspec.json.Decoder(FinanceEvent).decode
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
@@ -74,11 +75,11 @@ def _require_text(value: bytes) -> None:
 
 def _nesting(value: bytes) -> int:
     depth = deepest = 0
-    for byte in _STRING.sub(b"", value):
+    for byte in _STRING.sub(b"", value).translate(None, _NO_BRACKETS):
         if byte in b"[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif byte in b"]}":
+        else:
             depth -= 1
     return deepest
 

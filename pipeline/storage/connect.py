@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: those that write the books, with every bound in place, and those that only look."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -8,6 +8,9 @@ import asyncpg
 import sql
 from pipeline.errors import SettingsRefused
 from pipeline.settings import DatabaseSettings
+from pipeline.translate import database_errors
+
+_CLOSE_SECONDS = 1.0
 
 # A writer only ever probes by key, whatever the planner believes of tables that were just made or have just grown.
 # Generic plans: a batch's arrays would otherwise be planned anew each time.
@@ -27,6 +30,22 @@ async def connect(url: str, settings: DatabaseSettings, application_name: str) -
         timeout=settings.connect_timeout_seconds,
         server_settings={"application_name": application_name, "timezone": "UTC"},
     )
+
+
+@asynccontextmanager
+async def briefly(connecting: Awaitable[asyncpg.Connection], doing: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection for a few statements. Raises ours for what the driver raises.
+
+    Whoever leaves it early, by an error or cancelled, does not wait for a server that may never answer again.
+    """
+    with database_errors(doing):
+        connection = await connecting
+        async with _dropped_on_failure(connection):
+            yield connection
+        try:
+            await connection.close(timeout=_CLOSE_SECONDS)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            connection.terminate()  # what was asked of it was answered
 
 
 async def connect_worker(url: str, settings: DatabaseSettings, application_name: str) -> asyncpg.Connection:

@@ -56,11 +56,11 @@ class World:
             raise CacheUnavailable("away")
         self.done += [(row.lane, row.seq) for row in rows]
 
-    async def reload(self, lane: int, after: int, limit: int) -> list[OutboxRow]:
+    async def reload(self, lane: int, after: int, _bytes_max: int) -> list[OutboxRow]:
         if self.reload_failures:
             self.reload_failures -= 1
             raise DatabaseUnavailable("away")
-        found = [row for row in self.table.get(lane, []) if row.seq > after][:limit]
+        found = [row for row in self.table.get(lane, []) if row.seq > after][:4]
         self.reloads.append((lane, after))
         if len(self.reloads) >= self.gated_reload and not self.reload_gate.is_set():
             self.reloading.set()

@@ -13,7 +13,7 @@ from batchers.drain import Drain
 from batchers.gathering import Bounds, Gathering
 from batchers.outbox import OutboxRow
 from batchers.writer import Writer
-from batchers.writers import LaneGroup
+from batchers.writers import LaneGroup, lanes_of_writer
 from pipeline.clock import SystemClock
 from pipeline.errors import DatabaseUnavailable, FenceLost
 from pipeline.metrics import Metrics
@@ -294,3 +294,71 @@ async def test_marks_that_could_not_be_saved_stop_nothing_and_are_saved_later(le
     ledger.books._connection._connect = connect
     await desk.writer.save_marks()
     assert (await ledger.lane(HOME))["published_seq"] == 1
+
+
+async def test_each_half_is_published_before_the_next_is_committed(make_ledger: MakeLedger) -> None:
+    """A batch of late events may fall into many halves: their updates must not gather in memory until the last."""
+    ledger = await make_ledger()
+    await loaded_full(ledger, 9)
+    desk = Desk(ledger)
+    published_before: list[int] = []
+    books_commit = ledger.books.commit
+
+    async def watched(batch: Batch) -> Committed:
+        published_before.append(len(desk.published) + desk.publisher.depth)
+        return await books_commit(batch)
+
+    ledger.books.commit = watched  # type: ignore[method-assign]  # the real commit, watched
+    await desk.writer.write(ledger.batch(*(ledger.event(n, property_=9 if n == 1 else 1) for n in range(1, 9))))
+    assert published_before == sorted(published_before)
+    assert published_before[-1] >= 2
+
+
+async def test_the_end_waits_for_the_last_invalidation(ledger: Ledger) -> None:
+    """Nobody may come after us, and a cache that was not told goes on serving what it has."""
+    desk = Desk(ledger)
+    told = asyncio.Event()
+
+    async def slow(rows: Sequence[OutboxRow]) -> None:
+        await asyncio.sleep(0.05)
+        told.set()
+
+    desk.invalidator._effect = slow
+    record = ledger.event(1)
+    desk.gathering.add(HOME, [record])
+    desk.gathering.close()
+    await desk.group.run()
+    assert told.is_set()
+    assert (await ledger.lane(HOME))["invalidated_seq"] == 1
+
+
+async def test_a_lost_cache_holds_the_end_up_for_a_moment_only(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchers.writer._LAST_INVALIDATION_SECONDS", 0.05)
+    desk = Desk(ledger)
+
+    async def lost(rows: Sequence[OutboxRow]) -> None:
+        await asyncio.Event().wait()
+
+    desk.invalidator._effect = lost
+    desk.gathering.add(HOME, [ledger.event(1)])
+    desk.gathering.close()
+    await asyncio.wait_for(desk.group.run(), 10)
+    row = await ledger.lane(HOME)
+    assert (row["published_seq"], row["invalidated_seq"]) == (1, 0)
+
+
+async def test_poison_that_is_met_again_after_a_lane_was_moved_back_leaves_one_letter(ledger: Ledger) -> None:
+    poison = ledger.lanes[HOME].record(b"junk")
+    await ledger.commit(poison)
+    await ledger.admin.execute("UPDATE ops.lanes SET finance_position = 0 WHERE lane = $1", HOME)
+    await ledger.claim()
+    await ledger.commit(poison)
+    assert await ledger.dead_letters() == [(HOME, 0, "malformed")]
+
+
+@pytest.mark.parametrize(
+    ("lanes", "wanted", "writers_max", "each"),
+    [(8, 4, 4, 4), (64, 4, 4, 16), (8, 0, 4, 8), (0, 4, 4, 4), (0, 0, 4, 1), (5, 1, 2, 3)],
+)
+def test_more_lanes_do_not_mean_ever_more_writers(lanes: int, wanted: int, writers_max: int, each: int) -> None:
+    assert lanes_of_writer(lanes, wanted, writers_max) == each

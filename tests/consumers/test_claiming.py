@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from consumers.claiming import RecordedRules, TopicRange, claim_lanes, record_rules, start_position, stop_lane
+from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes, start_position, stop_lane
 from pipeline.errors import DatabaseUnavailable, OffsetExpired, TopicAltered, TopicMismatch
 from pipeline.settings import DatabaseSettings
 from pipeline.stack import Endpoints
@@ -34,6 +34,7 @@ RULES = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Ko
         (CLAIM, TopicRange(9, 90), 9),
         (CLAIM, TopicRange(10, 90), 10),  # ... where it is still there
         (CLAIM, TopicRange(0, 10), 9),  # nothing new yet
+        (replace(CLAIM, position=4), TopicRange(0, 90), 4),  # moved back by hand, behind the last record
         (CLAIM, TopicRange(10, 10), 10),  # everything was consumed, and has left the topic since
         (replace(CLAIM, last=None), TopicRange(0, 90), 10),  # moved on by hand
         (replace(CLAIM, last=replace(LAST, offset=5)), TopicRange(0, 90), 5),  # the topic skips offsets 6 to 9
@@ -93,10 +94,18 @@ async def rival(lanes_database: str) -> AsyncIterator[asyncpg.Connection]:
         await connection.close()
 
 
+async def take(
+    connection: asyncpg.Connection, lanes: list[int], lane_count: int, owner: str, rules: RecordedRules = RULES
+) -> list[Claim]:
+    """Claim lanes of a topic that still has everything."""
+    held = {lane: TopicRange(0, 1_000) for lane in lanes}
+    return [claimed.claim for claimed in await claim_lanes(connection, Claimant(owner, "t", lane_count, rules), held)]
+
+
 async def test_the_first_claim_makes_every_lane_and_takes_those_that_were_asked_for(
     worker: asyncpg.Connection,
 ) -> None:
-    claims = await claim_lanes(worker, [2, 0], 4, "one")
+    claims = await take(worker, [2, 0], 4, "one")
     assert [(claim.lane, claim.epoch, claim.position, claim.last) for claim in claims] == [
         (0, 1, None, None),
         (2, 1, None, None),
@@ -106,13 +115,13 @@ async def test_the_first_claim_makes_every_lane_and_takes_those_that_were_asked_
 
 
 async def test_each_claim_raises_the_epoch_and_tells_where_the_predecessor_stood(worker: asyncpg.Connection) -> None:
-    await claim_lanes(worker, [0, 1], 2, "one")
+    await take(worker, [0, 1], 2, "one")
     await worker.execute(
         "UPDATE ops.lanes SET finance_position = 10, last_offset = 9, last_appended_at = '2026-03-10 00:00:00+00', "
         "last_record_hash = 'digest', outbox_seq = 7, published_seq = 6, invalidated_seq = 5, stopped_reason = 'x' "
         "WHERE lane = 1"
     )
-    _, claim = await claim_lanes(worker, [0, 1], 2, "two")
+    _, claim = await take(worker, [0, 1], 2, "two")
     assert claim == Claim(lane=1, epoch=2, position=10, last=LAST, outbox_seq=7, published_seq=6, invalidated_seq=5)
     row = await worker.fetchrow("SELECT owner, stopped_reason FROM ops.lanes WHERE lane = 1")
     assert row is not None
@@ -122,10 +131,10 @@ async def test_each_claim_raises_the_epoch_and_tells_where_the_predecessor_stood
 async def test_a_claim_waits_for_the_batch_that_holds_the_lane_and_sees_what_it_did(
     worker: asyncpg.Connection, admin: asyncpg.Connection
 ) -> None:
-    await claim_lanes(worker, [0], 1, "one")
+    await take(worker, [0], 1, "one")
     async with admin.transaction():
         await admin.execute("UPDATE ops.lanes SET finance_position = 5 WHERE lane = 0")
-        claiming = asyncio.ensure_future(claim_lanes(worker, [0], 1, "two"))
+        claiming = asyncio.ensure_future(take(worker, [0], 1, "two"))
         done, _ = await asyncio.wait({claiming}, timeout=0.2)
         assert not done
     (claim,) = await claiming
@@ -135,19 +144,19 @@ async def test_a_claim_waits_for_the_batch_that_holds_the_lane_and_sees_what_it_
 async def test_a_claim_that_waits_too_long_may_be_tried_again_and_has_taken_nothing(
     rival: asyncpg.Connection, worker: asyncpg.Connection
 ) -> None:
-    await claim_lanes(worker, [0, 1], 2, "one")
+    await take(worker, [0, 1], 2, "one")
     async with worker.transaction():
         await worker.execute("SELECT FROM ops.lanes WHERE lane = 1 FOR UPDATE")
         with pytest.raises(DatabaseUnavailable):
-            await claim_lanes(rival, [0, 1], 2, "two")
+            await take(rival, [0, 1], 2, "two")
     assert await worker.fetchval("SELECT max(owner_epoch) FROM ops.lanes") == 1
-    assert len(await claim_lanes(rival, [0, 1], 2, "two")) == 2
+    assert len(await take(rival, [0, 1], 2, "two")) == 2
 
 
 async def test_two_workers_that_claim_at_once_for_the_first_time_do_not_disturb_each_other(
     worker: asyncpg.Connection, rival: asyncpg.Connection
 ) -> None:
-    first, second = await asyncio.gather(claim_lanes(worker, [0, 1], 4, "one"), claim_lanes(rival, [2, 3], 4, "two"))
+    first, second = await asyncio.gather(take(worker, [0, 1], 4, "one"), take(rival, [2, 3], 4, "two"))
     assert [claim.lane for claim in (*first, *second)] == [0, 1, 2, 3]
     assert await worker.fetchval("SELECT count(*) FROM ops.lanes") == 4
 
@@ -157,38 +166,55 @@ async def test_a_topic_with_another_number_of_partitions_is_refused_and_nothing_
     worker: asyncpg.Connection, partitions: int
 ) -> None:
     """More would move the homes of organisations under a running stream, and nobody would see it."""
-    await claim_lanes(worker, [0], 4, "one")
+    await take(worker, [0], 4, "one")
     with pytest.raises(TopicMismatch, match=rf"4 lanes, the topic has {partitions} partitions"):
-        await claim_lanes(worker, [0], partitions, "two")
+        await take(worker, [0], partitions, "two")
     rows = await worker.fetch("SELECT lane, owner_epoch FROM ops.lanes ORDER BY lane")
     assert [tuple(row) for row in rows] == [(0, 1), (1, 0), (2, 0), (3, 0)]
 
 
 async def test_a_worker_without_lanes_claims_nothing(worker: asyncpg.Connection) -> None:
-    assert await claim_lanes(worker, [], 2, "one") == []
+    assert await take(worker, [], 2, "one") == []
 
 
 # --- what is told beside ---
 
 
 async def test_a_stopped_lane_says_why_until_it_is_claimed_again(worker: asyncpg.Connection) -> None:
-    (claim,) = await claim_lanes(worker, [0], 1, "one")
+    (claim,) = await take(worker, [0], 1, "one")
     await stop_lane(worker, claim, "records are gone")
     assert await worker.fetchval("SELECT stopped_reason FROM ops.lanes") == "records are gone"
 
 
 async def test_a_former_owner_cannot_stop_a_lane(worker: asyncpg.Connection) -> None:
-    (claim,) = await claim_lanes(worker, [0], 1, "one")
-    await claim_lanes(worker, [0], 1, "two")
+    (claim,) = await take(worker, [0], 1, "one")
+    await take(worker, [0], 1, "two")
     await stop_lane(worker, claim, "of no concern")
     assert await worker.fetchval("SELECT stopped_reason FROM ops.lanes") is None
 
 
+async def test_a_lane_that_cannot_go_on_is_claimed_and_says_why(worker: asyncpg.Connection) -> None:
+    await take(worker, [0, 1], 2, "one")
+    await worker.execute("UPDATE ops.lanes SET finance_position = 10 WHERE lane = 0")
+    held = {0: TopicRange(15, 90), 1: TopicRange(15, 90)}
+    lost, sound = await claim_lanes(worker, Claimant("two", "t", 2, RULES), held)
+    assert isinstance(lost.stopped, OffsetExpired)
+    assert (sound.stopped, sound.start) == (None, 15)
+    reasons = await worker.fetch("SELECT stopped_reason FROM ops.lanes ORDER BY lane")
+    assert [row[0] for row in reasons] == [str(lost.stopped), None]
+    assert await worker.fetchval("SELECT max(finance_position) FROM ops.lane_rules WHERE lane = 0") == 0
+
+
+async def stand_at(connection: asyncpg.Connection, position: int) -> None:
+    await connection.execute("UPDATE ops.lanes SET finance_position = $1", position)
+
+
 async def test_rules_are_recorded_when_they_change_and_not_with_every_claim(worker: asyncpg.Connection) -> None:
-    await claim_lanes(worker, [0, 1], 2, "one")
     stricter = replace(RULES, future_max=timedelta(hours=1))
-    for position, rules in ((0, RULES), (7, RULES), (9, stricter), (12, stricter), (15, RULES)):
-        await record_rules(worker, 0, position, rules)
+    await take(worker, [0], 1, "one")
+    for position, rules in ((7, RULES), (9, stricter), (12, stricter), (15, RULES)):
+        await stand_at(worker, position)
+        await take(worker, [0], 1, "one", rules)
     rows = await worker.fetch("SELECT finance_position, future_max FROM ops.lane_rules WHERE lane = 0 ORDER BY 1")
     assert [tuple(row) for row in rows] == [
         (0, timedelta(hours=24)),
@@ -198,8 +224,7 @@ async def test_rules_are_recorded_when_they_change_and_not_with_every_claim(work
 
 
 async def test_rules_that_change_twice_before_the_next_record_leave_the_last(worker: asyncpg.Connection) -> None:
-    await claim_lanes(worker, [0], 1, "one")
-    await record_rules(worker, 0, 5, RULES)
-    await record_rules(worker, 0, 5, replace(RULES, default_currency="USD"))
+    await take(worker, [0], 1, "one")
+    await take(worker, [0], 1, "two", replace(RULES, default_currency="USD"))
     rows = await worker.fetch("SELECT finance_position, default_currency FROM ops.lane_rules")
-    assert [tuple(row) for row in rows] == [(5, "USD")]
+    assert [tuple(row) for row in rows] == [(0, "USD")]

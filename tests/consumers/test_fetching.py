@@ -10,7 +10,7 @@ import pytest
 
 from consumers.fetching import Fetching
 from consumers.lane import FetchedLane
-from pipeline.errors import BrokerUnavailable, Fatal, TopicAltered
+from pipeline.errors import BrokerUnavailable, Fatal, TopicAltered, TopicMismatch
 from schemas.codec import Rules
 from schemas.lanes import Claim, LastRecord
 from schemas.records import Accepted, Judged, Rejected
@@ -170,3 +170,27 @@ async def test_a_long_backlog_leaves_the_loop_to_others_in_between() -> None:
             await asyncio.sleep(0)
             seen.append(len(desk.offsets(0)))
     assert len(set(seen) - {0}) >= 4
+
+
+async def test_a_record_that_its_producer_has_stamped_stops_its_lane() -> None:
+    """By that time it would be judged, and a producer could choose what is too late."""
+    consumer, desk = HandConsumer(), Desk()
+    stamped = replace(record(0, 1), timestamp_type=0)
+    consumer.give_records(0, [record(0, 0), stamped])
+    consumer.give(1, range(2))
+    async with fetching(consumer, desk, lane(0), lane(1)):
+        await arrived(desk, 1, 2)
+    assert [(number, type(error)) for number, error in desk.stopped] == [(0, TopicMismatch)]
+    assert "record 1 bears its producer's time" in str(desk.stopped[0][1])
+
+
+async def test_large_records_are_judged_a_few_at_a_time() -> None:
+    """A megabyte of brackets takes long to judge; a hundred of them must not silence the heartbeats."""
+    consumer, desk = HandConsumer(), Desk()
+    consumer.give_records(0, [record(0, offset, b"[" * 250_000) for offset in range(40)])
+    async with fetching(consumer, desk, lane(0)):
+        seen = set()
+        while len(desk.offsets(0)) < 40:
+            await asyncio.sleep(0)
+            seen.add(len(desk.offsets(0)))
+    assert len(seen) >= 20

@@ -42,6 +42,7 @@ WRONG = {
     "FOLIO_WORKER_SHUTDOWN_GRACE_SECONDS": ["0", "301"],
     "FOLIO_WORKER_STALL_SECONDS": ["0"],
     "FOLIO_WORKER_BACKOFF_MAX_SECONDS": ["0", "31"],
+    "FOLIO_BATCH_WRITERS_MAX": ["0", "65"],
     "FOLIO_LOG_LEVEL": ["loud", "INFO "],
 }
 # Judged where they are used: an address by connecting to it, a crash point by pipeline.crash.

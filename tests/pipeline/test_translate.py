@@ -33,6 +33,12 @@ def cut_off_over(cause: Exception) -> Exception:
     return error
 
 
+def violated(check: str | None) -> Exception:
+    error = pg.CheckViolationError("x")
+    error.constraint_name = check
+    return error
+
+
 @pytest.mark.parametrize(
     ("raised", "ours"),
     [
@@ -45,11 +51,15 @@ def cut_off_over(cause: Exception) -> Exception:
         # the data
         (pg.NumericValueOutOfRangeError("x"), BatchRejected),
         (pg.CharacterNotInRepertoireError("x"), BatchRejected),
-        (pg.CheckViolationError("x"), BatchRejected),
+        (violated("days_add_up"), BatchRejected),
         (pg.UniqueViolationError("x"), BatchRejected),
         (pg.NotNullViolationError("x"), BatchRejected),
         (OverflowError("value out of int64 range"), BatchRejected),
+        (pg.StatementTooComplexError("x"), BatchRejected),
         # what passes
+        (violated(None), DatabaseUnavailable),  # the bound of a partition: another was attached meanwhile
+        (pg.InvalidCachedStatementError("x"), DatabaseUnavailable),
+        (pg.InternalServerError("x"), DatabaseUnavailable),
         (pg.ConnectionDoesNotExistError("x"), DatabaseUnavailable),
         (pg.CannotConnectNowError("x"), DatabaseUnavailable),
         (pg.AdminShutdownError("x"), DatabaseUnavailable),

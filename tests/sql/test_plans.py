@@ -48,12 +48,13 @@ CASES = {
     "mark_lane": Case("1, 0, 5, 5"),
     "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
-    "read_outbox": Case("1, 500, 16"),
+    "read_outbox": Case("1, 500, 4000000"),
     "read_properties": Case("'{7,8}', '{1,1}'"),
     "read_snapshots": Case("'{7,7}', '{revenue,expense}', '{7,7}'", partitions=1),
     "record_rules": Case("1, 5, interval '1 day', interval '1 day', 'INR', 'UTC'"),
     "register_properties": Case("'{999999}', '{1}', '{INR}', 'UTC', now()"),
     "revenues_of_day": Case("7, 1, current_date - 40", partitions=2),
+    "stamp_homes": Case("'{1,2}', now()"),
     "stop_lane": Case("1, 0, 'x'"),
     "trim_outbox": Case("1"),
     "upsert_balances": Case(),
@@ -69,7 +70,6 @@ KEYS_ALONE = {
     "ops.jobs_pkey": "a job has one row",
     "ops.reports_pkey": "a report has one row",
     "ops.operator_audit_pkey": "an entry has one row",
-    "ops.dead_letters_pkey": "a record is quarantined once",
 }
 
 _FILL = """

@@ -1,6 +1,6 @@
 """The real books on a real database: claimed lanes, records for them, and what the tables then say."""
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import asyncpg
@@ -10,7 +10,7 @@ from batchers.books import Books, BooksSettings, Committed
 from batchers.connection import Reach
 from batchers.outbox import Marks
 from batchers.properties import PropertyDefaults
-from consumers.claiming import claim_lanes
+from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes
 from pipeline.settings import DatabaseSettings
 from pipeline.storage.connect import connect_writer
 from schemas.lanes import Batch, Claim, LaneSlice
@@ -22,6 +22,11 @@ from tests.support.events import Offsets
 
 def _go_on(_point: str) -> None:
     return
+
+
+def claimant(lane_count: int, owner: str = "test") -> Claimant:
+    rules = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata")
+    return Claimant(owner, "t", lane_count, rules)
 
 
 class Ledger:
@@ -55,7 +60,8 @@ class Ledger:
         self.books.discard()
         connection = await self.connect()
         try:
-            claims = await claim_lanes(connection, lanes or range(self.lane_count), self.lane_count, "test")
+            held = {lane: TopicRange(0, 2**62) for lane in lanes or range(self.lane_count)}
+            claims = [claimed.claim for claimed in await claim_lanes(connection, claimant(self.lane_count), held)]
         finally:
             await connection.close()
         self.claims = {claim.lane: claim for claim in claims}

@@ -1,4 +1,4 @@
-"""A wire between a writer and PostgreSQL that can be cut right around a COMMIT."""
+"""A wire between a worker and PostgreSQL that can be cut right around a COMMIT, or go dead at a given statement."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,8 @@ class Wire:
         self._upstream = urlsplit(database_url)
         self._cut_before = False
         self._cut_after = False
+        self._dies_at: bytes | None = None
+        self._resets = False
         self.url = ""
         self.cuts = 0
 
@@ -25,6 +27,14 @@ class Wire:
     def cut_after_commit(self) -> None:
         """PostgreSQL commits, and its answer is lost."""
         self._cut_after = True
+
+    def reset_at(self, statement: bytes) -> None:
+        """The connection is cut when it carries these bytes for the first time."""
+        self._dies_at, self._resets = statement, True
+
+    def fall_silent_at(self, statement: bytes) -> None:
+        """Neither side hears of the other from these bytes on, and neither is told: a half-open link."""
+        self._dies_at, self._resets = statement, False
 
     @contextlib.asynccontextmanager
     async def laid(self) -> AsyncIterator["Wire"]:
@@ -55,6 +65,14 @@ class Wire:
 
     async def _to_server(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         while data := await reader.read(1 << 16):
+            if self._dies_at is not None and self._dies_at in data:
+                self._dies_at = None
+                self.cuts += 1
+                if self._resets:
+                    return
+                while await reader.read(1 << 16):
+                    pass  # heard by nobody
+                return
             if _COMMIT in data and self._cut_before:
                 self._cut_before = False
                 self.cuts += 1

@@ -1,14 +1,20 @@
 """Cached balances under version floors: a reader can be behind the database for a moment, never behind a floor.
 
-Each day of a property has two keys in one slot: `floor`, the lowest version that may be cached, and `value`, a
-balance with its version. Raising a floor drops an older value; filling raises the floor to what it
-brings, and is refused below it. So a reader that read version 4, slept, and fills after the
-invalidation for version 5 fills nothing.
+Each day of a property has two keys in one slot: `floor`, the lowest version that may be cached, with a lease, and
+`value`, a balance with its version. Raising a floor drops an older value; filling raises the floor to what it brings,
+and is refused below it. So a reader that read version 4, slept, and fills after the invalidation for version 5 fills
+nothing.
 
-A floor must outlive any fill that can be on its way: fills older than FILL_SECONDS_MAX are refused here, and floors
-live ten times as long (settings: redis.floor_ttl_seconds).
+A server may lose a floor at any moment: a flush, a restart, an eviction, the end of its life. The lease covers that.
+It is a nonce that comes and goes with the floor: whoever makes the floor makes it, a miss hands it out (and makes a
+floor where there is none), and a fill is refused unless the floor still carries it. So every fill that was on its way
+when a floor was lost is refused, whatever is there by then.
+
+Leases are those of Nishtala et al., "Scaling Memcache at Facebook" (NSDI 2013, section 3.2.1). There each reader has
+one of its own; here all readers of a floor share it, because versions already tell which of two fills is the newer.
 """
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -21,38 +27,69 @@ from pipeline.metrics import Metrics
 from pipeline.translate import cache_errors
 from schemas.records import PropertyKey
 
-FILL_SECONDS_MAX: Final = 30.0
+# A lease guards against keys that are lost, not against keys that come back: a server that restarts from an old
+# snapshot, or a replica that takes over before it has everything, brings back an old floor with its lease. This
+# bounds how old a fill can be even then. Reading one balance takes milliseconds; nobody needs half a minute.
+FILL_SECONDS_MAX: Final = 30
 
-# KEYS: floor, value, floor, value, ... ARGV: life of a floor in seconds, then a version for each pair.
-_RAISE: Final = """
-local raised = 0
+# A floor that cannot be read is as good as lost, and is made anew: losing one is safe.
+_FLOOR: Final = """
+local function floor_of(key)
+    local version, lease = string.match(redis.call('GET', key) or '', '^(%d+)|(.+)$')
+    return tonumber(version or 0), lease
+end
+"""
+
+# KEYS: floor, value, floor, value, ... ARGV: life of a floor in seconds, a nonce, then a version for each pair.
+_RAISE: Final = (
+    _FLOOR
+    + """
 for i = 1, #KEYS, 2 do
-    local version = tonumber(ARGV[(i + 1) / 2 + 1])
-    local floor = tonumber(redis.call('GET', KEYS[i]) or 0)
-    if floor < version then
-        redis.call('SET', KEYS[i], string.format('%d', version), 'EX', ARGV[1])
-        raised = raised + 1
-    else
-        redis.call('EXPIRE', KEYS[i], ARGV[1])
-    end
+    local version = tonumber(ARGV[(i + 1) / 2 + 2])
+    local floor, lease = floor_of(KEYS[i])
+    local raised = string.format('%d|%s', math.max(floor, version), lease or ARGV[2])
+    redis.call('SET', KEYS[i], raised, 'EX', ARGV[1])
     local value = redis.call('GET', KEYS[i + 1])
     if value and tonumber(string.match(value, '^%d+')) < version then
         redis.call('DEL', KEYS[i + 1])
     end
 end
-return raised
 """
+)
 
-# KEYS: floor, value. ARGV: version, value, life of the value, life of the floor.
-_FILL: Final = """
-local version = tonumber(ARGV[1])
-if tonumber(redis.call('GET', KEYS[1]) or 0) > version then
+# KEYS: floor, value. ARGV: a nonce, life of a floor that is made here. Returns the value and no lease, or the reverse.
+_LEASE: Final = (
+    _FLOOR
+    + """
+local value = redis.call('GET', KEYS[2])
+if value then
+    return {value, false}
+end
+local _, lease = floor_of(KEYS[1])
+if not lease then
+    lease = ARGV[1]
+    redis.call('SET', KEYS[1], '0|' .. lease, 'EX', ARGV[2])
+end
+return {false, lease}
+"""
+)
+
+# KEYS: floor, value. ARGV: version, value, life of the value, life of the floor, lease.
+_FILL: Final = (
+    _FLOOR
+    + """
+local floor, lease = floor_of(KEYS[1])
+if lease ~= ARGV[5] then
     return 0
 end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[4])
+if floor > tonumber(ARGV[1]) then
+    return 0
+end
+redis.call('SET', KEYS[1], ARGV[1] .. '|' .. lease, 'EX', ARGV[4])
 redis.call('SET', KEYS[2], ARGV[1] .. '|' .. ARGV[2], 'EX', ARGV[3])
 return 1
 """
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +100,22 @@ class CachedBalance:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Nothing is cached of a day; with it comes the right to fill that day. Made by `BalanceCache.get` alone."""
+
+    keys: tuple[str, str]  # floor and value
+    lease: bytes
+    at: float  # monotonic seconds
+
+
 class BalanceCache:
     """Cached days by (epoch, org, property, date). Raises CacheUnavailable when Redis does not answer."""
 
     def __init__(
         self, redis: Redis, clock: Clock, metrics: Metrics, *, value_ttl_seconds: int, floor_ttl_seconds: int
     ) -> None:
+        # Shorter would be safe, but the slower fills would all find their lease gone.
         assert floor_ttl_seconds > FILL_SECONDS_MAX
         self._redis = redis
         self._clock = clock
@@ -77,40 +124,60 @@ class BalanceCache:
         self._floor_ttl_seconds = floor_ttl_seconds
 
     async def raise_floors(self, epoch: str, floors: Mapping[PropertyKey, Mapping[date, int]]) -> None:
-        """One round trip: of every day the floor rises to its version, and an older value is dropped."""
+        """One round trip: of every day the floor rises to its version, and an older value is dropped.
+
+        The caller bounds the days: the server does nothing else meanwhile, and a call that takes longer than the
+        client waits would take as long when it is tried again.
+        """
         keys = [key for property_key, days in floors.items() for day in days for key in _keys(epoch, property_key, day)]
         versions = [version for days in floors.values() for version in days.values()]
         with cache_errors("raising cache floors"):
-            await self._redis.eval(_RAISE, len(keys), *keys, self._floor_ttl_seconds, *versions)
+            await self._redis.eval(_RAISE, len(keys), *keys, self._floor_ttl_seconds, _nonce(), *versions)
 
-    async def get(self, epoch: str, property_key: PropertyKey, day: date) -> CachedBalance | None:
-        """What is cached, never below the day's floor; None on a miss."""
+    async def get(self, epoch: str, property_key: PropertyKey, day: date) -> CachedBalance | Miss:
+        """What is cached, never below the day's floor; or a miss, to be filled with what is then read.
+
+        Read it from the primary, and only after this: a replica may be behind a floor that was lost.
+        """
+        keys = _keys(epoch, property_key, day)
+        missed_at = self._clock.monotonic()
         with cache_errors("reading the cache"):
-            value = await self._redis.get(_keys(epoch, property_key, day)[1])
+            # Most reads are hits, and a plain GET is all that they cost. A miss goes on to the database anyway.
+            value, lease = await self._redis.get(keys[1]), b""
+            if value is None:
+                value, lease = await self._redis.eval(_LEASE, 2, *keys, _nonce(), FILL_SECONDS_MAX)
         assert value is None or isinstance(value, bytes), "the client is made without decode_responses"
         self._metrics.cache_reads.labels("hit" if value is not None else "miss").inc()
         if value is None:
-            return None
+            return Miss(keys, lease, missed_at)
         version, _, payload = value.partition(b"|")
         return CachedBalance(int(version), payload)
 
-    async def fill(
-        self, epoch: str, property_key: PropertyKey, day: date, balance: CachedBalance, *, read_at: float
-    ) -> bool:
-        """Cache what was read from the database at `read_at` (monotonic seconds). False: a floor is above it."""
-        if self._clock.monotonic() - read_at > FILL_SECONDS_MAX:
+    async def fill(self, miss: Miss, balance: CachedBalance) -> bool:
+        """Cache what was read from the database after `miss`.
+
+        False, and nothing is cached: its floor is above it by now, or was lost meanwhile, or the miss is older than
+        FILL_SECONDS_MAX.
+        """
+        if self._clock.monotonic() - miss.at > FILL_SECONDS_MAX:
             return False
         with cache_errors("filling the cache"):
             filled = await self._redis.eval(
                 _FILL,
                 2,
-                *_keys(epoch, property_key, day),
+                *miss.keys,
                 balance.version,
                 balance.payload,
                 self._value_ttl_seconds,
                 self._floor_ttl_seconds,
+                miss.lease,
             )
         return bool(filled)
+
+
+def _nonce() -> str:
+    """Made here, not in the server: scripts have no good source of chance. One a call is enough: it is by key."""
+    return secrets.token_hex(8)
 
 
 def _keys(epoch: str, property_key: PropertyKey, day: date) -> tuple[str, str]:

@@ -1,11 +1,13 @@
-"""Invalidation: the newest version of each changed day becomes its floor, some properties at a time."""
+"""Invalidation: the newest version of each changed day becomes its floor, some properties and days at a time."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from batchers.invalidator import Floors, Invalidator, floors_by_epoch
+from batchers.invalidator import CALL_DAYS_MAX, Floors, Invalidator, bounded_calls, floors_by_epoch
 from batchers.outbox import OutboxRow
 from pipeline.errors import CacheUnavailable
 from pipeline.metrics import Metrics
@@ -90,6 +92,44 @@ async def test_days_of_one_property_stay_together() -> None:
     await invalidate.invalidate(rows([update(1, 1, D1, 3), update(1, 1, D2, 4)]))
     assert cache.calls == [("e1", {(1, 1): {D1: 3, D2: 4}})]
     assert metrics.registry.get_sample_value("folio_floors_raised_total") == 2
+
+
+async def test_many_days_of_one_property_go_some_at_a_time_and_none_is_left_out() -> None:
+    """One late event can change every day of decades: one call over all of them would outlast the client's patience."""
+    cache, reached = Cache(), list[str]()
+    invalidate, metrics = invalidator(cache, reached)
+    days = {D1 + timedelta(number): number + 1 for number in range(2 * CALL_DAYS_MAX + 1)}
+    await invalidate.invalidate(
+        rows([update(1, 1, day, version) for day, version in days.items()], [update(1, 2, D1, 1)])
+    )
+    assert [sum(len(days) for days in floors.values()) for _, floors in cache.calls] == [
+        CALL_DAYS_MAX,
+        CALL_DAYS_MAX,
+        2,
+    ]
+    raised = [
+        (key, day, version) for _, floors in cache.calls for key in floors for day, version in floors[key].items()
+    ]
+    assert raised == [((1, 1), day, version) for day, version in days.items()] + [((1, 2), D1, 1)]
+    assert metrics.registry.get_sample_value("folio_floors_raised_total") == len(raised)
+    assert reached == ["invalidated"]
+
+
+@given(st.lists(st.integers(1, 12), max_size=8), st.integers(1, 5), st.integers(1, 9))
+def test_calls_keep_both_bounds_lose_no_day_and_are_as_full_as_they_may(
+    days_of: list[int], groups_max: int, days_max: int
+) -> None:
+    floors: Floors = {
+        (1, property_): {D1 + timedelta(number): number + 1 for number in range(count)}
+        for property_, count in enumerate(days_of)
+    }
+    calls = list(bounded_calls(floors, groups_max, days_max))
+    sizes = [(len(call), sum(len(days) for days in call.values())) for call in calls]
+    assert all(1 <= groups <= groups_max and 1 <= days <= days_max for groups, days in sizes)
+    assert all(groups == groups_max or days == days_max for groups, days in sizes[:-1])
+    assert [(key, *day) for call in calls for key, days in call.items() for day in days.items()] == [
+        (key, *day) for key, days in floors.items() for day in days.items()
+    ]
 
 
 async def test_a_cache_that_is_away_is_told_to_the_caller_who_tries_again() -> None:

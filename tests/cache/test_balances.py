@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from pipeline.app import new_redis
-from pipeline.cache.balances import FILL_SECONDS_MAX, BalanceCache, CachedBalance
+from pipeline.cache.balances import FILL_SECONDS_MAX, BalanceCache, CachedBalance, Miss, _keys
 from pipeline.errors import CacheUnavailable
 from pipeline.metrics import Metrics
 from pipeline.settings import RedisSettings
@@ -42,17 +42,30 @@ class Reading:
             redis, self.clock, self.metrics, value_ttl_seconds=120, floor_ttl_seconds=floor_ttl_seconds
         )
 
-    async def fill(self, version: int, day: date = DAY, read_seconds_ago: float = 0) -> bool:
-        read_at = self.clock.monotonic() - read_seconds_ago
-        return await self.cache.fill(self.epoch, KEY, day, value(version), read_at=read_at)
+    async def miss(self, day: date = DAY) -> Miss:
+        found = await self.cache.get(self.epoch, KEY, day)
+        assert isinstance(found, Miss), f"version {found.version} is cached"
+        return found
+
+    async def fill(self, version: int, day: date = DAY) -> bool:
+        """Miss and fill at once."""
+        return await self.cache.fill(await self.miss(day), value(version))
 
     async def raise_floor(self, version: int, day: date = DAY) -> None:
         await self.cache.raise_floors(self.epoch, {KEY: {day: version}})
 
     async def version(self, day: date = DAY) -> int | None:
         found = await self.cache.get(self.epoch, KEY, day)
-        assert found is None or found == value(found.version)
-        return found.version if found is not None else None
+        if isinstance(found, Miss):
+            return None
+        assert found == value(found.version)
+        return found.version
+
+    async def lose(self, *kinds: str) -> None:
+        """The server forgets keys of these kinds: flushed, restarted, evicted, or at the end of their lives."""
+        lost = [key for key in await keys_of(self) if key.rpartition(":")[2] in kinds]
+        if lost:
+            await self.redis.delete(*lost)
 
 
 @pytest_asyncio.fixture
@@ -89,22 +102,98 @@ async def test_a_raised_floor_keeps_a_value_that_is_not_older(reading: Reading) 
 
 
 async def test_a_reader_that_read_before_the_invalidation_fills_nothing_after_it(reading: Reading) -> None:
+    miss = await reading.miss()
     await reading.raise_floor(5)
-    assert not await reading.fill(4)
+    assert not await reading.cache.fill(miss, value(4))
     assert await reading.version() is None
-    assert await reading.fill(5)
+    assert await reading.cache.fill(miss, value(5))
     assert await reading.version() == 5
 
 
 async def test_an_older_fill_never_replaces_a_newer_one(reading: Reading) -> None:
-    await reading.fill(6)
-    assert not await reading.fill(5)
+    quick, slow = await reading.miss(), await reading.miss()
+    assert await reading.cache.fill(quick, value(6))
+    assert not await reading.cache.fill(slow, value(5))
     assert await reading.version() == 6
+    assert await reading.cache.fill(slow, value(7))
+    assert await reading.version() == 7
+
+
+@pytest.mark.parametrize("meanwhile", [(), ("miss",), ("repeat",), ("repeat", "fill")])
+async def test_a_fill_that_was_on_its_way_when_the_keys_were_lost_is_refused(
+    reading: Reading, meanwhile: tuple[str, ...]
+) -> None:
+    """The floor was 5, which nobody knows any more: what was read before, 4, must not come back."""
+    miss = await reading.miss()
+    await reading.raise_floor(5)
+    await reading.lose("floor", "value")
+    if "miss" in meanwhile:
+        await reading.miss()
+    if "repeat" in meanwhile:
+        await reading.raise_floor(3)  # an invalidator that begins again, below what is on its way
+    if "fill" in meanwhile:
+        assert await reading.fill(5)
+    assert not await reading.cache.fill(miss, value(4))
+    assert not await reading.cache.fill(miss, value(6))  # new enough, but nothing tells it from an old one
+    assert await reading.version() == (5 if "fill" in meanwhile else None)
+
+
+async def test_a_lost_value_voids_no_lease(reading: Reading) -> None:
+    miss = await reading.miss()
+    await reading.fill(4)
+    await reading.lose("value")
+    assert await reading.cache.fill(miss, value(4))
+
+
+async def test_a_lost_floor_leaves_its_value_to_the_next_invalidation(reading: Reading) -> None:
+    await reading.fill(4)
+    await reading.lose("floor")
+    assert await reading.version() == 4
+    await reading.raise_floor(5)
+    assert await reading.version() is None
+
+
+async def test_readers_that_miss_together_share_the_lease_and_changes_keep_it(reading: Reading) -> None:
+    misses = [await reading.miss()]
+    await reading.raise_floor(1)
+    misses.append(await reading.miss())
+    await reading.fill(1)
+    await reading.raise_floor(2)
+    misses.append(await reading.miss())
+    assert len({miss.lease for miss in misses}) == 1
+    await reading.lose("floor", "value")
+    assert (await reading.miss()).lease != misses[0].lease
+    await reading.lose("floor", "value")
+    await reading.raise_floor(3)
+    assert (await reading.miss()).lease != misses[0].lease
+
+
+async def test_a_miss_that_meets_a_fill_on_its_way_is_a_hit(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at the value and the lease another reader fills: the lease script looks again."""
+    await reading.fill(4)
+
+    async def nothing_yet(_key: str) -> None: ...
+
+    monkeypatch.setattr(reading.redis, "get", nothing_yet)
+    assert await reading.version() == 4
+
+
+async def test_a_floor_that_cannot_be_read_is_made_anew(reading: Reading) -> None:
+    floor, _ = (await reading.miss()).keys
+    for unreadable in ("5", "", "x|y", "|y", "5|"):
+        await reading.redis.set(floor, unreadable)
+        assert await reading.fill(4)
+        await reading.redis.set(floor, unreadable)
+        await reading.raise_floor(5)
+        assert await reading.fill(5)
+        await reading.lose("floor", "value")
 
 
 async def test_a_floor_never_sinks(reading: Reading) -> None:
     await reading.raise_floor(7)
     await reading.raise_floor(3)
+    assert not await reading.fill(6)
+    await reading.raise_floor(7)
     assert not await reading.fill(6)
     assert await reading.fill(7)
 
@@ -123,22 +212,25 @@ async def test_versions_are_compared_as_numbers_not_as_text(reading: Reading) ->
 
 
 async def test_a_fill_that_took_too_long_is_refused_whatever_the_floor(reading: Reading) -> None:
-    """A floor may have come and gone since the read: nothing tells any more."""
-    assert not await reading.fill(4, read_seconds_ago=FILL_SECONDS_MAX + 0.1)
+    """Keys can come back from the past, and an old lease with them: an old fill stays out even so."""
+    miss = await reading.miss()
+    reading.clock.pass_seconds(FILL_SECONDS_MAX)
+    assert await reading.cache.fill(miss, value(4))
+    await reading.lose("value")
+    reading.clock.pass_seconds(0.1)
+    assert not await reading.cache.fill(miss, value(4))
     assert await reading.version() is None
-    assert await reading.fill(4, read_seconds_ago=FILL_SECONDS_MAX)
 
 
-async def test_a_floor_outlives_every_fill_that_can_be_on_its_way(reading: Reading) -> None:
+async def test_a_lease_lives_as_long_as_a_fill_may_take_and_a_floor_longer(reading: Reading) -> None:
+    miss = await reading.miss()
+    assert await lives(reading) == pytest.approx({"floor": FILL_SECONDS_MAX}, abs=5)
     await reading.raise_floor(5)
-    await reading.fill(6)
-    lives = {key: await reading.redis.ttl(key) for key in await keys_of(reading)}
-    assert {key.rpartition(":")[2]: FILL_SECONDS_MAX < life <= 600 for key, life in lives.items()} == {
-        "floor": True,
-        "value": True,
-    }
+    assert await lives(reading) == pytest.approx({"floor": 600}, abs=5)
+    await reading.cache.fill(miss, value(6))
+    assert await lives(reading) == pytest.approx({"floor": 600, "value": 120}, abs=5)
     with pytest.raises(AssertionError):
-        Reading(reading.redis, floor_ttl_seconds=int(FILL_SECONDS_MAX))
+        Reading(reading.redis, floor_ttl_seconds=FILL_SECONDS_MAX)
 
 
 async def test_a_raise_that_changes_nothing_lets_the_floor_live_on(reading: Reading) -> None:
@@ -152,11 +244,14 @@ async def test_a_raise_that_changes_nothing_lets_the_floor_live_on(reading: Read
 async def test_days_properties_and_epochs_are_kept_apart(reading: Reading, redis: Redis) -> None:
     other = Reading(redis)
     for key, day, version in ((KEY, DAY, 5), (KEY, NEXT, 2), ((1, 2), DAY, 3), ((2, 1), DAY, 4)):
-        await reading.cache.fill(reading.epoch, key, day, value(version), read_at=reading.clock.monotonic())
+        miss = await reading.cache.get(reading.epoch, key, day)
+        assert isinstance(miss, Miss)
+        assert await reading.cache.fill(miss, value(version))
     await other.fill(1)
     await reading.cache.raise_floors(reading.epoch, {KEY: {DAY: 6, NEXT: 2}, (1, 2): {DAY: 9}})
     places = ((KEY, DAY), (KEY, NEXT), ((1, 2), DAY), ((2, 1), DAY))
-    assert [await reading.cache.get(reading.epoch, *place) for place in places] == [None, value(2), None, value(4)]
+    found = [await reading.cache.get(reading.epoch, *place) for place in places]
+    assert [None if isinstance(each, Miss) else each for each in found] == [None, value(2), None, value(4)]
     assert await other.version() == 1  # another epoch: version 6 there says nothing about version 1 here
 
 
@@ -170,8 +265,7 @@ async def test_keys_name_the_organisation_and_a_property_stays_in_one_slot(readi
 
 
 async def test_hits_and_misses_are_counted(reading: Reading) -> None:
-    await reading.version()
-    await reading.fill(1)
+    await reading.fill(1)  # missed first
     await reading.version()
     await reading.version()
     counted = [
@@ -181,69 +275,112 @@ async def test_hits_and_misses_are_counted(reading: Reading) -> None:
     assert counted == [1, 2]
 
 
-async def test_an_emptied_server_serves_nothing_old_once_the_next_change_is_invalidated(reading: Reading) -> None:
-    await reading.raise_floor(5)
-    await reading.fill(5)
-    await reading.redis.flushdb()
-    assert await reading.version() is None
-    assert await reading.fill(4)  # the floor is gone with everything else: the fill's own bounds are what is left
-    await reading.raise_floor(6)
-    assert await reading.version() is None
-    assert not await reading.fill(5)
-
-
 async def test_a_server_that_is_away_is_a_cache_unavailable() -> None:
     nowhere = new_redis("redis://127.0.0.1:1/0", RedisSettings())
     reading = Reading(nowhere)
     try:
-        for action in (reading.fill(1), reading.raise_floor(1), reading.version()):
+        fill = reading.cache.fill(Miss(("floor", "value"), b"lease", reading.clock.monotonic()), value(1))
+        for action in (fill, reading.raise_floor(1), reading.version()):
             with pytest.raises(CacheUnavailable):
                 await action
     finally:
         await nowhere.aclose()
 
 
-# A reader reads the database's version and fills later; the invalidator follows the commits, in order, some time after.
-steps = st.lists(
-    st.tuples(st.sampled_from(["commit", "read", "fill", "invalidate"]), st.integers(0, 3)), min_size=1, max_size=40
-)
+# A reader misses, reads the database's version, and fills later; the invalidator follows the commits, in order, some
+# time after, and repeats itself; the server loses keys.
+STEPS = ("commit", "miss", "read", "fill", "invalidate", "repeat", "lose floor", "lose value", "lose both")
+steps = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2)), min_size=1, max_size=50)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+class World:
+    """The database, its invalidator, and readers on their way; and what the cache may show of it all."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.reading = reading
+        self.committed = 1
+        self.invalidated = 0  # whatever the server has lost since
+        self.floor = 0  # as the server knows it
+        self.missed: dict[int, Miss] = {}
+        self.read: dict[int, tuple[Miss, int]] = {}
+        self.void: set[bytes] = set()  # leases of floors that were lost
+
+    async def step(self, name: str, reader: int) -> None:
+        if name == "commit":
+            self.committed += 1
+        elif name == "miss":
+            await self._look(reader)
+        elif name == "read" and reader in self.missed:
+            self.read[reader] = (self.missed.pop(reader), self.committed)
+        elif name == "fill" and reader in self.read:
+            await self._fill(*self.read.pop(reader))
+        elif name in ("invalidate", "repeat"):
+            await self._invalidate(min(self.invalidated + (name == "invalidate"), self.committed))
+        elif name.startswith("lose"):
+            await self._lose(name)
+
+    async def check(self) -> None:
+        # Not a look of ours, that would make a floor.
+        _, kept = _keys(self.reading.epoch, KEY, DAY)
+        shown = await self.reading.redis.get(kept)
+        assert shown is None or isinstance(shown, bytes)
+        assert shown is None or self.invalidated <= int(shown.partition(b"|")[0]) <= self.committed
+
+    async def _look(self, reader: int) -> None:
+        found = await self.reading.cache.get(self.reading.epoch, KEY, DAY)
+        if isinstance(found, Miss):
+            assert found.lease not in self.void
+            self.missed[reader] = found
+
+    async def _fill(self, miss: Miss, version: int) -> None:
+        allowed = miss.lease not in self.void and version >= self.floor
+        assert await self.reading.cache.fill(miss, value(version)) == allowed
+        if allowed:
+            self.floor = version
+
+    async def _invalidate(self, version: int) -> None:
+        if version:
+            self.invalidated = version
+            self.floor = max(self.floor, version)
+            await self.reading.raise_floor(version)
+
+    async def _lose(self, name: str) -> None:
+        await self.reading.lose(*("floor", "value") if name == "lose both" else name.split()[1:])
+        if name != "lose value":
+            self.floor = 0
+            on_their_way = [*self.missed.values(), *(miss for miss, _ in self.read.values())]
+            self.void |= {miss.lease for miss in on_their_way}
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps)
-async def test_no_interleaving_shows_a_version_below_its_floor(redis: Redis, steps: list[tuple[str, int]]) -> None:
-    reading = Reading(redis)
-    committed, floor = 1, 0
-    uninvalidated: list[int] = []
-    read: dict[int, int] = {}
-    for step, reader in steps:
-        if step == "commit":
-            committed += 1
-            uninvalidated.append(committed)
-        elif step == "read":
-            read[reader] = committed
-        elif step == "fill" and reader in read:
-            version = read.pop(reader)
-            assert await reading.fill(version) == (version >= floor)
-            floor = max(floor, version)
-        elif step == "invalidate" and uninvalidated:
-            floor = max(floor, uninvalidated.pop(0))
-            await reading.raise_floor(floor)
-        shown = await reading.version()
-        assert shown is None or floor <= shown <= committed
+async def test_no_interleaving_and_no_loss_shows_a_version_below_what_was_invalidated(
+    redis: Redis, steps: list[tuple[str, int]]
+) -> None:
+    world = World(Reading(redis))
+    for name, reader in steps:
+        await world.step(name, reader)
+        await world.check()
 
 
 async def test_readers_and_invalidators_at_once_leave_the_newest_or_nothing(redis: Redis) -> None:
     reading = Reading(redis)
     for _ in range(10):
         versions = list(range(1, 21))
+        misses = [await reading.miss() for _ in versions]
         await asyncio.gather(
-            *(reading.fill(version) for version in versions), *(reading.raise_floor(version) for version in versions)
+            *(reading.cache.fill(miss, value(version)) for miss, version in zip(misses, versions, strict=True)),
+            *(reading.raise_floor(version) for version in versions),
         )
         assert await reading.version() in (20, None)
-        assert not await reading.fill(19)
-        assert await reading.fill(20)
+        assert not await reading.cache.fill(misses[0], value(19))
+        assert await reading.cache.fill(misses[0], value(20))
         reading.epoch += "+"
+
+
+async def lives(reading: Reading) -> dict[str, int]:
+    """By kind of key, the seconds that it has to live."""
+    return {key.rpartition(":")[2]: await reading.redis.ttl(key) for key in await keys_of(reading)}
 
 
 async def keys_of(reading: Reading) -> list[str]:

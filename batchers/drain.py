@@ -141,6 +141,6 @@ class Drain:
         async for attempt in retries:
             with attempt:
                 result = await action()
-            if attempt.num > 1:
-                log.info("works again", effect=self.name, attempts=attempt.num)
+                if attempt.num > 1:
+                    log.info("works again", effect=self.name, attempts=attempt.num)
         return result

@@ -114,8 +114,8 @@ class Writer:
             with attempt:
                 started = time.perf_counter()
                 committed = await self._books.commit(batch)
-            if attempt.num > 1:
-                log.info("the database is back", attempts=attempt.num)
+                if attempt.num > 1:
+                    log.info("the database is back", attempts=attempt.num)
         self._metrics.committed(batch.rows, committed.outcomes.items(), time.perf_counter() - started)
         return committed
 

@@ -69,9 +69,12 @@ def _start(number: int, metrics_port: int) -> _Child:
     environment = dict(os.environ)
     if metrics_port:
         environment["FOLIO_WORKER_METRICS_PORT"] = str(metrics_port + number)
-    command = [sys.executable, "-m", "pipeline.cli", "run", "--workers", "1"]
+    if name := environment.get("FOLIO_WORKER_NAME"):
+        environment["FOLIO_WORKER_NAME"] = f"{name}-{number}"
+    # The pipe ends with us, however we end: no worker goes on that nobody looks after.
+    command = [sys.executable, "-m", "pipeline.cli", "run", "--workers", "1", "--until-stdin-ends"]
     # A group of its own: Ctrl-C in the terminal must reach the children through us, once.
-    process = subprocess.Popen(command, env=environment, process_group=0)
+    process = subprocess.Popen(command, env=environment, process_group=0, stdin=subprocess.PIPE)
     return _Child(number, process, time.monotonic())
 
 

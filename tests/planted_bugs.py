@@ -93,7 +93,7 @@ BUGS = (
     Bug(
         "a fill below the floor is accepted",
         "pipeline/cache/balances.py",
-        "if tonumber(redis.call('GET', KEYS[1]) or 0) > version then",
+        "if floor > tonumber(ARGV[1]) then",
         "if false then",
         "tests/acceptance/test_cache_floors.py",
     ),
@@ -131,6 +131,41 @@ BUGS = (
         "        if isinstance(record, Accepted)\n    }\n",
         "        if isinstance(record, Accepted) and False\n    }\n",
         "tests/batchers/test_fence.py::test_a_misrouted_organisation_waits_for_its_home_lane",
+    ),
+    Bug(
+        "a fill without its lease",
+        "pipeline/cache/balances.py",
+        "if lease ~= ARGV[5] then",
+        "if false then",
+        "tests/acceptance/test_cache_floors.py::test_a_cache_that_lost_its_keys_takes_nothing_that_was_read_before",
+    ),
+    Bug(
+        "a partition attached meanwhile taken for a fault of the data",
+        "pipeline/translate.py",
+        "isinstance(error, pg.CheckViolationError) and not error.constraint_name",
+        "False",
+        "tests/acceptance/test_months_made_late.py",
+    ),
+    Bug(
+        "a connection closed politely, whatever happened",
+        "pipeline/storage/connect.py",
+        "        async with _dropped_on_failure(connection):\n            yield connection\n        try:\n",
+        "        try:\n            yield connection\n        finally:\n            await connection.close()\n        try:\n",
+        "tests/acceptance/test_dead_links.py::test_a_shutdown_does_not_wait_for_a_silent_link",
+    ),
+    Bug(
+        "a home lane does not remember what was recorded under its lock",
+        "batchers/advance.py",
+        "    if homes:\n",
+        "    if False:\n",
+        "tests/batchers/test_fence.py::test_events_of_one_organisation_on_two_lanes_are_recorded_in_the_order_of_their_commits",
+    ),
+    Bug(
+        "headers that are not UTF-8 left to the client",
+        "pipeline/record_batches.py",
+        "    fetcher.MemoryRecords = RecordBatches\n",
+        "    pass\n",
+        "tests/acceptance/test_poison.py::test_headers_of_any_kind_keep_no_record_back",
     ),
 )
 

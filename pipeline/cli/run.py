@@ -2,7 +2,9 @@
 
 import asyncio
 import gc
+import os
 import signal
+import sys
 from typing import Annotated
 
 import cyclopts
@@ -18,6 +20,7 @@ from pipeline.supervisor import supervise
 def run(
     *,
     workers: Annotated[int, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=1, lte=64))] = 1,
+    until_stdin_ends: Annotated[bool, cyclopts.Parameter(negative="")] = False,
 ) -> int:
     """Consume finance events until stopped (SIGTERM or Ctrl-C), each worker in a process of its own.
 
@@ -25,6 +28,8 @@ def run(
     ----------
     workers
         Worker processes; they share the lanes through the consumer group.
+    until_stdin_ends
+        Stop in order when standard input ends: with whoever started the command and holds the other end of the pipe.
     """
     settings = settings_module.load()
     configure(settings.log.level)
@@ -37,12 +42,21 @@ def run(
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
-    uvloop.run(_until_signalled(worker))
+    uvloop.run(_until_told(worker, sys.stdin.fileno() if until_stdin_ends else None))
     return 0
 
 
-async def _until_signalled(worker: Worker) -> None:
+async def _until_told(worker: Worker, pipe: int | None) -> None:
+    """Run until a signal comes, or until `pipe` ends."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
+    if pipe is not None:
+        loop.add_reader(pipe, _stop_at_end, loop, pipe, worker)
     await worker.run()
+
+
+def _stop_at_end(loop: asyncio.AbstractEventLoop, pipe: int, worker: Worker) -> None:
+    if not os.read(pipe, 65_536):
+        loop.remove_reader(pipe)
+        worker.stop()

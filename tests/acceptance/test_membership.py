@@ -92,6 +92,21 @@ async def test_two_workers_of_one_command_share_the_lanes(make_stream: MakeStrea
     assert report.exit_code == 0, report
 
 
+async def test_workers_end_with_the_command_that_started_them(stream: Stream) -> None:
+    """Killed, it can stop nobody; workers that went on would be looked after by nobody."""
+    with stream.worker("--workers", "2") as command:
+        await command.wait_for_log("lanes claimed")
+        command.signal(signal.SIGKILL)
+        await command.wait()
+        with stream.worker() as heir:
+            # At once: those before left the group in order.
+            await heir.wait_for_log("lanes claimed", seconds=20)
+            await stream.send(creations(1, 100))
+            await stream.wait_until_consumed(100)
+            assert await heir.stop() == 0
+    assert "lanes released" in command.log
+
+
 async def _owners(stream: Stream) -> int:
     async with stream.database() as connection:
         return int(await connection.fetchval("SELECT count(DISTINCT owner) FROM ops.lanes"))

@@ -99,7 +99,7 @@ async def test_each_worker_is_a_process_with_a_port_of_its_own(tmp_path: Path) -
     with supervised(tmp_path, workers=3, metrics_port=9_100) as scene:
         started = await scene.started(3)
     assert sorted(line.split()[1] for line in started) == ["9100", "9101", "9102"]
-    assert {line.split(maxsplit=2)[2] for line in started} == {"-m pipeline.cli run --workers 1"}
+    assert {line.split(maxsplit=2)[2] for line in started} == {"-m pipeline.cli run --workers 1 --until-stdin-ends"}
 
 
 async def test_sigterm_stops_every_worker_in_order(tmp_path: Path) -> None:

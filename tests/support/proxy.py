@@ -17,6 +17,7 @@ class Wire:
         self._cut_after = False
         self._dies_at: bytes | None = None
         self._resets = False
+        self._lives = 0
         self.url = ""
         self.cuts = 0
 
@@ -30,11 +31,11 @@ class Wire:
 
     def reset_at(self, statement: bytes) -> None:
         """The connection is cut when it carries these bytes for the first time."""
-        self._dies_at, self._resets = statement, True
+        self._dies_at, self._resets, self._lives = statement, True, 1
 
-    def fall_silent_at(self, statement: bytes) -> None:
-        """Neither side hears of the other from these bytes on, and neither is told: a half-open link."""
-        self._dies_at, self._resets = statement, False
+    def fall_silent_at(self, statement: bytes, connections: int = 1) -> None:
+        """Neither side hears of the other from these bytes on, and neither is told: half-open links."""
+        self._dies_at, self._resets, self._lives = statement, False, connections
 
     @contextlib.asynccontextmanager
     async def laid(self) -> AsyncIterator["Wire"]:
@@ -50,10 +51,10 @@ class Wire:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         where = parse_qs(self._upstream.query)
         up_reader, up_writer = await asyncio.open_unix_connection(f"{where['host'][0]}/.s.PGSQL.{where['port'][0]}")
-        lost = asyncio.Event()
+        lost, silent = asyncio.Event(), asyncio.Event()
         pumps = [
-            asyncio.ensure_future(self._to_server(reader, up_writer, lost)),
-            asyncio.ensure_future(self._to_client(up_reader, writer, lost)),
+            asyncio.ensure_future(self._to_server(reader, up_writer, lost, silent)),
+            asyncio.ensure_future(self._to_client(up_reader, writer, lost, silent)),
         ]
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         for pump in pumps:
@@ -63,16 +64,18 @@ class Wire:
             with contextlib.suppress(OSError):
                 await end.wait_closed()
 
-    async def _to_server(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Event) -> None:
+    async def _to_server(
+        self, reader: asyncio.StreamReader, server: asyncio.StreamWriter, lost: asyncio.Event, silent: asyncio.Event
+    ) -> None:
         while data := await reader.read(1 << 16):
-            if self._dies_at is not None and self._dies_at in data:
-                self._dies_at = None
+            if self._dies_at is not None and self._lives and self._dies_at in data:
+                self._lives -= 1
                 self.cuts += 1
                 if self._resets:
                     return
-                while await reader.read(1 << 16):
-                    pass  # heard by nobody
-                return
+                silent.set()
+            if silent.is_set():
+                continue
             if _COMMIT in data and self._cut_before:
                 self._cut_before = False
                 self.cuts += 1
@@ -83,10 +86,14 @@ class Wire:
             server.write(data)
             await server.drain()
 
-    async def _to_client(self, server: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event) -> None:
+    async def _to_client(
+        self, server: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event, silent: asyncio.Event
+    ) -> None:
         while data := await server.read(1 << 16):
             if lost.is_set():
                 self.cuts += 1
                 return
+            if silent.is_set():
+                continue
             writer.write(data)
             await writer.drain()

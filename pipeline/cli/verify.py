@@ -25,8 +25,8 @@ def verify(
 ) -> int:
     """Prove the books: fold the topics again, independently, and compare every table with the result.
 
-    Exit code 0: no difference. 1: differences. 2: it cannot be proved: records have left the topic, or none was
-    consumed.
+    Exit code 0: no difference; records that the database rejected are taken on trust, and counted. 1: differences.
+    2: it cannot be proved: records have left the topic, or none was consumed.
 
     Parameters
     ----------

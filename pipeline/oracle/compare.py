@@ -8,6 +8,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from pipeline.oracle.content_hash import HASH_VERSION, content_hash
 from pipeline.oracle.findings import Findings
 from pipeline.oracle.fold import (
     Books,
@@ -79,10 +80,13 @@ class RowComparison(Generic[Source]):
 
 # --- the event store ---
 
+_HASH: Final = ("hash_version", "content_hash")
+
 _VERSION_KEY: Final = ("org_id", "aggregate_type", "aggregate_id", "version")
 _STORED: Final = (
     *("lane", "record_offset", "event_type", "event_id", "property_id", "balance_date"),
     *("occurred_at", "appended_at", "outcome", "event_data_sha256"),
+    *_HASH,
 )
 
 
@@ -97,6 +101,7 @@ def _stored_row(stored: Stored) -> tuple[Any, ...]:
     return (
         *(event.lane, event.offset, content.type, event.event_id, content.property_id, stored.balance_date),
         *(content.occurred_at, event.appended_at, stored.outcome, event.digest),
+        *(HASH_VERSION, content_hash(event)),
     )
 
 
@@ -104,6 +109,7 @@ _AGGREGATE_KEY: Final = ("org_id", "aggregate_type", "aggregate_id")
 _SNAPSHOT: Final = (
     *("version", "property_id", "occurred_at", "balance_date", "payment_mode", "status"),
     *("amount_cents", "contribution_cents"),
+    *_HASH,
 )
 
 
@@ -117,6 +123,7 @@ def _snapshot_row(stored: Stored) -> tuple[Any, ...]:
     return (
         *(event.version, content.property_id, content.occurred_at, stored.balance_date),
         *(content.payment_mode, content.status, content.amount_cents, contribution_cents(stored)),
+        *(HASH_VERSION, content_hash(event)),
     )
 
 
@@ -129,9 +136,9 @@ class ChainComparison:
 
     def feed(self, findings: Findings, rows: Iterable[Row]) -> None:
         """Rows of (lane, offset, recorded_at, content_hash), each lane's in offset order."""
-        for lane, offset, recorded_at, content_hash in rows:
+        for lane, offset, recorded_at, stored_hash in rows:
             head = self._heads.get(lane, CHAIN_START)
-            self._heads[lane] = blake2b(head + content_hash, digest_size=16).digest()
+            self._heads[lane] = blake2b(head + stored_hash, digest_size=16).digest()
             before = self._recorded_at.get(lane)
             if before is not None and recorded_at <= before:
                 key = {"lane": lane, "record_offset": offset}
@@ -206,6 +213,7 @@ class LaneCounters(NamedTuple):
     conflict: int
     quarantined: int
     version_gaps: int
+    misrouted: int
 
 
 def lanes(findings: Findings, books: Books, counters: Mapping[int, LaneCounters]) -> None:

@@ -2,23 +2,24 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
-from pipeline.oracle.daily import NOTHING, Days, Figures, carry
+from pipeline.oracle.daily import NOTHING, DayKey, Days, Figures, carry
+from pipeline.oracle.expiry import Expiry
 from pipeline.oracle.findings import Findings
 from pipeline.oracle.fold import PropertyKey
+from pipeline.oracle.updates import Update
 
 BALANCES: Final = "balances"
 REALTIME: Final = "realtime"
-
-DayKey = tuple[int, int, date]  # org, property, balance date
 
 
 class BalanceRow(NamedTuple):
     """A day as the database has it."""
 
     version: int
+    updated_at: datetime
     figures: Figures
 
 
@@ -36,16 +37,16 @@ class BalanceComparison:
         self._days: dict[date, Figures] = {}
 
     def feed(self, findings: Findings, rows: Iterable[Sequence[Any]]) -> None:
-        """Rows of (org, property, date, version, figures…), each property's together."""
+        """Rows of (org, property, date, version, updated_at, figures…), each property's together."""
         for row in rows:
-            org_id, property_id, day, version = row[:4]
+            org_id, property_id, day, version, updated_at = row[:5]
             if self._property != (org_id, property_id):
                 self._judge_property(findings)
                 self._property = (org_id, property_id)
                 self._days = {}
-            figures = Figures(*row[4:])
+            figures = Figures(*row[5:])
             self._days[day] = figures
-            self.rows[org_id, property_id, day] = BalanceRow(version, figures)
+            self.rows[org_id, property_id, day] = BalanceRow(version, updated_at, figures)
 
     def finish(self, findings: Findings) -> None:
         """The last property, and those without any row."""
@@ -69,25 +70,18 @@ class BalanceComparison:
                 findings.differ_in_fields(BALANCES, key, Figures._fields, expected, actual)
 
 
-class Update(NamedTuple):
-    """A realtime update."""
-
-    epoch: str
-    key: DayKey
-    version: int
-    figures: Figures
-
-
 class RealtimeComparison:
     """Holds updates against rows: every version of every row was told, the newest one rightly.
 
     Updates beyond a row's version were made after the snapshot and are left out; repeated and reordered ones
-    are fine.
+    are fine. Of an org whose first updates may have expired, the versions that are there must be without gaps, and
+    the newest one must be there unless it may have expired as well: `not_compared` counts those rows.
     """
 
-    def __init__(self, rows: Mapping[DayKey, BalanceRow], *, start_is_gone: bool) -> None:
+    def __init__(self, rows: Mapping[DayKey, BalanceRow], expiry: Expiry) -> None:
+        self.not_compared = 0
         self._rows = rows
-        self._start_is_gone = start_is_gone
+        self._expiry = expiry
         self._versions: defaultdict[DayKey, dict[str, list[int]]] = defaultdict(dict)
         self._newest: dict[DayKey, Update] = {}
 
@@ -98,6 +92,7 @@ class RealtimeComparison:
             if row is None or update.version > row.version:
                 continue
             self._versions[update.key].setdefault(update.epoch, []).append(update.version)
+            self._expiry.hear(update)
             if update.version == row.version:
                 self._take_newest(findings, update)
 
@@ -111,16 +106,23 @@ class RealtimeComparison:
     def finish(self, findings: Findings) -> None:
         """Every row: no version untold, and the newest as the row is."""
         for key, row in self._rows.items():
-            epochs = self._versions.get(key)
-            if epochs is None and self._start_is_gone:
+            epochs = self._versions.get(key, {})
+            if not epochs and not self._expiry.must_hold(key[0], row.updated_at):
+                self.not_compared += 1
                 continue
             findings.compared[REALTIME] += 1
-            missing = _untold(epochs or {}, row.version, start_is_gone=self._start_is_gone)
+            missing = _untold(epochs, self._first_held(key[0], epochs, row.version), row.version)
             if missing:
                 findings.differ(REALTIME, _named(key), {"versions_told": f"up to {row.version}"}, {"untold": missing})
             newest = self._newest.get(key)
             if newest is not None and newest.figures != row.figures:
                 self._differ(findings, key, row.version, row.figures, newest.figures)
+
+    def _first_held(self, org_id: int, epochs: Mapping[str, Sequence[int]], newest: int) -> int:
+        """The version from which on every one must be there."""
+        if not self._expiry.may_have_expired(org_id):
+            return 1
+        return min((min(versions) for versions in epochs.values()), default=newest)
 
     def _differ(self, findings: Findings, key: DayKey, version: int, expected: Figures, actual: Figures) -> None:
         findings.differ_in_fields(REALTIME, _named(key) | {"version": version}, Figures._fields, expected, actual)
@@ -129,10 +131,9 @@ class RealtimeComparison:
 _UNTOLD_SHOWN: Final = 10
 
 
-def _untold(epochs: Mapping[str, Sequence[int]], newest: int, *, start_is_gone: bool) -> str:
-    """The versions up to `newest` that no update told, and gaps within an epoch; empty when none."""
+def _untold(epochs: Mapping[str, Sequence[int]], first: int, newest: int) -> str:
+    """The versions from `first` to `newest` that no update told, and gaps within an epoch; empty when none."""
     told = set[int]().union(*epochs.values())
-    first = min(told, default=newest) if start_is_gone else 1
     untold = _absent(told, first, newest)
     for versions in epochs.values():
         untold += _absent(set(versions), min(versions), max(versions))

@@ -32,6 +32,7 @@ class Figures(NamedTuple):
 
 
 Days = Mapping[date, Movements]
+DayKey = tuple[int, int, date]  # org, property, balance date
 NOTHING: Final = Movements()
 
 _COLUMN: Final = {

@@ -130,6 +130,7 @@ class Database:
 
 
 def ground(
+    lanes: Sequence[Lane],
     rules: dict[int, list[Rules]],
     properties: Properties,
     dead_letters: Sequence[tuple[int, int, str, bytes | None]],
@@ -138,7 +139,7 @@ def ground(
     rejected: frozenset[RecordKey] = frozenset(
         (lane, offset) for lane, offset, reason, _ in dead_letters if reason == DATABASE_REJECTED
     )
-    return Ground(rules, properties.loaded_currencies, properties.zones, rejected)
+    return Ground(rules, properties.loaded_currencies, properties.zones, rejected, lane_count=len(lanes))
 
 
 @cache  # almost every property is in one of a few zones from the beginning, and may share this

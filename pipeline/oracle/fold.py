@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pipeline.oracle.decode import Event, Judged, Rejected, Rules
+from pipeline.oracle.routing import home_lane
 
 PropertyKey = tuple[int, int]  # org, property
 AggregateKey = tuple[int, str, int]  # org, aggregate type, aggregate id
@@ -47,9 +48,10 @@ class Ground:
     loaded_currencies: Mapping[PropertyKey, str]  # of properties that were loaded by command
     zones: Mapping[PropertyKey, Sequence[Zone]]  # oldest first
     database_rejected: frozenset[RecordKey]
+    lane_count: int
 
 
-class Misrouted(NamedTuple):
+class OnSeveralLanes(NamedTuple):
     """Orgs whose records are on several lanes, and when the store recorded their events: any order that keeps each
     lane's own is right, and this is the one that the pipeline says it took.
     """
@@ -59,7 +61,7 @@ class Misrouted(NamedTuple):
 
 
 Lanes = Mapping[int, Sequence[Judged]]
-WELL_ROUTED: Final = Misrouted(frozenset(), {})
+NOBODY: Final = OnSeveralLanes(frozenset(), {})
 
 
 class Registration(NamedTuple):
@@ -94,6 +96,7 @@ class Tally:
     conflict: int = 0
     quarantined: int = 0
     version_gaps: int = 0
+    misrouted: int = 0
 
     @property
     def records(self) -> int:
@@ -110,6 +113,7 @@ class Books:
     dead_letters: dict[RecordKey, DeadLetter] = field(default_factory=dict)
     registered: dict[PropertyKey, Registration] = field(default_factory=dict)
     tallies: defaultdict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    misrouted_orgs: set[int] = field(default_factory=set)
 
 
 def rules_at(rules: Sequence[Rules], offset: int) -> Rules:
@@ -117,18 +121,17 @@ def rules_at(rules: Sequence[Rules], offset: int) -> Rules:
     return rules[bisect_right(rules, offset, key=attrgetter("position")) - 1]
 
 
-def fold(lanes: Lanes, ground: Ground, misrouted: Misrouted = WELL_ROUTED) -> Books:
+def fold(lanes: Lanes, ground: Ground, several: OnSeveralLanes = NOBODY) -> Books:
     """Fold the lanes' records, each lane in offset order."""
     books = Books()
-    for judged in _in_order(lanes, misrouted):
+    for judged in _in_order(lanes, several):
         if isinstance(judged, Rejected):
             _quarantine(books, judged, judged.reason)
         elif (judged.lane, judged.offset) in ground.database_rejected:
             _quarantine(books, judged, DATABASE_REJECTED)
-        elif not _currency_agrees(books, judged, ground):
-            _quarantine(books, judged, CURRENCY_MISMATCH)
         else:
-            _book(books, judged, ground)
+            _note_route(books, judged, ground)
+            _take(books, judged, ground)
     return books
 
 
@@ -143,30 +146,30 @@ def orgs_on_several_lanes(lanes: Lanes) -> frozenset[int]:
     return frozenset(several)
 
 
-def _in_order(lanes: Lanes, misrouted: Misrouted) -> Iterator[Judged]:
-    """Lane after lane; then the misrouted orgs, whose lanes are interleaved as the event store recorded them.
+def _in_order(lanes: Lanes, several: OnSeveralLanes) -> Iterator[Judged]:
+    """Lane after lane; then the orgs on several, whose lanes are interleaved as the event store recorded them.
 
     No org meets another, so it does not matter that some come last.
     """
-    apart = misrouted.orgs
+    apart = several.orgs
     for lane in sorted(lanes):
         yield from (judged for judged in lanes[lane] if isinstance(judged, Rejected) or judged.org_id not in apart)
     if apart:
-        stamped = [_stamped(lanes[lane], misrouted) for lane in sorted(lanes)]
+        stamped = [_stamped(lanes[lane], several) for lane in sorted(lanes)]
         # A merge, not a sort: within a lane the offsets decide, whatever the stamps say.
         yield from (event for _, event in heapq.merge(*stamped, key=itemgetter(0)))
 
 
-def _stamped(records: Sequence[Judged], misrouted: Misrouted) -> list[tuple[datetime, Event]]:
-    """The misrouted events of a lane with the times at which they were recorded.
+def _stamped(records: Sequence[Judged], several: OnSeveralLanes) -> list[tuple[datetime, Event]]:
+    """A lane's events of orgs on several lanes, with the times at which they were recorded.
 
     What was not stored goes as late as its lane allows: a duplicate remains one however late it comes.
     """
     stamped: list[tuple[datetime, Event]] = []
     stamp = datetime.max.replace(tzinfo=UTC)
     for judged in reversed(records):
-        if isinstance(judged, Event) and judged.org_id in misrouted.orgs:
-            stamp = misrouted.recorded_at.get((judged.lane, judged.offset), stamp)
+        if isinstance(judged, Event) and judged.org_id in several.orgs:
+            stamp = several.recorded_at.get((judged.lane, judged.offset), stamp)
             stamped.append((stamp, judged))
     return stamped[::-1]
 
@@ -174,6 +177,20 @@ def _stamped(records: Sequence[Judged], misrouted: Misrouted) -> list[tuple[date
 def _quarantine(books: Books, judged: Judged, reason: str) -> None:
     books.dead_letters[judged.lane, judged.offset] = DeadLetter(reason, judged.digest)
     books.tallies[judged.lane].quarantined += 1
+
+
+def _note_route(books: Books, event: Event, ground: Ground) -> None:
+    """Whoever sends with another partitioner than Kafka's default is counted, whatever becomes of the event."""
+    if home_lane(event.org_id, ground.lane_count) != event.lane:
+        books.tallies[event.lane].misrouted += 1
+        books.misrouted_orgs.add(event.org_id)
+
+
+def _take(books: Books, event: Event, ground: Ground) -> None:
+    if _currency_agrees(books, event, ground):
+        _book(books, event, ground)
+    else:
+        _quarantine(books, event, CURRENCY_MISMATCH)
 
 
 def _currency_agrees(books: Books, event: Event, ground: Ground) -> bool:

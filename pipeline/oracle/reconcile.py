@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from datetime import datetime
 from typing import Any
 
 from pipeline.errors import OffsetExpired, TopicMismatch
@@ -20,19 +21,18 @@ from pipeline.oracle.compare_days import (
     REALTIME,
     BalanceComparison,
     BalanceRow,
-    DayKey,
     RealtimeComparison,
-    Update,
 )
-from pipeline.oracle.daily import Days, movements
+from pipeline.oracle.daily import DayKey, Days, movements
 from pipeline.oracle.database import Database, Lane
 from pipeline.oracle.decode import Judged, Rules, judge
+from pipeline.oracle.expiry import Expiry, Routing
 from pipeline.oracle.findings import Findings
 from pipeline.oracle.fold import (
     DATABASE_REJECTED,
     Books,
     Ground,
-    Misrouted,
+    OnSeveralLanes,
     PropertyKey,
     Tally,
     fold,
@@ -42,7 +42,7 @@ from pipeline.oracle.fold import (
 from pipeline.oracle.report import Report
 from pipeline.oracle.spans import Span, UnprovenError, consumed
 from pipeline.oracle.topics import FINANCE_EVENTS, REALTIME_UPDATES, Topics
-from pipeline.oracle.updates import UpdateError, parse_update
+from pipeline.oracle.updates import Update, UpdateError, parse_update
 
 Progress = Callable[[str, int, int], None]  # what is being done, how many of it, of how many
 
@@ -74,12 +74,12 @@ async def reconcile(
 async def _prove(tables: Database, log: Topics, retention_months: int, progress: Progress) -> Report:
     lanes, rules, properties = await tables.lanes(), await tables.rules(), await tables.properties()
     dead_letters = await tables.dead_letters(log.name_of(FINANCE_EVENTS))
-    ground = database.ground(rules, properties, dead_letters)
+    ground = database.ground(lanes, rules, properties, dead_letters)
 
     spans = consumed({lane.lane: lane.position for lane in lanes}, rules, await log.extent(FINANCE_EVENTS))
     records = await _judged(log, spans, rules, progress)
     orgs = orgs_on_several_lanes(records)
-    books = fold(records, ground, Misrouted(orgs, await tables.recorded_order(orgs)))
+    books = fold(records, ground, OnSeveralLanes(orgs, await tables.recorded_order(orgs)))
     del records  # the books hold what matters of them
     report, days = _report_of(books, len(orgs)), movements(books.newest.values())
 
@@ -91,9 +91,11 @@ async def _prove(tables: Database, log: Topics, retention_months: int, progress:
     await _compare_events(findings, tables, books, lanes, progress)
     await _compare_transactions(findings, tables, books, ground, retention_months, progress)
     rows = await _compare_balances(findings, tables, days, properties.opening_cash_cents, progress)
-    await _compare_realtime(findings, tables, log, rows, progress)
+    routing = Routing(ground.lane_count, books.misrouted_orgs)
+    not_compared = await _compare_realtime(findings, tables, log, rows, routing, progress)
     return replace(
         report,
+        balances_not_compared=not_compared,
         compared=dict(findings.compared),
         difference_counts=dict(findings.counts),
         differences=tuple(findings.kept),
@@ -113,15 +115,15 @@ async def _judged(
     return judged
 
 
-def _report_of(books: Books, misrouted_orgs: int) -> Report:
+def _report_of(books: Books, orgs_on_several_lanes: int) -> Report:
     """What the fold alone has to say; the comparisons use it up."""
     tallies = books.tallies.values()
     outcomes = {field.name: sum(getattr(tally, field.name) for tally in tallies) for field in fields(Tally)}
     return Report(
         events=sum(tally.records for tally in tallies),
         outcomes=outcomes,
-        database_rejected=sum(letter.reason == DATABASE_REJECTED for letter in books.dead_letters.values()),
-        misrouted_orgs=misrouted_orgs,
+        taken_on_trust=sum(letter.reason == DATABASE_REJECTED for letter in books.dead_letters.values()),
+        orgs_on_several_lanes=orgs_on_several_lanes,
     )
 
 
@@ -178,25 +180,33 @@ async def _compare_balances(
 
 
 async def _compare_realtime(
-    findings: Findings, tables: Database, log: Topics, rows: Mapping[DayKey, BalanceRow], progress: Progress
-) -> None:
+    findings: Findings,
+    tables: Database,
+    log: Topics,
+    rows: Mapping[DayKey, BalanceRow],
+    routing: Routing,
+    progress: Progress,
+) -> int:
+    """Returns how many balances were not compared, because all that was told of them has expired."""
     spans = await log.extent(REALTIME_UPDATES)
-    start_is_gone = any(span.start > 0 for span in spans.values())
-    realtime = RealtimeComparison(rows, start_is_gone=start_is_gone)
+    expiry = Expiry({partition: span.start for partition, span in spans.items()}, routing)
+    realtime = RealtimeComparison(rows, expiry)
     done, total = 0, sum(span.end - span.start for span in spans.values())
     async for records in log.read(REALTIME_UPDATES, spans):
-        realtime.feed(findings, _updates(findings, [record.value for record in records]))
+        expiry.begin(records)
+        realtime.feed(findings, _updates(findings, [(record.value, record.appended_at) for record in records]))
         done += len(records)
         progress("updates read", done, total)
     for lines in await tables.outbox():
-        realtime.feed(findings, _updates(findings, lines.splitlines()))
+        realtime.feed(findings, _updates(findings, [(line, None) for line in lines.splitlines()]))
     realtime.finish(findings)
+    return realtime.not_compared
 
 
-def _updates(findings: Findings, values: Sequence[bytes | None]) -> Iterator[Update]:
-    for value in values:
+def _updates(findings: Findings, told: Sequence[tuple[bytes | None, datetime | None]]) -> Iterator[Update]:
+    for value, appended_at in told:
         try:
-            yield parse_update(value)
+            yield parse_update(value, appended_at)
         except UpdateError as error:
             findings.differ(REALTIME, {}, {"record": "an update"}, {"record": str(error)})
 

@@ -23,8 +23,9 @@ class Report:
     compared: Mapping[str, int] = field(default_factory=dict)
     difference_counts: Mapping[str, int] = field(default_factory=dict)
     differences: tuple[Difference, ...] = ()
-    database_rejected: int = 0
-    misrouted_orgs: int = 0
+    taken_on_trust: int = 0  # records that the database rejected
+    balances_not_compared: int = 0  # with their updates: every one of them has expired
+    orgs_on_several_lanes: int = 0
     unproven: str | None = None
     seconds: float = 0.0
 
@@ -42,13 +43,14 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """One line."""
+        """One line. What was taken on trust is in it: who reads 0 differences reads no further."""
         if self.unproven:
             return f"reconciliation: cannot be proved: {self.unproven}"
         balances = self.compared.get(BALANCES, 0)
         return (
             f"reconciliation: {_counted(self.events, 'event')}, {_counted(balances, 'balance')}, "
             f"{_counted(self.difference_count, 'difference')}"
+            + (f"; {_counted(self.taken_on_trust, 'record')} taken on trust" if self.taken_on_trust else "")
         )
 
 
@@ -78,15 +80,20 @@ def _lines(report: Report, differences_max: int) -> Iterator[str]:
 
 
 def _assumptions(report: Report) -> Iterator[str]:
-    if report.database_rejected:
+    if report.taken_on_trust:
         yield (
-            f"taken on trust: {_counted(report.database_rejected, 'record')} quarantined as "
-            "database_rejected, which only the database can foresee"
+            f"taken on trust: {_counted(report.taken_on_trust, 'record')} that the database rejected; "
+            "see ops.dead_letters, reason database_rejected"
         )
-    if report.misrouted_orgs:
+    if report.balances_not_compared:
         yield (
-            f"misrouted orgs: {report.misrouted_orgs:,}; their records are on several lanes, whose order among each "
-            "other only the event store tells: it was taken from there"
+            f"not compared with their updates: {_counted(report.balances_not_compared, 'balance')} "
+            "of which realtime-updates holds none any more"
+        )
+    if report.orgs_on_several_lanes:
+        yield (
+            f"orgs on several lanes: {report.orgs_on_several_lanes:,}; the order among their lanes only the event "
+            "store tells: it was taken from there"
         )
 
 

@@ -21,8 +21,11 @@ REALTIME_UPDATES: Final = "realtime-updates"
 # As much as a broker sends at once for a partition; reading is bound by our decoding, not by round trips.
 _FETCH_PARTITION_BYTES: Final = 4 << 20
 _RECORDS_OF_FETCH: Final = 10_000
+# Nobody wakes us for records that are passed over: at the end of a span we look for ourselves.
+_POLL_MS: Final = 200
 # A broker that answers nothing for so long will not answer.
 _STALLED_SECONDS: Final = 30
+_QUIET_POLLS_MAX: Final = _STALLED_SECONDS * 1000 // _POLL_MS
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,7 +43,7 @@ class Topics:
         return self._prefix + topic
 
     async def extent(self, topic: str) -> dict[int, Span]:
-        """What each partition holds now.
+        """What each partition holds now, up to the first record of a transaction that is still open.
 
         Raises TopicMismatch when there is no such topic.
         """
@@ -55,6 +58,7 @@ class Topics:
     async def read(self, topic: str, spans: Mapping[int, Span]) -> AsyncIterator[Sequence[Record]]:
         """The records of the spans, a chunk of one partition at a time, in offset order.
 
+        As the worker reads them: those of aborted transactions, and the marks of transactions, are passed over.
         Raises OffsetExpired when records leave the topic meanwhile, BrokerUnavailable when none come.
         """
         name = self.name_of(topic)
@@ -64,15 +68,18 @@ class Topics:
         self._consumer.assign(list(ends))
         for at in ends:
             self._consumer.seek(at, spans[at.partition].start)
+        quiet_polls, before = 0, dict.fromkeys(ends, -1)
         while ends:
-            batches = await self._consumer.getmany(
-                *ends, timeout_ms=_STALLED_SECONDS * 1000, max_records=_RECORDS_OF_FETCH
-            )
-            if not batches:
-                raise BrokerUnavailable(f"{name} gave nothing for {_STALLED_SECONDS} s, short of the end")
+            batches = await self._consumer.getmany(*ends, timeout_ms=_POLL_MS, max_records=_RECORDS_OF_FETCH)
             for at, batch in batches.items():
                 yield [_record(at.partition, one) for one in batch if one.offset < ends[at]]
-            for at in [at for at in batches if await self._consumer.position(at) >= ends[at]]:
+            # Positions tell more than records: they move over what is passed over, too.
+            positions = {at: await self._consumer.position(at) for at in ends}
+            quiet_polls = quiet_polls + 1 if positions == before else 0
+            if quiet_polls >= _QUIET_POLLS_MAX:
+                raise BrokerUnavailable(f"{name} gave nothing for {_STALLED_SECONDS} s, short of the end")
+            before = positions
+            for at in [at for at in ends if positions[at] >= ends[at]]:
                 self._consumer.pause(at)
                 del ends[at]
 
@@ -99,6 +106,7 @@ async def connected(bootstrap: str, topic_prefix: str = "") -> AsyncIterator[Top
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="none",
+        isolation_level="read_committed",
         max_partition_fetch_bytes=_FETCH_PARTITION_BYTES,
     )
     try:

@@ -1,18 +1,28 @@
 """Realtime updates as subscribers read them: JSON in, Update out."""
 
 import json
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
-from pipeline.oracle.compare_days import Update
-from pipeline.oracle.daily import Figures
+from pipeline.oracle.daily import DayKey, Figures
 
 
 class UpdateError(Exception):
     """What was published is no update."""
 
 
-def parse_update(value: bytes | None) -> Update:
+class Update(NamedTuple):
+    """A realtime update."""
+
+    epoch: str
+    key: DayKey
+    version: int
+    figures: Figures
+    changed_at: datetime
+    appended_at: datetime | None  # None while it waits in the outbox
+
+
+def parse_update(value: bytes | None, appended_at: datetime | None) -> Update:
     """The update in a record of `realtime-updates`, or in a line of the outbox.
 
     Raises UpdateError.
@@ -21,6 +31,13 @@ def parse_update(value: bytes | None) -> Update:
         said: dict[str, Any] = json.loads(value or b"")
         key = (said["org_id"], said["property_id"], date.fromisoformat(said["balance_date"]))
         figures = Figures._make(map(said.__getitem__, Figures._fields))
-        return Update(said["epoch"], key, said["version"], figures)
+        return Update(said["epoch"], key, said["version"], figures, _instant(said["changed_at"]), appended_at)
     except (ValueError, KeyError, TypeError) as error:
         raise UpdateError(f"{error!r} in {value!r:.200}") from error
+
+
+def _instant(written: str) -> datetime:
+    instant = datetime.fromisoformat(written)
+    if instant.tzinfo is None:
+        raise ValueError(f"{written} has no offset")
+    return instant

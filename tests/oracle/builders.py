@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.oracle.decode import Content, Event, Judged, Rejected, Rules
 from pipeline.oracle.fold import Books, Ground, PropertyKey, RecordKey, Zone, fold
 
-ORG, PROPERTY = 7, 70
+LANES = 8
+ORG, PROPERTY = 2, 70  # at home on lane 0
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)  # 17:30 in Asia/Kolkata
 RULES = Rules(0, timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata")
 MEANT_FOR_IDENTITY = {"lane", "offset", "appended_at", "org_id", "aggregate_type", "aggregate_id", "version"}
@@ -61,8 +62,10 @@ def ground(
     loaded: Mapping[PropertyKey, str] | None = None,
     zones: Mapping[PropertyKey, Sequence[Zone]] | None = None,
     database_rejected: frozenset[RecordKey] = frozenset(),
+    lane_count: int = LANES,
 ) -> Ground:
-    return Ground(rules or {lane: [RULES] for lane in range(8)}, loaded or {}, zones or {}, database_rejected)
+    rules = rules or {lane: [RULES] for lane in range(LANES)}
+    return Ground(rules, loaded or {}, zones or {}, database_rejected, lane_count)
 
 
 def lanes_of(*records: Judged) -> dict[int, list[Judged]]:

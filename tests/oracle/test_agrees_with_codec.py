@@ -2,22 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.oracle import decode
 from schemas import codec
 from schemas.records import Accepted, Origin
-
-APPENDED_AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
-PAST_MAX, FUTURE_MAX = timedelta(days=400), timedelta(hours=24)
-
-# Enough to meet the rare shapes in each run; CI may raise it by the profile.
-THOROUGH = settings(max_examples=1500, deadline=None)
+from tests.oracle.strategies import APPENDED_AT, FUTURE_MAX, PAST_MAX, THOROUGH, encode, events
 
 
 def verdict_of_pipeline(value: bytes | None, names: Sequence[str] = ()) -> object:
@@ -59,60 +53,6 @@ def agree(value: bytes | None) -> object:
 def test_on_the_names_of_headers(value: bytes | None, raw_names: list[bytes]) -> None:
     names = [name.decode("utf-8", "surrogateescape") for name in raw_names]
     assert verdict_of_oracle(value, names) == verdict_of_pipeline(value, names)
-
-
-# --- what producers send ---
-
-identifiers = st.integers(1, 2**63 - 1)
-texts = st.none() | st.text(max_size=100)
-offsets = st.sampled_from(["Z", "z", "+00:00", "-00:00", "+0530", "+05:30", "-12:00", "+23:59"])
-fractions = st.just("") | st.text("0123456789", min_size=1, max_size=12).map(lambda digits: "." + digits)
-instants = st.builds(
-    lambda at, separator, fraction, offset: at.strftime(f"%Y-%m-%d{separator}%H:%M:%S") + fraction + offset,
-    st.integers(-405 * 24 * 60 * 60, 3 * 24 * 60 * 60).map(lambda s: APPENDED_AT + timedelta(seconds=s)),
-    st.sampled_from("Tt "),
-    fractions,
-    offsets,
-)
-types = st.builds(
-    "{}.{}".format,
-    st.sampled_from(["revenue", "expense"]),
-    st.sampled_from(["created", "updated", "approved", "rejected", "deleted"]),
-)
-data = st.fixed_dictionaries(
-    {
-        "amount_cents": st.integers(1, 10**12),
-        "payment_mode": st.sampled_from(["cash", "bank"]),
-        "status": st.sampled_from(["pending", "approved", "rejected", "deleted"]),
-    },
-    optional={
-        "currency": st.none() | st.sampled_from(["INR", "USD"]),
-        "category": texts,
-        "description": texts,
-        "bank_reference": texts,
-        "source": texts,
-        "nights": st.integers() | st.floats(allow_nan=False, allow_infinity=False),
-    },
-)
-uuids = st.uuids().map(str) | st.uuids().map(lambda uuid: uuid.hex.upper())
-events = st.fixed_dictionaries(
-    {
-        "event_id": uuids,
-        "type": types,
-        "org_id": identifiers,
-        "property_id": identifiers,
-        "aggregate_id": identifiers,
-        "version": st.integers(1, 2**31 - 1),
-        "occurred_at": instants,
-        "recorded_by": st.fixed_dictionaries({"user_id": identifiers}, optional={"name": texts}),
-        "data": data,
-    },
-    optional={"trace": st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)},
-)
-
-
-def encode(document: object) -> bytes:
-    return json.dumps(document).encode()
 
 
 def a_good_one(**changes: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.oracle import compare
 from pipeline.oracle.compare import ChainComparison, LaneCounters, RowComparison
+from pipeline.oracle.content_hash import content_hash
 from pipeline.oracle.findings import KEPT_MAX, Findings
 from pipeline.oracle.fold import Books, Ground
 from tests.oracle.builders import NOON, ORG, PROPERTY, books_of, digest, event, ground, rejected
@@ -17,21 +18,23 @@ DAY = NOON.date()
 Row = tuple[Any, ...]
 
 
+EVENTS = [
+    event(0, amount_cents=90),
+    event(1, version=2, description="two nights"),
+    event(2, aggregate_type="expense", aggregate_id=9, type="expense.created", status="pending"),
+]
+
+
 def books() -> Books:
     """Two versions of a revenue, an expense of another day, and two dead letters."""
-    return books_of(
-        event(0, amount_cents=90),
-        event(1, version=2, description="two nights"),
-        event(2, aggregate_type="expense", aggregate_id=9, type="expense.created", status="pending"),
-        rejected(3, "malformed"),
-        event(4, version=2, amount_cents=1),
-    )
+    return books_of(*EVENTS, rejected(3, "malformed"), event(4, version=2, amount_cents=1))
 
 
 def stored_row(offset: int, kind: str, aggregate_id: int, version: int, type_: str) -> Row:
     return (
         *(ORG, kind, aggregate_id, version),
         *(0, offset, type_, offset.to_bytes(16, "big"), PROPERTY, DAY, NOON, NOON, "applied", digest(offset)),
+        *(1, content_hash(EVENTS[offset])),
     )
 
 
@@ -41,8 +44,8 @@ STORED = [
     stored_row(2, "expense", 9, 1, "expense.created"),
 ]
 SNAPSHOTS = [
-    (ORG, "revenue", 1, 2, PROPERTY, NOON, DAY, "cash", "approved", 100, 100),
-    (ORG, "expense", 9, 1, PROPERTY, NOON, DAY, "cash", "pending", 100, 0),
+    (ORG, "revenue", 1, 2, PROPERTY, NOON, DAY, "cash", "approved", 100, 100, 1, content_hash(EVENTS[1])),
+    (ORG, "expense", 9, 1, PROPERTY, NOON, DAY, "cash", "pending", 100, 0, 1, content_hash(EVENTS[2])),
 ]
 TRANSACTIONS = [
     (ORG, "revenue", 1, 2, PROPERTY, NOON, DAY, "cash", "approved", 100, "INR", "room", "two nights", None, None),
@@ -175,9 +178,9 @@ def test_retention_counts_from_the_newest_version_and_across_years() -> None:
 
 def test_every_counter_of_a_lane() -> None:
     folded = books()
-    right = LaneCounters(applied=3, duplicate=0, stale=0, conflict=1, quarantined=1, version_gaps=0)
+    right = LaneCounters(applied=3, duplicate=0, stale=0, conflict=1, quarantined=1, version_gaps=0, misrouted=0)
     findings = Findings()
-    compare.lanes(findings, folded, {0: right, 1: LaneCounters(0, 0, 0, 0, 0, 0)})
+    compare.lanes(findings, folded, {0: right, 1: LaneCounters(0, 0, 0, 0, 0, 0, 0)})
     assert findings.kept == []
     assert findings.compared["lanes"] == 2
     for name in LaneCounters._fields:

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from pipeline.oracle.compare_days import BalanceComparison, BalanceRow, RealtimeComparison, Update
+from pipeline.oracle.compare_days import BalanceComparison, BalanceRow, RealtimeComparison
 from pipeline.oracle.daily import Figures, Movements
+from pipeline.oracle.decode import Record
+from pipeline.oracle.expiry import Expiry, Routing
 from pipeline.oracle.findings import Findings
-from pipeline.oracle.updates import UpdateError, parse_update
+from pipeline.oracle.updates import Update, UpdateError, parse_update
+from tests.oracle.builders import NOON
 
 Row = tuple[Any, ...]
 DAY = [date(2026, 5, day) for day in range(1, 8)]
@@ -24,9 +27,9 @@ def expected() -> dict[tuple[int, int], dict[date, Movements]]:
 
 
 ROWS: list[Row] = [
-    (1, 10, DAY[0], 3, 50, 100, 0, 0, 0, 150, None, 150, 0),
-    (1, 10, DAY[2], 1, 150, 0, 7, 30, 0, 120, None, 120, 0),
-    (2, 20, DAY[1], 1, 0, 5, 0, 0, 0, 5, None, 5, 0),
+    (1, 10, DAY[0], 3, NOON, 50, 100, 0, 0, 0, 150, None, 150, 0),
+    (1, 10, DAY[2], 1, NOON, 150, 0, 7, 30, 0, 120, None, 120, 0),
+    (2, 20, DAY[1], 1, NOON, 0, 5, 0, 0, 0, 5, None, 5, 0),
 ]
 OPENING_CASH = {(1, 10): 50}
 
@@ -44,11 +47,11 @@ def test_balances_that_agree() -> None:
     findings, comparison = balances(ROWS)
     assert findings.kept == []
     assert findings.compared["balances"] == 3
-    assert comparison.rows[1, 10, DAY[0]] == BalanceRow(3, Figures(50, 100, 0, 0, 0, 150, None, 150, 0))
+    assert comparison.rows[1, 10, DAY[0]] == BalanceRow(3, NOON, Figures(50, 100, 0, 0, 0, 150, None, 150, 0))
 
 
 @pytest.mark.parametrize("row", range(3))
-@pytest.mark.parametrize("column", range(4, 13))
+@pytest.mark.parametrize("column", range(5, 14))
 def test_any_figure_that_differs(row: int, column: int) -> None:
     changed = list(ROWS[row])
     changed[column] = (changed[column] or 0) + 1
@@ -66,17 +69,17 @@ def test_a_day_that_is_missing(row: int) -> None:
 
 
 def test_a_day_of_zeros_agrees_with_no_day_but_must_show_what_was_carried_into_it() -> None:
-    between = (1, 10, DAY[1], 1, 150, 0, 0, 0, 0, 150, None, 150, 0)
-    after = (1, 10, DAY[5], 1, 120, 0, 0, 0, 0, 120, None, 120, 0)
+    between = (1, 10, DAY[1], 1, NOON, 150, 0, 0, 0, 0, 150, None, 150, 0)
+    after = (1, 10, DAY[5], 1, NOON, 120, 0, 0, 0, 0, 120, None, 120, 0)
     findings, _ = balances([ROWS[0], between, ROWS[1], after, ROWS[2]])
     assert findings.kept == []
-    wrong = (1, 10, DAY[1], 1, 100, 0, 0, 0, 0, 100, None, 100, 0)
+    wrong = (1, 10, DAY[1], 1, NOON, 100, 0, 0, 0, 0, 100, None, 100, 0)
     findings, _ = balances([ROWS[0], wrong, ROWS[1], ROWS[2]])
     assert [difference.key["balance_date"] for difference in findings.kept] == [DAY[1]]
 
 
 def test_money_where_there_should_be_none() -> None:
-    findings, _ = balances([*ROWS, (2, 21, DAY[1], 1, 0, 5, 0, 0, 0, 5, None, 5, 0)])
+    findings, _ = balances([*ROWS, (2, 21, DAY[1], 1, NOON, 0, 5, 0, 0, 0, 5, None, 5, 0)])
     [difference] = findings.kept
     assert difference.expected == {
         "cash_received_cents": 0,
@@ -91,7 +94,7 @@ def test_no_rows_at_all() -> None:
 
 
 def test_a_counted_closing_that_nobody_declared() -> None:
-    findings, _ = balances([ROWS[0], ROWS[1], (*ROWS[2][:10], 5, *ROWS[2][11:])])
+    findings, _ = balances([ROWS[0], ROWS[1], (*ROWS[2][:11], 5, *ROWS[2][12:])])
     [difference] = findings.kept
     assert difference.actual == {"declared_closing_cents": 5}
 
@@ -106,15 +109,27 @@ def figures(closing: int) -> Figures:
 
 
 def update(version: int, closing: int | None = None, epoch: str = "a") -> Update:
-    return Update(epoch, KEY, version, figures(version if closing is None else closing))
+    return Update(epoch, KEY, version, figures(version if closing is None else closing), NOON, NOON)
 
 
-def told(*updates: Update, version: int = 3, start_is_gone: bool = False) -> Findings:
+def whole() -> Expiry:
+    """A topic of which nothing has expired."""
+    return Expiry({0: 0}, Routing(1, ()))
+
+
+def begun_late() -> Expiry:
+    """A topic of which the oldest records have expired."""
+    return Expiry({0: 9}, Routing(1, ()))
+
+
+def told(*updates: Update, version: int = 3, expiry: Expiry | None = None) -> Findings:
     findings = Findings()
-    realtime = RealtimeComparison({KEY: BalanceRow(version, figures(version))}, start_is_gone=start_is_gone)
+    rows = {KEY: BalanceRow(version, NOON, figures(version))}
+    realtime = RealtimeComparison(rows, expiry or whole())
     for one in updates:
         realtime.feed(findings, [one])
     realtime.finish(findings)
+    assert realtime.not_compared + findings.compared["realtime"] == 1
     return findings
 
 
@@ -169,15 +184,49 @@ def test_two_updates_of_one_version_must_say_the_same(order: tuple[int, int]) ->
 
 
 def test_when_the_start_of_the_topic_is_gone_the_rest_must_still_be_whole() -> None:
-    assert told(start_is_gone=True).kept == []
-    assert told(update(2), update(3), start_is_gone=True).kept == []
-    assert len(told(update(1), update(3), start_is_gone=True).kept) == 1
-    assert len(told(update(1), update(2), start_is_gone=True).kept) == 1
+    assert told(update(2), update(3), expiry=begun_late()).kept == []
+    assert len(told(update(1), update(3), expiry=begun_late()).kept) == 1
+    assert len(told(update(1), update(2), expiry=begun_late()).kept) == 1
+    assert len(told(update(2), update(3, 99), expiry=begun_late()).kept) == 1
+
+
+def test_a_row_of_which_every_update_may_have_expired_is_not_compared() -> None:
+    findings = told(expiry=begun_late())
+    assert findings.kept == []
+    assert findings.compared["realtime"] == 0
+
+
+def test_a_row_that_changed_after_what_the_topic_holds_must_be_in_it() -> None:
+    expiry = begun_late()
+    expiry.begin([Record(0, 9, NOON - timedelta(hours=1), b"")])
+    before = NOON - timedelta(seconds=1)
+    other = (1, 10, DAY[1])
+    rows = {KEY: BalanceRow(3, NOON, figures(3)), other: BalanceRow(1, before, figures(1))}
+    realtime = RealtimeComparison(rows, expiry)
+    findings = Findings()
+    realtime.feed(findings, [Update("a", other, 1, figures(1), before, before)])
+    realtime.finish(findings)
+    [difference] = findings.kept
+    assert difference.key == {"org_id": 1, "property_id": 10, "balance_date": DAY[0]}
+    assert difference.actual == {"untold": "3"}
+
+
+def test_an_update_from_after_the_snapshot_proves_nothing_about_what_the_topic_holds() -> None:
+    expiry = begun_late()
+    expiry.begin([Record(0, 9, NOON - timedelta(hours=1), b"")])
+    before = NOON - timedelta(seconds=1)
+    realtime = RealtimeComparison({KEY: BalanceRow(3, NOON, figures(3))}, expiry)
+    findings = Findings()
+    realtime.feed(findings, [Update("a", (1, 10, DAY[1]), 1, figures(1), before, before)])
+    realtime.feed(findings, [Update("a", KEY, 4, figures(4), before, before)])
+    realtime.finish(findings)
+    assert findings.kept == []
+    assert realtime.not_compared == 1
 
 
 def test_an_update_of_a_row_that_is_not_in_the_snapshot_came_after_it() -> None:
     findings = Findings()
-    realtime = RealtimeComparison({}, start_is_gone=False)
+    realtime = RealtimeComparison({}, whole())
     realtime.feed(findings, [update(1)])
     realtime.finish(findings)
     assert findings.kept == []
@@ -193,10 +242,13 @@ def test_an_update_is_parsed() -> None:
         **figures(3)._asdict(),
         "changed_at": "2026-05-01T12:00:00Z",
     }
-    assert parse_update(json.dumps(said).encode()) == update(3)
+    assert parse_update(json.dumps(said).encode(), NOON) == update(3)
+    for changed_at in ("2026-05-01T12:00:00", "noon", None):
+        with pytest.raises(UpdateError):
+            parse_update(json.dumps(said | {"changed_at": changed_at}).encode(), NOON)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"[]", b"{}", b'{"org_id": 1}', b"\xff"])
 def test_what_is_no_update(value: bytes | None) -> None:
     with pytest.raises(UpdateError):
-        parse_update(value)
+        parse_update(value, None)

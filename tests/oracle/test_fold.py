@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipeline.oracle.decode import Event, Judged
-from pipeline.oracle.fold import Misrouted, Registration, Tally, Zone, fold, orgs_on_several_lanes, rules_at
+from pipeline.oracle.fold import OnSeveralLanes, Registration, Tally, Zone, fold, orgs_on_several_lanes, rules_at
 from tests.oracle.builders import NOON, ORG, PROPERTY, RULES, books_of, event, ground, lanes_of, rejected
 
 KEY = (ORG, "revenue", 1)
+OTHER_ORG, OTHER_HOME = 8, 3
 
 
 def outcomes(*versions_and_amounts: tuple[int, int]) -> list[str]:
@@ -167,17 +168,43 @@ def test_a_change_of_zone_counts_from_its_instant_on() -> None:
 
 
 def test_lanes_are_counted_apart() -> None:
-    books = books_of(event(0), event(0, lane=3, org_id=8), rejected(1, lane=3))
-    assert books.tallies == {0: Tally(applied=1, version_gaps=0), 3: Tally(applied=1, quarantined=1)}
+    books = books_of(event(0), event(0, lane=OTHER_HOME, org_id=OTHER_ORG), rejected(1, lane=OTHER_HOME))
+    assert books.tallies == {0: Tally(applied=1), OTHER_HOME: Tally(applied=1, quarantined=1)}
 
 
-def outcomes_of_misrouted(recorded: dict[tuple[int, int], int], *records: Judged) -> dict[tuple[int, int], str]:
-    """What becomes of the records of an org on several lanes, given the seconds at which some were recorded."""
+def test_whoever_comes_by_another_lane_than_its_home_is_counted_whatever_becomes_of_it() -> None:
+    records = (
+        event(0, lane=5),  # applied
+        event(1, lane=5),  # a duplicate
+        event(2, lane=5, amount_cents=1),  # a conflict
+        event(3, lane=5, currency="USD"),  # in another currency
+        event(4, lane=5, org_id=OTHER_ORG),
+        event(5, lane=OTHER_HOME, org_id=OTHER_ORG, version=2),
+    )
+    books = books_of(*records)
+    assert {lane: tally.misrouted for lane, tally in books.tallies.items()} == {5: 5, OTHER_HOME: 0}
+    assert books.misrouted_orgs == {ORG, OTHER_ORG}
+
+
+def test_a_record_without_an_event_has_no_home() -> None:
+    given = ground(database_rejected=frozenset({(5, 1)}))
+    books = books_of(rejected(0, lane=5), event(1, lane=5), given=given)
+    assert books.tallies[5] == Tally(quarantined=2)
+    assert not books.misrouted_orgs
+
+
+def test_homes_depend_on_the_number_of_lanes() -> None:
+    assert books_of(event(0, lane=0), given=ground(lane_count=1)).tallies[0].misrouted == 0
+    assert books_of(event(0, lane=5), given=ground(lane_count=1)).tallies[5].misrouted == 1
+
+
+def outcomes_on_several_lanes(recorded: dict[tuple[int, int], int], *records: Judged) -> dict[tuple[int, int], str]:
+    """What becomes of an org's records on several lanes, given the seconds at which some were recorded."""
     lanes = lanes_of(*records)
     orgs = orgs_on_several_lanes(lanes)
     assert orgs == {ORG}
     recorded_at = {key: NOON + timedelta(seconds=seconds) for key, seconds in recorded.items()}
-    books = fold(lanes, ground(), Misrouted(orgs, recorded_at))
+    books = fold(lanes, ground(), OnSeveralLanes(orgs, recorded_at))
     outcomes = {(stored.event.lane, stored.event.offset): stored.outcome for stored in books.stored.values()}
     return outcomes | {key: letter.reason for key, letter in books.dead_letters.items()}
 
@@ -189,25 +216,27 @@ def test_orgs_on_several_lanes() -> None:
 
 def test_an_org_on_several_lanes_is_folded_in_the_order_of_the_store() -> None:
     records = (event(0, lane=0, version=2), event(0, lane=1, version=1), event(1, lane=1, version=3))
-    in_order = outcomes_of_misrouted({(0, 0): 2, (1, 0): 1, (1, 1): 3}, *records)
+    in_order = outcomes_on_several_lanes({(0, 0): 2, (1, 0): 1, (1, 1): 3}, *records)
     assert in_order == dict.fromkeys([(0, 0), (1, 0), (1, 1)], "applied")
-    late = outcomes_of_misrouted({(0, 0): 1, (1, 0): 2, (1, 1): 3}, *records)
+    late = outcomes_on_several_lanes({(0, 0): 1, (1, 0): 2, (1, 1): 3}, *records)
     assert late == {(0, 0): "applied", (1, 0): "stale", (1, 1): "applied"}
 
 
 def test_what_was_not_stored_comes_as_late_as_its_lane_allows() -> None:
     repeated = (event(0, lane=0), event(1, lane=0, version=3), event(0, lane=1), event(1, lane=1, version=2))
     # Lane 1 repeats version 1 before it brings version 2, which was recorded between the two of lane 0.
-    outcomes = outcomes_of_misrouted({(0, 0): 1, (1, 1): 2, (0, 1): 3}, *repeated)
+    outcomes = outcomes_on_several_lanes({(0, 0): 1, (1, 1): 2, (0, 1): 3}, *repeated)
     assert outcomes == dict.fromkeys([(0, 0), (1, 1), (0, 1)], "applied")
 
 
 def test_within_a_lane_offsets_decide_whatever_the_stamps_say() -> None:
     records = (event(0, lane=0, version=1), event(1, lane=0, version=2), event(0, lane=1, version=3))
-    outcomes = outcomes_of_misrouted({(0, 0): 9, (0, 1): 1, (1, 0): 10}, *records)
+    outcomes = outcomes_on_several_lanes({(0, 0): 9, (0, 1): 1, (1, 0): 10}, *records)
     assert outcomes == dict.fromkeys([(0, 0), (0, 1), (1, 0)], "applied")
 
 
 def test_other_orgs_and_rejected_records_of_those_lanes_are_folded_too() -> None:
-    outcomes = outcomes_of_misrouted({}, event(0), event(0, lane=1), event(1, lane=1, org_id=8), rejected(2, lane=1))
+    outcomes = outcomes_on_several_lanes(
+        {}, event(0), event(0, lane=1), event(1, lane=1, org_id=8), rejected(2, lane=1)
+    )
     assert outcomes == {(0, 0): "applied", (1, 1): "applied", (1, 2): "schema"}

@@ -1,6 +1,7 @@
 """What a reconciliation prints, and its exit code."""
 
 import json
+from dataclasses import replace
 from datetime import date
 
 from pipeline.oracle.findings import Difference
@@ -39,9 +40,19 @@ def test_what_could_not_be_proved() -> None:
 
 
 def test_what_was_assumed_is_said() -> None:
-    assert "taken on trust: 2 records" in as_text(Report(events=9, database_rejected=2), 20)
-    assert "misrouted orgs: 4" in as_text(Report(events=9, misrouted_orgs=4), 20)
-    assert "misrouted" not in as_text(PROVED, 20)
+    assert "not compared with their updates: 7 balances" in as_text(replace(PROVED, balances_not_compared=7), 20)
+    assert "orgs on several lanes: 4" in as_text(replace(PROVED, orgs_on_several_lanes=4), 20)
+    for assumption in ("trust", "not compared", "several lanes"):
+        assert assumption not in as_text(PROVED, 20)
+
+
+def test_what_was_taken_on_trust_stands_out_and_is_no_difference() -> None:
+    trusting = replace(PROVED, taken_on_trust=2)
+    assert "taken on trust: 2 records that the database rejected" in as_text(trusting, 20)
+    assert last_line(trusting).endswith(" 3,912 balances, 0 differences; 2 records taken on trust")
+    assert trusting.exit_code == 0
+    assert json.loads(as_json(trusting, 20))["taken_on_trust"] == 2
+    assert last_line(replace(DIFFERENT, taken_on_trust=1)).endswith(" 30 differences; 1 record taken on trust")
 
 
 def test_json() -> None:

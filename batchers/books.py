@@ -109,7 +109,7 @@ class Books:
         self._connection.discard()
 
     async def _write(self, connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane]) -> "_Work":
-        recorded_at = _recording_instant(self._clock, batch, locked)
+        recorded_at = _recording_instant(self._clock, locked)
         records = list(itertools.chain.from_iterable(slice_.records for slice_ in batch.slices))
         known = await self._known(connection, records, locked)
         self._reach("read")
@@ -162,7 +162,7 @@ class _Work:
     committed: Committed
 
 
-def _recording_instant(clock: Clock, batch: Batch, locked: Mapping[int, LockedLane]) -> datetime:
+def _recording_instant(clock: Clock, locked: Mapping[int, LockedLane]) -> datetime:
     """Now, or just after the last instant of any locked lane: clocks step back, and differ between workers.
 
     The home lanes count as well: an organisation's events on two lanes are recorded in the order of their commits.

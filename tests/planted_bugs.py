@@ -150,7 +150,8 @@ BUGS = (
         "a connection closed politely, whatever happened",
         "pipeline/storage/connect.py",
         "        async with _dropped_on_failure(connection):\n            yield connection\n        try:\n",
-        "        try:\n            yield connection\n        finally:\n            await connection.close()\n        try:\n",
+        "        try:\n            yield connection\n        finally:\n            await connection.close()\n"
+        "        try:\n",
         "tests/acceptance/test_dead_links.py::test_a_shutdown_does_not_wait_for_a_silent_link",
     ),
     Bug(

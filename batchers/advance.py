@@ -13,8 +13,9 @@ from batchers.decide import Decisions, Outcome, Stored
 from batchers.fence import LockedLane
 from batchers.outbox import OutboxRow
 from schemas.lanes import Batch, LaneSlice, last_record
-from schemas.records import Accepted
+from schemas.records import org_of
 from schemas.routing import home_lane
+from schemas.topics import Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,40 +31,46 @@ class BatchResult:
 async def advance_lanes(
     connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane], result: BatchResult
 ) -> None:
-    """Each lane of the batch now stands behind its slice."""
+    """Each lane of the batch now stands behind its slices."""
+    by_lane: dict[int, dict[Feed, LaneSlice]] = {}
+    for slice_ in batch.slices:
+        by_lane.setdefault(slice_.lane, {})[slice_.feed] = slice_
     await connection.executemany(
         sql.query("advance_lane"),
-        [_arguments(batch.batch_id, slice_, locked[slice_.lane], result) for slice_ in batch.slices],
+        [_arguments(batch.batch_id, slices, locked[lane], result) for lane, slices in by_lane.items()],
     )
-    homes = sorted(locked.keys() - set(batch.lanes))
+    homes = sorted(locked.keys() - by_lane.keys())
     if homes:
         await connection.execute(sql.query("stamp_homes"), homes, result.last_recorded_at)
 
 
-def _arguments(batch_id: UUID, slice_: LaneSlice, lane: LockedLane, result: BatchResult) -> tuple[object, ...]:
+def _arguments(
+    batch_id: UUID, slices: Mapping[Feed, LaneSlice], lane: LockedLane, result: BatchResult
+) -> tuple[object, ...]:
     """The arguments of advance_lane: where the lane stands after the batch, and what became of its records."""
-    last = last_record(slice_.records[-1].origin)
     outcomes = result.decisions.outcomes.get(lane.lane, {})
-    misrouted = sum(
-        home_lane(record.event.org_id, result.lane_count) != lane.lane
-        for record in slice_.records
-        if isinstance(record, Accepted)
-    )
+    orgs = [org_of(record) for slice_ in slices.values() for record in slice_.records]
     return (
         lane.lane,
         batch_id,
-        slice_.end,
-        last.offset,
-        last.appended_at,
-        last.digest,
+        *_standing(slices.get(Feed.EVENTS)),
+        *_standing(slices.get(Feed.CORRECTIONS)),
         result.last_recorded_at,
         _chain(lane, result.decisions.stored),
         lane.outbox_seq + sum(row.lane == lane.lane for row in result.outbox),
         *(outcomes.get(outcome, 0) for outcome in Outcome),
-        misrouted,
+        sum(org is not None and home_lane(org, result.lane_count) != lane.lane for org in orgs),
         result.decisions.version_gaps.get(lane.lane, 0),
-        len(slice_.records),
+        len(orgs),
     )
+
+
+def _standing(slice_: LaneSlice | None) -> tuple[object, ...]:
+    """Position and last record of a feed after the batch; of a feed that it does not touch, nothing."""
+    if slice_ is None:
+        return (None, None, None, None)
+    last = last_record(slice_.records[-1].origin)
+    return (slice_.end, last.offset, last.appended_at, last.digest)
 
 
 def _chain(lane: LockedLane, events: Iterable[Stored]) -> bytes:

@@ -1,13 +1,13 @@
 """The one fenced transaction: everything that a batch changes, or nothing.
 
-fence -> decide -> store, snapshots, transactions -> balances and carry-forward -> dead letters -> outbox -> lanes.
+fence -> decide -> store, snapshots, transactions -> corrections -> balances and carry-forward -> dead letters -> outbox
+-> lanes. Corrections stand on top of the events of their batch: what they restate is what these have left.
 The positions of the topic commit with the data, so a batch can be tried again by anyone at any time: it goes in once.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import asyncpg
 
@@ -16,11 +16,13 @@ from batchers.advance import BatchResult, advance_lanes
 from batchers.carry import Balance, carry
 from batchers.coalesce import coalesce
 from batchers.connection import Connect, Reach, WritingConnection
+from batchers.correct import Adjustment, correct, day_of, recomputed_days
 from batchers.decide import (
     Decisions,
     Known,
     Outcome,
     accepted,
+    accepted_corrections,
     decide,
     versions_to_probe,
 )
@@ -28,18 +30,28 @@ from batchers.fence import LockedLane, already_committed, check_fence, lanes_to_
 from batchers.outbox import Marks, OutboxRow, append_outbox, outbox_rows, realtime_updates
 from batchers.properties import Property, PropertyDefaults
 from batchers.property_memory import PropertyMemory
-from batchers.reading import probe_versions, read_balances, read_properties, read_snapshots
+from batchers.reading import (
+    probe_versions,
+    read_balances,
+    read_booked_figures,
+    read_corrections,
+    read_properties,
+    read_snapshots,
+)
 from batchers.writing import (
+    MICROSECOND,
     EventRows,
     register_properties,
     stamped,
     write_balances,
+    write_corrections,
     write_dead_letters,
     write_events,
 )
 from pipeline.clock import Clock
-from schemas.lanes import Batch
+from schemas.lanes import Batch, Positions
 from schemas.records import Judged, PropertyKey
+from schemas.topics import Feed
 from schemas.updates import split_updates
 
 
@@ -49,7 +61,7 @@ class Committed:
 
     outbox: Sequence[OutboxRow]
     outcomes: Mapping[Outcome, int]
-    positions: Mapping[int, int]  # lane to its next offset
+    positions: Positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +92,7 @@ class Books:
         Raises FenceLost when a lane is no longer ours, BatchTooSlow and BatchRejected when a smaller batch may do,
         DatabaseUnavailable and OutcomeUnknown when the same batch should be tried again.
         """
-        epochs = {slice_.lane: slice_.epoch for slice_ in batch.slices}
+        epochs = batch.epochs
         marks = self._marks.unsaved(epochs)
         async with self._connection.transaction() as connection:
             locked = await lock_lanes(connection, lanes_to_lock(batch, self._settings.lane_count))
@@ -110,7 +122,7 @@ class Books:
 
     async def _write(self, connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane]) -> "_Work":
         recorded_at = _recording_instant(self._clock, locked)
-        records = list(itertools.chain.from_iterable(slice_.records for slice_ in batch.slices))
+        records = [record for feed in Feed for slice_ in batch.of(feed) for record in slice_.records]
         known = await self._known(connection, records, locked)
         self._reach("read")
         decisions = decide(records, known)
@@ -120,27 +132,24 @@ class Books:
         staged = rows.build(stamped(decisions.stored, recorded_at))
         await write_events(connection, rows, staged)
         self._reach("events_written")
+        corrections = stamped(decisions.corrections, recorded_at + len(staged) * MICROSECOND)
         # A single record cannot be halved. What it reaches is bounded by the calendar (RuleSettings.past_max).
         days_max = self._settings.reached_days_max if batch.rows > 1 else None
-        balances = await _move_balances(connection, decisions, properties, recorded_at, days_max)
+        changed = await _change(connection, decisions, properties, len(records), days_max)
+        await write_corrections(connection, corrections, changed.adjustments, _finance_positions(batch, locked))
+        await write_balances(connection, changed.balances, recorded_at)
         self._reach("balances_written")
         await write_dead_letters(connection, decisions.quarantined, recorded_at)
         epoch = await connection.fetchval(sql.query("cluster_epoch"))
-        outbox = outbox_rows(batch, locked, realtime_updates(balances, epoch, recorded_at))
+        outbox = outbox_rows(batch, locked, realtime_updates(changed.balances, epoch, recorded_at))
         await append_outbox(connection, batch.batch_id, outbox, recorded_at)
         self._reach("outbox_written")
-        last_recorded_at = recorded_at + len(staged) * timedelta(microseconds=1)
+        last_recorded_at = recorded_at + (len(staged) + len(corrections)) * MICROSECOND
         result = BatchResult(decisions, outbox, last_recorded_at, self._settings.lane_count)
         await advance_lanes(connection, batch, locked, result)
         self._reach("lanes_advanced")
-        return _Work(
-            decisions,
-            Committed(
-                outbox,
-                {outcome: sum(of[outcome] for of in decisions.outcomes.values()) for outcome in Outcome},
-                {slice_.lane: slice_.end for slice_ in batch.slices},
-            ),
-        )
+        outcomes = {outcome: sum(of[outcome] for of in decisions.outcomes.values()) for outcome in Outcome}
+        return _Work(decisions, Committed(outbox, outcomes, batch.ends))
 
     async def _known(
         self, connection: asyncpg.Connection, records: Sequence[Judged], locked: Mapping[int, LockedLane]
@@ -148,12 +157,15 @@ class Books:
         keys = {record.key for record in accepted(records)}
         snapshots = await read_snapshots(connection, sorted(keys))
         stored = await probe_versions(connection, sorted(versions_to_probe(records, snapshots)))
+        corrections = list(accepted_corrections(records))
+        applied = await read_corrections(connection, sorted({record.key for record in corrections}))
         wanted = {(record.event.org_id, record.event.property_id) for record in accepted(records)}
+        wanted |= {day_of(record)[:2] for record in corrections}
         wanted |= {(key[0], snapshot.property_id) for key, snapshot in snapshots.items()}
         properties = self._properties.recall(wanted, self._settings.lane_count, locked)
         found = await read_properties(connection, sorted(wanted - properties.keys()))
         self._properties.remember(found, self._settings.lane_count, locked)
-        return Known(snapshots, stored, properties | found, self._settings.defaults)
+        return Known(snapshots, stored, properties | found, self._settings.defaults, applied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,33 +181,51 @@ def _recording_instant(clock: Clock, locked: Mapping[int, LockedLane]) -> dateti
     """
     last = max(lane.last_recorded_at for lane in locked.values())
     now = clock.now()
-    return now if now > last else last + timedelta(microseconds=1)
+    return now if now > last else last + MICROSECOND
 
 
 async def _find_committed(connection: asyncpg.Connection, batch: Batch) -> Committed:
     rows = await connection.fetch(sql.query("batch_outbox"), batch.lanes, batch.batch_id)
     outbox = [OutboxRow(row["lane"], row["seq"], split_updates(row["updates"])) for row in rows]
-    return Committed(outbox, {}, {slice_.lane: slice_.end for slice_ in batch.slices})
+    return Committed(outbox, {}, batch.ends)
 
 
-async def _move_balances(
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """The days that a batch changes, each with its next version, and what its figures corrections became."""
+
+    balances: list[Balance]
+    adjustments: list[Adjustment]
+
+
+async def _change(
     connection: asyncpg.Connection,
     decisions: Decisions,
     properties: Mapping[PropertyKey, Property],
-    recorded_at: datetime,
+    first_sequence: int,
     days_max: int | None,
-) -> list[Balance]:
+) -> _Changed:
     movements = coalesce(decisions.changes.items())
-    if not movements:
-        return []
-    existing = await read_balances(connection, movements, days_max)
+    first_days = {key: min(days) for key, days in movements.items()}
+    for *key, day in map(day_of, decisions.corrections):
+        property_key = (key[0], key[1])
+        first_days[property_key] = min(day, first_days.get(property_key, day))
+    if not first_days:
+        return _Changed([], [])
+    existing = await read_balances(connection, first_days, days_max)
+    booked = await read_booked_figures(connection, recomputed_days(decisions.corrections))
+    movements, adjustments = correct(movements, decisions.corrections, existing, booked, first_sequence)
     changed = [
         balance
         for key, days in movements.items()
         for balance in carry(*key, existing.get(key, []), days, properties[key].opening_cash_cents)
     ]
-    await write_balances(connection, changed, recorded_at)
-    return changed
+    return _Changed(changed, adjustments)
+
+
+def _finance_positions(batch: Batch, locked: Mapping[int, LockedLane]) -> dict[int, int]:
+    """Where each lane stands in finance-events once the events of the batch are in."""
+    return {lane: batch.ends.get((lane, Feed.EVENTS), locked[lane].finance_position or 0) for lane in batch.lanes}
 
 
 async def _save_marks(

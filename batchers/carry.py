@@ -13,6 +13,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from batchers.coalesce import NOTHING, Figures, Movement
+from schemas.updates import Cause
 
 
 class Balance(Struct, frozen=True, gc=False):
@@ -26,7 +27,7 @@ class Balance(Struct, frozen=True, gc=False):
     figures: Figures
     declared_closing_cents: int | None
     last_event_id: UUID | None
-    carried: bool = False  # reached by carry-forward alone
+    cause: Cause = "event"  # of its last change
 
     @property
     def calculated_closing_cents(self) -> int:
@@ -58,7 +59,7 @@ def carry(
     rows = {row.balance_date: row for row in existing}
     first, last = min(movements), max(movements)
     opening = opening_cash_cents
-    cause: Movement | None = None
+    newest: Movement | None = None
     changed: list[Balance] = []
     for day in sorted(rows.keys() | movements.keys()):
         row, movement = rows.get(day), movements.get(day)
@@ -67,9 +68,9 @@ def carry(
             continue
         if movement is None and day > last and row is not None and row.opening_cents == opening:
             break
-        if movement is not None and (cause is None or cause.sequence < movement.sequence):
-            cause = movement
-        after = _moved(org_id, property_id, day, row, movement, opening, cause)
+        if movement is not None and (newest is None or newest.sequence < movement.sequence):
+            newest = movement
+        after = _moved(org_id, property_id, day, row, movement, opening, newest)
         if after is not row:
             changed.append(after)
         opening = after.closing_cents
@@ -83,13 +84,16 @@ def _moved(
     row: Balance | None,
     movement: Movement | None,
     opening: int,
-    cause: Movement | None,
+    newest: Movement | None,
 ) -> Balance:
-    """The day with its new opening and movements; the very same row when neither changes it."""
+    """The day with its new opening, movements and count; the very same row when none of them changes it."""
     if row is not None and movement is None and row.opening_cents == opening:
         return row
-    blame = movement or cause
+    blame = movement or newest
     before = row.figures if row is not None else NOTHING
+    count = row.declared_closing_cents if row is not None else None
+    if movement is not None and movement.count is not None:
+        count = movement.count.cents
     return Balance(
         org_id=org_id,
         property_id=property_id,
@@ -97,7 +101,7 @@ def _moved(
         version=row.version + 1 if row is not None else 1,
         opening_cents=opening,
         figures=before.plus(movement.figures) if movement is not None else before,
-        declared_closing_cents=row.declared_closing_cents if row is not None else None,
+        declared_closing_cents=count,
         last_event_id=blame.event_id if blame is not None else None,
-        carried=movement is None,
+        cause=movement.cause if movement is not None else "carry_forward",
     )

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from batchers.decide import Change, Snapshot
 from schemas.records import AggregateKey, PropertyKey
+from schemas.updates import Cause
 
 
 class Figures(NamedTuple):
@@ -22,6 +23,9 @@ class Figures(NamedTuple):
     def plus(self, other: "Figures") -> "Figures":
         return Figures(self[0] + other[0], self[1] + other[1], self[2] + other[2], self[3] + other[3])
 
+    def minus(self, other: "Figures") -> "Figures":
+        return Figures(self[0] - other[0], self[1] - other[1], self[2] - other[2], self[3] - other[3])
+
 
 NOTHING = Figures(0, 0, 0, 0)
 
@@ -33,12 +37,20 @@ _COLUMN = {
 }
 
 
+class Count(Struct, frozen=True, gc=False):
+    """What a day's count becomes; None: it is withdrawn."""
+
+    cents: int | None
+
+
 class Movement(Struct, frozen=True, gc=False):
-    """What a batch moves on one day, and the newest event that moved it."""
+    """What a batch moves on one day, and the newest event, or correction, that moved it."""
 
     figures: Figures
     sequence: int
     event_id: UUID
+    cause: Cause = "event"
+    count: Count | None = None  # None: the day's count stays as it is
 
 
 Movements = dict[PropertyKey, dict[date, Movement]]

@@ -21,10 +21,18 @@ from enum import StrEnum
 from msgspec import Struct
 
 from batchers.properties import Property, PropertyDefaults
-from schemas.content_hash import HASH_VERSION, content_hash
+from schemas.content_hash import CORRECTION_HASH_VERSION, HASH_VERSION, content_hash
 from schemas.events import FinanceEvent
 from schemas.reasons import Reason
-from schemas.records import Accepted, AggregateKey, Judged, PropertyKey, Rejected
+from schemas.records import (
+    Accepted,
+    AcceptedCorrection,
+    AggregateKey,
+    CorrectionKey,
+    Judged,
+    PropertyKey,
+    Rejected,
+)
 
 
 class Outcome(StrEnum):
@@ -91,6 +99,7 @@ class Known:
     stored: Mapping[tuple[AggregateKey, int], Fingerprint]
     properties: Mapping[PropertyKey, Property]
     defaults: PropertyDefaults
+    corrections: Mapping[CorrectionKey, Fingerprint] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -102,6 +111,7 @@ class Decisions:
     stored: list[Stored] = field(default_factory=list)
     quarantined: list[Rejected] = field(default_factory=list)
     changes: dict[AggregateKey, Change] = field(default_factory=dict)
+    corrections: list[AcceptedCorrection] = field(default_factory=list)  # those that apply, in their order
     registered: dict[PropertyKey, Property] = field(default_factory=dict)
 
     def count(self, lane: int, outcome: Outcome) -> None:
@@ -127,18 +137,44 @@ def accepted(records: Iterable[Judged]) -> Iterator[Accepted]:
     return (record for record in records if isinstance(record, Accepted))
 
 
+def accepted_corrections(records: Iterable[Judged]) -> Iterator[AcceptedCorrection]:
+    return (record for record in records if isinstance(record, AcceptedCorrection))
+
+
 def decide(records: Iterable[Judged], known: Known) -> Decisions:
-    """Decide every record of a batch, in the order given, which is the order of offsets in each lane."""
+    """Decide every record of a batch, in the order given, which is the order of offsets in each feed of a lane."""
     decisions = Decisions()
     seen: dict[tuple[AggregateKey, int], Fingerprint] = {}
+    corrections = dict(known.corrections)
     for sequence, record in enumerate(records):
-        if isinstance(record, Rejected):
-            decisions.quarantined.append(record)
-            decisions.count(record.origin.lane, Outcome.QUARANTINED)
-        else:
-            outcome = _decide_event(record, sequence, known, decisions, seen)
-            decisions.count(record.origin.lane, outcome)
+        match record:
+            case Accepted():
+                outcome = _decide_event(record, sequence, known, decisions, seen)
+            case AcceptedCorrection():
+                outcome = _decide_correction(record, known, decisions, corrections)
+            case Rejected():
+                decisions.quarantined.append(record)
+                outcome = Outcome.QUARANTINED
+        decisions.count(record.origin.lane, outcome)
     return decisions
+
+
+def _decide_correction(
+    record: AcceptedCorrection, known: Known, decisions: Decisions, seen: dict[CorrectionKey, Fingerprint]
+) -> Outcome:
+    """A correction applies once; what comes again under its id must say the same."""
+    correction = record.correction
+    fingerprint = Fingerprint(CORRECTION_HASH_VERSION, record.content_hash)
+    before = seen.setdefault(record.key, fingerprint)
+    if before is fingerprint:
+        _property_of((correction.org_id, correction.property_id), None, known, decisions)
+        decisions.corrections.append(record)
+        return Outcome.APPLIED
+    if before == fingerprint:
+        return Outcome.DUPLICATE
+    detail = f"another body is applied as correction {correction.correction_id}"
+    decisions.quarantined.append(Rejected(record.origin, Reason.CORRECTION_CONFLICT, detail))
+    return Outcome.CONFLICT
 
 
 def _decide_event(
@@ -149,7 +185,7 @@ def _decide_event(
     seen: dict[tuple[AggregateKey, int], Fingerprint],
 ) -> Outcome:
     event = record.event
-    property_ = _property_of(event, known, decisions)
+    property_ = _property_of((event.org_id, event.property_id), event.data.currency, known, decisions)
     if event.data.currency is not None and event.data.currency != property_.currency:
         detail = f"currency {event.data.currency}; property {event.property_id} keeps {property_.currency}"
         decisions.quarantined.append(Rejected(record.origin, Reason.CURRENCY_MISMATCH, detail))
@@ -173,11 +209,10 @@ def _decide_event(
     return outcome
 
 
-def _property_of(event: FinanceEvent, known: Known, decisions: Decisions) -> Property:
-    key = (event.org_id, event.property_id)
+def _property_of(key: PropertyKey, currency: str | None, known: Known, decisions: Decisions) -> Property:
     property_ = known.properties.get(key) or decisions.registered.get(key)
     if property_ is None:
-        property_ = decisions.registered[key] = known.defaults.register(event.data.currency)
+        property_ = decisions.registered[key] = known.defaults.register(currency)
     return property_
 
 

@@ -10,8 +10,9 @@ import asyncpg
 import sql
 from pipeline.errors import FenceLost
 from schemas.lanes import Batch
-from schemas.records import Accepted
+from schemas.records import org_of
 from schemas.routing import home_lane
+from schemas.topics import Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,16 @@ class LockedLane:
     lane: int
     owner_epoch: int
     batch_id: UUID | None
-    position: int | None
+    finance_position: int | None
+    corrections_position: int | None
     outbox_seq: int
     last_recorded_at: datetime
     chain_head: bytes
     properties_revision: int
+
+    def position(self, feed: Feed) -> int | None:
+        """The next offset of a feed; None before its first batch."""
+        return self.finance_position if feed is Feed.EVENTS else self.corrections_position
 
 
 def lanes_to_lock(batch: Batch, lane_count: int) -> set[int]:
@@ -35,10 +41,10 @@ def lanes_to_lock(batch: Batch, lane_count: int) -> set[int]:
     that organisation: at the lock of the home lane.
     """
     return set(batch.lanes) | {
-        home_lane(record.event.org_id, lane_count)
+        home_lane(org_id, lane_count)
         for slice_ in batch.slices
         for record in slice_.records
-        if isinstance(record, Accepted)
+        if (org_id := org_of(record)) is not None
     }
 
 
@@ -56,8 +62,11 @@ def check_fence(batch: Batch, locked: Mapping[int, LockedLane]) -> None:
             raise FenceLost(f"lane {slice_.lane} is unknown to the database")
         if lane.owner_epoch != slice_.epoch:
             raise FenceLost(f"lane {slice_.lane} is in epoch {lane.owner_epoch}, our claim was {slice_.epoch}")
-        if lane.position is not None and lane.position != slice_.start:
-            raise FenceLost(f"lane {slice_.lane} stands at {lane.position}, our batch begins at {slice_.start}")
+        position = lane.position(slice_.feed)
+        if position is not None and position != slice_.start:
+            raise FenceLost(
+                f"lane {slice_.lane} stands at {position} of {slice_.feed}, our batch begins at {slice_.start}"
+            )
 
 
 def already_committed(batch: Batch, locked: Mapping[int, LockedLane]) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from uuid_utils.compat import uuid7
 
 from pipeline.clock import Clock
-from schemas.lanes import Batch, LaneSlice
+from schemas.lanes import Batch, Claim, LaneSlice
 from schemas.records import Judged
+from schemas.topics import Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +27,14 @@ class Bounds:
     gathered_bytes_max: int
 
 
-class _Lane:
-    """The records of one lane that wait for the writer."""
+class _Queue:
+    """The records that a lane has of one feed and that wait for the writer."""
 
     __slots__ = ("epoch", "position", "records")
 
     def __init__(self, epoch: int, position: int | None) -> None:
         self.epoch = epoch
-        self.position = position  # the next offset that the books expect; None before the lane's first record
+        self.position = position  # the next offset that the books expect; None before the first record
         self.records: deque[Judged] = deque()
 
 
@@ -43,7 +44,7 @@ class Gathering:
     def __init__(self, bounds: Bounds, clock: Clock) -> None:
         self._bounds = bounds
         self._clock = clock
-        self._lanes: dict[int, _Lane] = {}
+        self._queues: dict[tuple[int, Feed], _Queue] = {}
         self._rows = 0
         self._bytes = 0
         self._oldest: float | None = None
@@ -64,13 +65,14 @@ class Gathering:
         """Whether fetching may go on again: well below the bound, or it would pause and go on at every record."""
         return self._rows <= self._bounds.gathered_rows_max // 2 and self._bytes <= self._bounds.gathered_bytes_max // 2
 
-    def open_lane(self, lane: int, epoch: int, position: int | None) -> None:
-        """Records of `lane` will come, from `position` on, under our claim `epoch`."""
-        self._lanes[lane] = _Lane(epoch, position)
+    def open_lane(self, claim: Claim) -> None:
+        """Records of a lane will come, from where it stands in each feed, under our claim."""
+        for feed in Feed:
+            self._queues[claim.lane, feed] = _Queue(claim.epoch, claim.standings[feed].position)
 
-    def add(self, lane: int, records: Iterable[Judged]) -> None:
-        """Put records of a lane, in offset order, behind those that wait."""
-        waiting = self._lanes[lane].records
+    def add(self, lane: int, feed: Feed, records: Iterable[Judged]) -> None:
+        """Put records of a lane, in offset order, behind those of the same feed that wait."""
+        waiting = self._queues[lane, feed].records
         for record in records:
             waiting.append(record)
             self._rows += 1
@@ -115,32 +117,34 @@ class Gathering:
     def _cut(self) -> Batch:
         rows_left, bytes_left = self._bounds.rows_max, self._bounds.bytes_max
         slices = []
-        for number, lane in self._lanes.items():
+        for place, queue in self._queues.items():
             records: list[Judged] = []
-            while lane.records and rows_left > 0 and bytes_left > 0:
-                record = lane.records.popleft()
+            while queue.records and rows_left > 0 and bytes_left > 0:
+                record = queue.records.popleft()
                 rows_left -= 1
                 bytes_left -= _size(record)
                 records.append(record)
             if records:
-                slices.append(_slice(number, lane, records))
+                slices.append(_slice(place, queue, records))
         self._rows -= self._bounds.rows_max - rows_left
         self._bytes -= self._bounds.bytes_max - bytes_left
         self._oldest = self._clock.monotonic() if self._rows else None
         self._rotate(slices)
-        return Batch(uuid7(), tuple(sorted(slices, key=lambda slice_: slice_.lane)))
+        return Batch(uuid7(), tuple(sorted(slices, key=lambda slice_: (slice_.lane, slice_.feed is not Feed.EVENTS))))
 
     def _rotate(self, slices: list[LaneSlice]) -> None:
-        """Lanes that were served stand back, so that a busy lane cannot starve its neighbours."""
+        """Queues that were served stand back, so that a busy one cannot starve its neighbours."""
         for slice_ in slices:
-            self._lanes[slice_.lane] = self._lanes.pop(slice_.lane)
+            place = (slice_.lane, slice_.feed)
+            self._queues[place] = self._queues.pop(place)
 
 
-def _slice(number: int, lane: _Lane, records: list[Judged]) -> LaneSlice:
+def _slice(place: tuple[int, Feed], queue: _Queue, records: list[Judged]) -> LaneSlice:
+    lane, feed = place
     end = records[-1].origin.offset + 1
-    start = lane.position if lane.position is not None else records[0].origin.offset
-    lane.position = end
-    return LaneSlice(number, lane.epoch, start, end, records)
+    start = queue.position if queue.position is not None else records[0].origin.offset
+    queue.position = end
+    return LaneSlice(lane, queue.epoch, start, end, records, feed)
 
 
 def _size(record: Judged) -> int:

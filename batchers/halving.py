@@ -1,10 +1,12 @@
 """When a batch is refused or takes too long: two halves, down to the one record that is at fault."""
 
+from dataclasses import replace
+
 from uuid_utils.compat import uuid7
 
-from schemas.lanes import Batch, LaneSlice
+from schemas.lanes import Batch
 from schemas.reasons import Reason
-from schemas.records import Accepted, Rejected
+from schemas.records import Rejected
 
 
 def halves(batch: Batch) -> tuple[Batch, Batch]:
@@ -16,8 +18,8 @@ def halves(batch: Batch) -> tuple[Batch, Batch]:
     (slice_,) = batch.slices
     middle = len(slice_.records) // 2
     cut = slice_.records[middle].origin.offset
-    first = LaneSlice(slice_.lane, slice_.epoch, slice_.start, cut, slice_.records[:middle])
-    second = LaneSlice(slice_.lane, slice_.epoch, cut, slice_.end, slice_.records[middle:])
+    first = replace(slice_, end=cut, records=slice_.records[:middle])
+    second = replace(slice_, start=cut, records=slice_.records[middle:])
     return Batch(uuid7(), (first,)), Batch(uuid7(), (second,))
 
 
@@ -25,6 +27,6 @@ def quarantined(batch: Batch, detail: str) -> Batch:
     """The batch of one whose record the database rejects, as a dead letter."""
     (slice_,) = batch.slices
     (record,) = slice_.records
-    assert isinstance(record, Accepted), "a dead letter cannot be quarantined again"
+    assert not isinstance(record, Rejected), "a dead letter cannot be quarantined again"
     rejected = Rejected(record.origin, Reason.DATABASE_REJECTED, detail)
-    return Batch(uuid7(), (LaneSlice(slice_.lane, slice_.epoch, slice_.start, slice_.end, [rejected]),))
+    return Batch(uuid7(), (replace(slice_, records=[rejected]),))

@@ -11,7 +11,7 @@ import sql
 from batchers.carry import Balance
 from batchers.fence import LockedLane
 from schemas.lanes import Batch, Claim
-from schemas.records import Accepted
+from schemas.records import org_of
 from schemas.updates import BalanceUpdate, EncodedUpdate, encode_update, join_updates
 
 
@@ -66,19 +66,14 @@ def realtime_updates(balances: Sequence[Balance], epoch: str, changed_at: dateti
             closing_balance_cents=balance.closing_cents,
             balance_discrepancy_cents=balance.discrepancy_cents,
             changed_at=changed_at,
-            cause="carry_forward" if balance.carried else "event",
+            cause=balance.cause,
             event_id=balance.last_event_id,
         )
 
 
 def outbox_rows(batch: Batch, locked: Mapping[int, LockedLane], updates: Iterator[BalanceUpdate]) -> list[OutboxRow]:
     """Each update goes with a lane that had an event of its organisation: the next owner of that lane publishes it."""
-    lane_of = {
-        record.event.org_id: slice_.lane
-        for slice_ in batch.slices
-        for record in slice_.records
-        if isinstance(record, Accepted)
-    }
+    lane_of = {org_of(record): slice_.lane for slice_ in batch.slices for record in slice_.records}
     by_lane: dict[int, list[EncodedUpdate]] = {}
     for update in updates:
         by_lane.setdefault(lane_of[update.org_id], []).append(encode_update(update))

@@ -1,25 +1,27 @@
 """What the decisions need to know, read from the database by the keys of the batch."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import asyncpg
 
 import sql
 from batchers.carry import Balance
-from batchers.coalesce import Figures, Movements
+from batchers.coalesce import Figures
+from batchers.correct import DayKey
 from batchers.decide import Fingerprint, Snapshot
 from batchers.properties import Property
 from pipeline.errors import BatchTooSlow
-from schemas.records import AggregateKey, PropertyKey
+from schemas.records import AggregateKey, CorrectionKey, PropertyKey
 
 
 async def read_snapshots(
     connection: asyncpg.Connection, keys: Collection[AggregateKey]
 ) -> dict[AggregateKey, Snapshot]:
     """The snapshots of the transactions that have one."""
-    rows = await connection.fetch(sql.query("read_snapshots"), *_columns(keys, 3))
+    rows = await connection.fetch(sql.query("read_snapshots"), *columns(keys, 3))
     return {
         (row[0], row[1], row[2]): Snapshot(
             version=row[3],
@@ -46,7 +48,7 @@ async def probe_versions(
     if not probes:
         return {}
     flat = [(*key, version) for key, version in probes]
-    rows = await connection.fetch(sql.query("probe_versions"), *_columns(flat, 4))
+    rows = await connection.fetch(sql.query("probe_versions"), *columns(flat, 4))
     return {((row[0], row[1], row[2]), row[3]): Fingerprint(row[4], row[5]) for row in rows}
 
 
@@ -54,7 +56,7 @@ async def read_properties(connection: asyncpg.Connection, keys: Collection[Prope
     """The properties that are registered, each with its whole calendar."""
     if not keys:
         return {}
-    rows = await connection.fetch(sql.query("read_properties"), *_columns(keys, 2))
+    rows = await connection.fetch(sql.query("read_properties"), *columns(keys, 2))
     calendars = defaultdict(list)
     for row in rows:
         calendars[row[0], row[1]].append(row)
@@ -69,17 +71,17 @@ async def read_properties(connection: asyncpg.Connection, keys: Collection[Prope
 
 
 async def read_balances(
-    connection: asyncpg.Connection, movements: Movements, rows_max: int | None
+    connection: asyncpg.Connection, first_days: Mapping[PropertyKey, date], rows_max: int | None
 ) -> dict[PropertyKey, list[Balance]]:
-    """Of each moved property the row before its first moved day, and every row from that day on, ascending.
+    """Of each property the row before its first changed day, and every row from that day on, ascending.
 
     Raises BatchTooSlow when that is more than `rows_max` rows: half of the batch may reach fewer.
     """
-    wanted = [(*key, min(days)) for key, days in movements.items()]
+    wanted = [(*key, day) for key, day in first_days.items()]
     limit = None if rows_max is None else rows_max + 1
-    rows = await connection.fetch(sql.query("read_balances"), *_columns(wanted, 3), limit)
+    rows = await connection.fetch(sql.query("read_balances"), *columns(wanted, 3), limit)
     if rows_max is not None and len(rows) > rows_max:
-        raise BatchTooSlow(f"the batch reaches more than {rows_max:,} days of {len(movements):,} properties")
+        raise BatchTooSlow(f"the batch reaches more than {rows_max:,} days of {len(first_days):,} properties")
     balances: dict[PropertyKey, list[Balance]] = defaultdict(list)
     for row in rows:
         balances[row[0], row[1]].append(
@@ -97,7 +99,25 @@ async def read_balances(
     return balances
 
 
-def _columns(rows: Iterable[tuple[object, ...]], width: int) -> list[list[object]]:
+async def read_corrections(
+    connection: asyncpg.Connection, keys: Collection[CorrectionKey]
+) -> dict[CorrectionKey, Fingerprint]:
+    """What those of the corrections said that were applied before."""
+    if not keys:
+        return {}
+    rows = await connection.fetch(sql.query("read_corrections"), *columns(keys, 2))
+    return {(row[0], row[1]): Fingerprint(row[2], row[3]) for row in rows}
+
+
+async def read_booked_figures(connection: asyncpg.Connection, days: Collection[DayKey]) -> dict[DayKey, Figures]:
+    """The movements of these days as transactions and adjustments say."""
+    if not days:
+        return {}
+    rows = await connection.fetch(sql.query("booked_figures"), *columns(days, 3))
+    return {(row[0], row[1], row[2]): Figures(*map(int, row[3:])) for row in rows}
+
+
+def columns(rows: Iterable[Sequence[object]], width: int) -> list[list[object]]:
     """Rows as one array per column: the form that `unnest` takes."""
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in range(width)]
+    found = [list(column) for column in zip(*rows, strict=True)]
+    return found or [[] for _ in range(width)]

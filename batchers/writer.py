@@ -16,6 +16,7 @@ from batchers.halving import halves, quarantined
 from pipeline.errors import BatchRejected, BatchTooSlow, DatabaseUnavailable, OutcomeUnknown
 from pipeline.metrics import Metrics
 from schemas.lanes import Batch
+from schemas.topics import Feed
 
 # Without a batch for so long, the marks go to the database on their own.
 _IDLE_SECONDS = 0.5
@@ -40,7 +41,7 @@ class Writer:
         pause_max_seconds: float,
     ) -> None:
         self.gathering = gathering
-        self.positions: dict[int, int] = {}  # lane to its next offset, as committed
+        self.positions: dict[tuple[int, Feed], int] = {}  # by lane and feed the next offset, as committed
         self._books = books
         self._publisher = publisher
         self._invalidator = invalidator

@@ -2,15 +2,16 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from batchers.books import Books
 from batchers.drain import Drain
 from batchers.gathering import Gathering
 from batchers.outbox import Marks
 from batchers.writer import Writer
-from schemas.lanes import Claim
+from schemas.lanes import Claim, Positions
 from schemas.records import Judged
+from schemas.topics import Feed
 
 
 class LaneGroup:
@@ -64,14 +65,14 @@ class Writers:
             members = ordered[first : first + lanes_of_writer]
             group = assemble(members, Marks.of(members))
             for claim in members:
-                group.gathering.open_lane(claim.lane, claim.epoch, claim.position)
+                group.gathering.open_lane(claim)
                 self._group_of[claim.lane] = group
             self._groups.append(group)
 
     @property
-    def positions(self) -> Mapping[int, int]:
-        """Lane to its next offset, as committed under our claims."""
-        return {lane: at for group in self._groups for lane, at in group.writer.positions.items()}
+    def positions(self) -> Positions:
+        """Where each lane stands in each feed, as committed under our claims."""
+        return {place: at for group in self._groups for place, at in group.writer.positions.items()}
 
     @property
     def gathered_rows(self) -> int:
@@ -81,8 +82,8 @@ class Writers:
         """Committed batches that wait in memory to be published, or invalidated."""
         return sum(group.depth(effect) for group in self._groups)
 
-    def add(self, lane: int, records: Sequence[Judged]) -> None:
-        self._group_of[lane].gathering.add(lane, records)
+    def add(self, lane: int, feed: Feed, records: Sequence[Judged]) -> None:
+        self._group_of[lane].gathering.add(lane, feed, records)
 
     def full(self, lane: int) -> bool:
         return self._group_of[lane].gathering.full

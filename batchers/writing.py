@@ -3,20 +3,23 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 
 import sql
 from batchers.carry import Balance
+from batchers.correct import Adjustment
 from batchers.decide import Change, Stored
 from batchers.properties import Property, PropertyDefaults
-from schemas.content_hash import HASH_VERSION
-from schemas.records import AggregateKey, Headers, PropertyKey, Rejected
+from batchers.reading import columns
+from schemas.content_hash import CORRECTION_HASH_VERSION, HASH_VERSION
+from schemas.records import AcceptedCorrection, AggregateKey, Headers, PropertyKey, Rejected
 
+T = TypeVar("T")
 Row = tuple[Any, ...]
-_MICROSECOND = timedelta(microseconds=1)
+MICROSECOND = timedelta(microseconds=1)
 _NOT_NEWEST: Row = (False, None, None, *(None,) * 13)
 
 
@@ -202,6 +205,55 @@ async def write_dead_letters(
     )
 
 
-def stamped(stored: Iterable[Stored], first: datetime) -> list[tuple[Stored, datetime]]:
-    """Each stored event with its instant of recording: a microsecond apart, so that they rise within a lane."""
-    return [(event, first + place * _MICROSECOND) for place, event in enumerate(stored)]
+async def write_corrections(
+    connection: asyncpg.Connection,
+    applied: Sequence[tuple[AcceptedCorrection, datetime]],
+    adjustments: Sequence[Adjustment],
+    finance_positions: Mapping[int, int],
+) -> None:
+    """The corrections of a batch with their instants of recording, and what they did to the movements of their days."""
+    if not applied:
+        return
+    rows = [_correction_row(record, at, finance_positions[record.origin.lane]) for record, at in applied]
+    await connection.execute(sql.query("append_corrections"), *columns(rows, 18))
+    if adjustments:
+        instants = {record.key: at for record, at in applied}
+        moved = [
+            (*_day_and_id(each.record), *each.before, *each.after, instants[each.record.key]) for each in adjustments
+        ]
+        await connection.execute(sql.query("append_adjustments"), *columns(moved, 13))
+
+
+def _correction_row(record: AcceptedCorrection, recorded_at: datetime, finance_position: int) -> Row:
+    correction, origin = record.correction, record.origin
+    declared = correction.declared_closing_cents
+    return (
+        correction.org_id,
+        correction.correction_id,
+        correction.property_id,
+        correction.balance_date,
+        correction.kind,
+        declared if declared is not msgspec.UNSET else None,
+        CORRECTION_HASH_VERSION,
+        record.content_hash,
+        origin.lane,
+        origin.offset,
+        finance_position,
+        origin.appended_at,
+        recorded_at,
+        correction.issued_at,
+        correction.recorded_by.user_id,
+        correction.reason,
+        origin.value,
+        packed_headers(origin.headers),
+    )
+
+
+def _day_and_id(record: AcceptedCorrection) -> Row:
+    correction = record.correction
+    return correction.org_id, correction.property_id, correction.balance_date, correction.correction_id
+
+
+def stamped(recorded: Iterable[T], first: datetime) -> list[tuple[T, datetime]]:
+    """Each event, or correction, with its instant of recording: a microsecond apart, so that they rise in a lane."""
+    return [(each, first + place * MICROSECOND) for place, each in enumerate(recorded)]

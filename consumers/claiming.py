@@ -9,7 +9,8 @@ import asyncpg
 import sql
 from pipeline.errors import Fatal, OffsetExpired, TopicAltered, TopicMismatch
 from pipeline.translate import database_errors
-from schemas.lanes import Claim, LastRecord
+from schemas.lanes import Claim, LastRecord, Standing
+from schemas.topics import Feed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +31,30 @@ class RecordedRules:
     default_time_zone: str
 
 
+# By lane, then by feed: what the broker holds.
+Held = Mapping[int, Mapping[Feed, TopicRange]]
+
+
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who claims, lanes of which topic, and by what it will judge their records."""
+    """Who claims, lanes of which topics, and by what it will judge their records."""
 
     owner: str
-    topic: str
+    topics: Mapping[Feed, str]  # as they are called on this cluster
     lane_count: int
     rules: RecordedRules
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedLane:
-    """A lane that is ours: the offset to fetch from, or why it cannot go on."""
+    """A lane that is ours: the offsets to fetch from, or why it cannot go on."""
 
     claim: Claim
-    start: int
+    starts: Mapping[Feed, int]
     stopped: Fatal | None = None
 
 
-async def claim_lanes(
-    connection: asyncpg.Connection, claimant: Claimant, held: Mapping[int, TopicRange]
-) -> list[ClaimedLane]:
+async def claim_lanes(connection: asyncpg.Connection, claimant: Claimant, held: Held) -> list[ClaimedLane]:
     """Raise the epoch of every lane of `held`, in ascending order, in one transaction.
 
     Waits for batches of the old owner that hold the rows. What an owner records of its lanes, it records while it
@@ -70,33 +73,46 @@ async def claim_lanes(
             return [await _take_over(connection, claimant, lane, held[lane]) for lane in sorted(held)]
 
 
-async def _take_over(connection: asyncpg.Connection, claimant: Claimant, lane: int, held: TopicRange) -> ClaimedLane:
+async def _take_over(
+    connection: asyncpg.Connection, claimant: Claimant, lane: int, held: Mapping[Feed, TopicRange]
+) -> ClaimedLane:
     claim = await _claim(connection, lane, claimant.owner)
     try:
-        start = start_position(claimant.topic, claim, held)
+        starts = {
+            feed: start_position(f"{claimant.topics[feed]}, lane {lane}", claim.standings[feed], held[feed])
+            for feed in Feed
+        }
     except (OffsetExpired, TopicAltered) as error:
         await connection.execute(sql.query("stop_lane"), lane, claim.epoch, str(error))
-        return ClaimedLane(claim, held.beginning, error)
-    position = start if claim.position is None else claim.position
-    await connection.execute(sql.query("record_rules"), lane, position, *astuple(claimant.rules))
-    return ClaimedLane(claim, start)
+        return ClaimedLane(claim, {}, error)
+    positions = [starts[feed] if (at := claim.standings[feed].position) is None else at for feed in Feed]
+    await connection.execute(sql.query("record_rules"), lane, *positions, *astuple(claimant.rules))
+    return ClaimedLane(claim, starts)
 
 
 async def _claim(connection: asyncpg.Connection, lane: int, owner: str) -> Claim:
     row = await connection.fetchrow(sql.query("claim_lane"), lane, owner)
     assert row is not None, "every lane was given a row above"
-    last = None
-    if row["last_offset"] is not None:
-        last = LastRecord(row["last_offset"], row["last_appended_at"], row["last_record_hash"])
     return Claim(
         lane=row["lane"],
         epoch=row["owner_epoch"],
-        position=row["finance_position"],
-        last=last,
+        standings={
+            Feed.EVENTS: _standing(row, "finance_position", ""),
+            Feed.CORRECTIONS: _standing(row, "corrections_position", "corrections_"),
+        },
         outbox_seq=row["outbox_seq"],
         published_seq=row["published_seq"],
         invalidated_seq=row["invalidated_seq"],
     )
+
+
+def _standing(row: asyncpg.Record, position: str, prefix: str) -> Standing:
+    last = None
+    if row[f"{prefix}last_offset"] is not None:
+        last = LastRecord(
+            row[f"{prefix}last_offset"], row[f"{prefix}last_appended_at"], row[f"{prefix}last_record_hash"]
+        )
+    return Standing(row[position], last)
 
 
 async def stop_lane(connection: asyncpg.Connection, claim: Claim, reason: str) -> None:
@@ -105,26 +121,25 @@ async def stop_lane(connection: asyncpg.Connection, claim: Claim, reason: str) -
         await connection.execute(sql.query("stop_lane"), claim.lane, claim.epoch, reason)
 
 
-def start_position(topic: str, claim: Claim, held: TopicRange) -> int:
+def start_position(where: str, standing: Standing, held: TopicRange) -> int:
     """The offset to fetch from: the last consumed record where the topic still has it, so that it can be recognised.
 
     Raises OffsetExpired when records after the position are gone, TopicAltered when the topic ends before it.
     """
-    if claim.position is None:
+    if standing.position is None:
         return held.beginning
-    where = f"{topic}, lane {claim.lane}"
-    if claim.position < held.beginning:
+    if standing.position < held.beginning:
         raise OffsetExpired(
-            f"{where}: records {claim.position} to {held.beginning - 1} have left the topic before they were consumed "
-            f"({held.beginning - claim.position} lost). Restore them, or move the lane on by hand "
-            f"(ops.lanes.finance_position = {held.beginning}) and let the producer send them again"
+            f"{where}: records {standing.position} to {held.beginning - 1} have left the topic before they were "
+            f"consumed ({held.beginning - standing.position} lost). Restore them, or move the lane on by hand "
+            f"(`folio positions set`, to {held.beginning}) and let the producer send them again"
         )
-    if claim.position > held.end:
+    if standing.position > held.end:
         raise TopicAltered(
-            f"{where}: the lane stands at {claim.position}, the topic ends at {held.end}. It was recreated or cut: "
+            f"{where}: the lane stands at {standing.position}, the topic ends at {held.end}. It was recreated or cut: "
             "point the stream at the topic that it consumed, or begin with an empty database"
         )
     # Behind the position, it was moved back by hand: what lies between is to be consumed again.
-    if claim.last is not None and held.beginning <= claim.last.offset < claim.position:
-        return claim.last.offset
-    return claim.position
+    if standing.last is not None and held.beginning <= standing.last.offset < standing.position:
+        return standing.last.offset
+    return standing.position

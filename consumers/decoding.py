@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 from aiokafka import ConsumerRecord
 
 from pipeline.errors import TopicMismatch
-from schemas.codec import Rules, judge
+from schemas.codec import Rules, judge, judge_correction
 from schemas.records import Judged, Origin
+from schemas.topics import Feed
 
 _LOG_APPEND_TIME = 1
 # A broker that stamps records itself never writes a time beyond the calendar; a producer's own can be anything.
@@ -43,6 +45,10 @@ def _instant(milliseconds: int) -> datetime:
         return _NO_INSTANT
 
 
-def decode(records: Iterable["ConsumerRecord[bytes, bytes]"], rules: Rules) -> list[Judged]:
+_JUDGE: Final = {Feed.EVENTS: judge, Feed.CORRECTIONS: judge_correction}
+
+
+def decode(records: Iterable["ConsumerRecord[bytes, bytes]"], feed: Feed, rules: Rules) -> list[Judged]:
     """Judge every record of a fetch; what breaks a rule is a value among the others."""
-    return [judge(origin_of(record), rules) for record in records]
+    judge_one = _JUDGE[feed]
+    return [judge_one(origin_of(record), rules) for record in records]

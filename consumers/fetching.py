@@ -13,6 +13,7 @@ from pipeline.errors import Fatal
 from pipeline.translate import broker_errors
 from schemas.codec import Rules
 from schemas.records import Judged
+from schemas.topics import Feed
 
 _POLL_MS = 50  # how soon a paused partition is looked at again
 # What a poll takes is in memory before the bounds of gathering see it, and a record can be a megabyte, however small
@@ -28,7 +29,7 @@ StopLane = Callable[[FetchedLane, Fatal], Awaitable[None]]
 class Receiver(Protocol):
     """Takes judged records, and says when a lane has enough of them."""
 
-    def add(self, lane: int, records: Sequence[Judged]) -> None: ...
+    def add(self, lane: int, feed: Feed, records: Sequence[Judged]) -> None: ...
 
     def full(self, lane: int) -> bool: ...
 
@@ -62,7 +63,8 @@ class Fetching:
                 await self._wait_without_lanes()
                 continue
             for partition, records in (await self._fetch(*self._lanes)).items():
-                await self._receive(partition, records)
+                if partition in self._lanes:  # its lane may just have stopped over the other feed
+                    await self._receive(partition, records)
 
     async def _wait_without_lanes(self) -> None:
         """Nothing to fetch. The client tells its coordinator's errors only to who asks it for records: ask."""
@@ -78,8 +80,11 @@ class Fetching:
         return fetched
 
     async def _stop(self, partition: TopicPartition, error: Fatal) -> None:
-        lane = self._lanes.pop(partition)
-        self._consumer.pause(partition)
+        """A lane stops whole: corrections of events that do not come any more would restate the wrong figures."""
+        lane = self._lanes[partition]
+        for each in [each for each, other in self._lanes.items() if other.lane == lane.lane]:
+            del self._lanes[each]
+            self._consumer.pause(each)
         await self._stop_lane(lane, error)
 
     async def _receive(self, partition: TopicPartition, records: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
@@ -87,12 +92,12 @@ class Fetching:
         lane.fetched_at = time.monotonic()
         for some in _by_bytes(records):
             try:
-                fresh = lane.admit(decode(some, self._rules))
+                fresh = lane.admit(decode(some, lane.feed, self._rules))
             except Fatal as error:
                 await self._stop(partition, error)
                 return
             if fresh:
-                self._receiver.add(lane.lane, fresh)
+                self._receiver.add(lane.lane, lane.feed, fresh)
             await asyncio.sleep(0)  # the heartbeats, and the writers, have their turn
 
     def _pause_and_resume(self) -> None:

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from pipeline.errors import TopicAltered
 from schemas.lanes import Claim, last_record
 from schemas.records import Judged
+from schemas.topics import Feed
 
 
 class FetchedLane:
     """Lets records of one partition through, once each and in order."""
 
-    def __init__(self, topic: str, claim: Claim, start: int) -> None:
+    def __init__(self, feed: Feed, topic: str, claim: Claim, start: int) -> None:
+        standing = claim.standings[feed]
+        self.feed = feed
         self.topic = topic
         self.claim = claim
         self.fetched_at = time.monotonic()
-        self.position = claim.position if claim.position is not None else start
-        self._recognise = claim.last if claim.last is not None and claim.last.offset == start else None
+        self.position = standing.position if standing.position is not None else start
+        self._recognise = standing.last if standing.last is not None and standing.last.offset == start else None
 
     @property
     def lane(self) -> int:

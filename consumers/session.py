@@ -24,8 +24,9 @@ from pipeline.errors import DatabaseUnavailable, Fatal, PipelineError, TopicMism
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
 from schemas.codec import Rules
-from schemas.lanes import Claim
+from schemas.lanes import Claim, Positions
 from schemas.records import Judged
+from schemas.topics import Feed
 
 _TOPIC_LOOKS = 3
 _LOOK_SECONDS = 1.0
@@ -38,12 +39,12 @@ class Sink(Protocol):
     """Where judged records of claimed lanes go: the writers, as far as a session needs them."""
 
     @property
-    def positions(self) -> Mapping[int, int]: ...
+    def positions(self) -> Positions: ...
 
     @property
     def gathered_rows(self) -> int: ...
 
-    def add(self, lane: int, records: Sequence[Judged]) -> None: ...
+    def add(self, lane: int, feed: Feed, records: Sequence[Judged]) -> None: ...
 
     def full(self, lane: int) -> bool: ...
 
@@ -58,7 +59,7 @@ class Sink(Protocol):
 class SessionSettings:
     """What a session needs to know of the settings."""
 
-    topic: str
+    topics: Mapping[Feed, str]  # as they are called on this cluster
     owner: str
     rules: RecordedRules
     stall_seconds: float
@@ -94,8 +95,8 @@ class Session:
         try:
             with broker_errors("joining the consumer group"):
                 await self._consumer.start()
-            await self._require_topic()
-            self._consumer.subscribe([self._settings.topic], listener=self._membership)
+            await self._require_topics()
+            self._consumer.subscribe(list(self._settings.topics.values()), listener=self._membership)
             while (assigned := await self._next_assignment(stop)) is not None:
                 try:
                     await self._hold(assigned, stop)
@@ -107,14 +108,15 @@ class Session:
             self._membership.close()
             await self._leave(stop)
 
-    async def _require_topic(self) -> None:
+    async def _require_topics(self) -> None:
         """Subscribing to a topic that does not exist would wait for it without a word. Raises TopicMismatch."""
         for _ in range(_TOPIC_LOOKS):
             with broker_errors("asking for the topics"):
-                if self._settings.topic in await self._consumer.topics():
-                    return
+                missing = set(self._settings.topics.values()) - await self._consumer.topics()
+            if not missing:
+                return
             await asyncio.sleep(_LOOK_SECONDS)  # a broker that is just starting does not know all of them yet
-        raise TopicMismatch(f"topic {self._settings.topic} does not exist: run `folio topics create`")
+        raise TopicMismatch(f"{', '.join(sorted(missing))}: no such topic; run `folio topics create`")
 
     async def _next_assignment(self, stop: Stop) -> frozenset[TopicPartition] | None:
         """What the group gives us next; None when `stop` is set first."""
@@ -143,13 +145,13 @@ class Session:
                 lanes = await self._claim(assigned, lane_count)
         except TimeoutError as error:
             raise DatabaseUnavailable(f"claiming took longer than {self._settings.claim_seconds:g} s") from error
-        sink = self._open_sink([lane.claim for lane in lanes.values()], lane_count)
+        sink = self._open_sink([lane.claim for lane in lanes.values() if lane.feed is Feed.EVENTS], lane_count)
         fetching = Fetching(self._consumer, lanes, self._rules(), sink, self._stop_lane)
         watch = Watch(self._consumer, lanes, sink, self._settings.stall_seconds, self._metrics)
         self._membership.taken()
         self.ready = self.held = True
-        self._metrics.lanes_owned.set(len(lanes))
-        log.info("lanes claimed", lanes={lane.lane: lane.position for lane in lanes.values()})
+        self._metrics.lanes_owned.set(len({lane.lane for lane in lanes.values()}))
+        log.info("lanes claimed", lanes=_by_lane({(each.lane, each.feed): each.position for each in lanes.values()}))
         try:
             async with asyncio.TaskGroup() as tasks:
                 fetch = tasks.create_task(fetching.run())
@@ -164,7 +166,7 @@ class Session:
             await watch.commit_offsets()
         except BaseExceptionGroup as group:
             raise _gravest(group) from group
-        log.info("lanes released", lanes=dict(sink.positions))
+        log.info("lanes released", lanes=_by_lane(sink.positions))
 
     async def _finish(self, write: "asyncio.Task[None]", stop: Stop) -> None:
         """What has gathered is written and published; past the grace it stays for the next owner."""
@@ -180,29 +182,36 @@ class Session:
         return Rules(past_max=self._settings.rules.past_max, future_max=self._settings.rules.future_max)
 
     def _lane_count(self) -> int:
-        partitions = self._consumer.partitions_for_topic(self._settings.topic)
-        if not partitions:
-            raise TopicMismatch(f"topic {self._settings.topic} does not exist: run `folio topics create`")
-        return len(partitions)
+        """The partitions of every feed. Raises TopicMismatch when they differ: partition p of each makes lane p."""
+        counts = {
+            topic: len(self._consumer.partitions_for_topic(topic) or ()) for topic in self._settings.topics.values()
+        }
+        if len(set(counts.values())) != 1 or not all(counts.values()):
+            found = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
+            raise TopicMismatch(f"the topics must have equally many partitions: {found}; see `folio topics check`")
+        return max(counts.values())
 
     async def _claim(self, assigned: frozenset[TopicPartition], lane_count: int) -> dict[TopicPartition, FetchedLane]:
         """Claim every assigned lane and seek to its position. A lane that cannot go on is left out, and says why."""
         held = await self._ranges(assigned)
         settings = self._settings
-        claimant = Claimant(settings.owner, settings.topic, lane_count, settings.rules)
+        claimant = Claimant(settings.owner, settings.topics, lane_count, settings.rules)
         async with self._connected("claiming lanes") as connection:
             claimed_lanes = await claim_lanes(connection, claimant, held)
         lanes: dict[TopicPartition, FetchedLane] = {}
         for claimed in claimed_lanes:
-            partition = TopicPartition(settings.topic, claimed.claim.lane)
             if claimed.stopped is not None:
-                log.error("lane stopped", lane=partition.partition, reason=str(claimed.stopped))
-                self._consumer.pause(partition)
-                continue
-            self._consumer.seek(partition, claimed.start)
-            lanes[partition] = FetchedLane(settings.topic, claimed.claim, claimed.start)
-        self._metrics.lanes_stopped.set(len(claimed_lanes) - len(lanes))
+                log.error("lane stopped", lane=claimed.claim.lane, reason=str(claimed.stopped))
+                self._consumer.pause(*self._partitions(claimed.claim.lane))
+            for feed, start in claimed.starts.items():
+                partition = TopicPartition(settings.topics[feed], claimed.claim.lane)
+                self._consumer.seek(partition, start)
+                lanes[partition] = FetchedLane(feed, settings.topics[feed], claimed.claim, start)
+        self._metrics.lanes_stopped.set(sum(claimed.stopped is not None for claimed in claimed_lanes))
         return lanes
+
+    def _partitions(self, lane: int) -> list[TopicPartition]:
+        return [TopicPartition(topic, lane) for topic in self._settings.topics.values()]
 
     async def _stop_lane(self, lane: FetchedLane, error: Fatal) -> None:
         log.error("lane stopped", lane=lane.lane, reason=str(error))
@@ -210,14 +219,29 @@ class Session:
         async with self._connected("stopping a lane") as connection:
             await stop_lane(connection, lane.claim, str(error))
 
-    async def _ranges(self, assigned: frozenset[TopicPartition]) -> dict[int, TopicRange]:
-        """By lane, what the broker holds of it."""
+    async def _ranges(self, assigned: frozenset[TopicPartition]) -> dict[int, dict[Feed, TopicRange]]:
+        """By lane and feed, what the broker holds. Raises TopicMismatch when a lane was torn in two."""
         if not assigned:
             return {}
         with broker_errors("asking for the offsets of the topic"):
             beginnings = await self._consumer.beginning_offsets(list(assigned))
             ends = await self._consumer.end_offsets(list(assigned))
-        return {each.partition: TopicRange(beginnings[each], ends[each]) for each in assigned}
+        held: dict[int, dict[Feed, TopicRange]] = {each.partition: {} for each in assigned}
+        feed_of = {topic: feed for feed, topic in self._settings.topics.items()}
+        for each in assigned:
+            held[each.partition][feed_of[each.topic]] = TopicRange(beginnings[each], ends[each])
+        torn = sorted(lane for lane, feeds in held.items() if len(feeds) != len(Feed))
+        if torn:
+            raise TopicMismatch(f"the group gave us lanes {torn} of one topic only: no other client may be its member")
+        return held
+
+
+def _by_lane(positions: Positions) -> dict[int, dict[str, int]]:
+    """For the log: of each lane the offset at which it stands in each feed."""
+    found: dict[int, dict[str, int]] = {}
+    for (lane, feed), position in sorted(positions.items()):
+        found.setdefault(lane, {})[feed.value] = position
+    return found
 
 
 async def _unless(stop: Stop, awaited: Coroutine[Any, Any, T], seconds: float | None = None) -> T | None:

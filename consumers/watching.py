@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from consumers.lane import FetchedLane
 from pipeline.errors import Stalled
 from pipeline.metrics import Metrics
+from schemas.lanes import Positions
 
 _PERIOD_SECONDS = 2.0
 
@@ -22,7 +23,7 @@ class Progress(Protocol):
     """What the writers tell of their progress."""
 
     @property
-    def positions(self) -> Mapping[int, int]: ...
+    def positions(self) -> Positions: ...
 
     @property
     def gathered_rows(self) -> int: ...
@@ -70,7 +71,7 @@ class Watch:
             return
         committed = self._progress.positions
         lag = sum(
-            ends[partition] - committed.get(lane.lane, lane.claim.position or 0)
+            ends[partition] - committed.get((lane.lane, lane.feed), lane.claim.standings[lane.feed].position or 0)
             for partition, lane in self._lanes.items()
         )
         self._metrics.lag_records.set(lag)
@@ -95,7 +96,7 @@ class Watch:
         offsets = {
             partition: position
             for partition, lane in self._lanes.items()
-            if (position := self._progress.positions.get(lane.lane)) is not None
+            if (position := self._progress.positions.get((lane.lane, lane.feed))) is not None
             and self._offsets_committed.get(partition) != position
         }
         if not offsets:

@@ -43,7 +43,7 @@ from pipeline.storage.connect import briefly, connect_worker, connect_writer
 from pipeline.storage.migrate import require_schema
 from pipeline.translate import broker_errors
 from schemas.lanes import Claim
-from schemas.topics import FINANCE_EVENTS, REALTIME_UPDATES
+from schemas.topics import REALTIME_UPDATES, Feed
 from schemas.updates import split_updates
 
 _PRODUCER_CLOSE_SECONDS = 3.0
@@ -145,7 +145,7 @@ class Worker:
     def _session_settings(self) -> SessionSettings:
         worker = self._settings.worker
         return SessionSettings(
-            topic=self._settings.kafka.topic_prefix + FINANCE_EVENTS,
+            topics={feed: self._settings.kafka.topic_prefix + feed for feed in Feed},
             owner=self._name,
             rules=recorded_rules(self._settings.rules),
             stall_seconds=worker.stall_seconds,

@@ -1,15 +1,18 @@
 """From a record's bytes to an event, or to the reason why not. Never raises for what a producer sent."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from math import ceil
+from typing import Final, TypeVar
 
 import msgspec
 
-from schemas.content_hash import content_hash
+from schemas.content_hash import content_hash, correction_hash
+from schemas.corrections import BalanceCorrection
 from schemas.events import AGREEING, FinanceEvent
 from schemas.reasons import Reason
-from schemas.records import Accepted, Headers, Judged, Origin, Rejected
+from schemas.records import Accepted, AcceptedCorrection, Headers, Origin, Rejected
 
 # Far above any real event (about 400 bytes), far below what would crowd a batch out of memory.
 RECORD_BYTES_MAX: Final = 256 * 1024
@@ -21,7 +24,11 @@ _DETAIL_CHARS_MAX: Final = 500
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
-_decode = msgspec.json.Decoder(FinanceEvent).decode
+_DAY: Final = timedelta(days=1)
+
+T = TypeVar("T")
+_decode_event = msgspec.json.Decoder(FinanceEvent).decode
+_decode_correction = msgspec.json.Decoder(BalanceCorrection).decode
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -32,8 +39,36 @@ class Rules(msgspec.Struct, frozen=True):
     future_max: timedelta
 
 
-def judge(origin: Origin, rules: Rules) -> Judged:
+def judge(origin: Origin, rules: Rules) -> Accepted | Rejected:
     """Decode a record of `finance-events` and check every rule that needs no database."""
+    event = _decoded(origin, _decode_event)
+    if isinstance(event, Rejected):
+        return event
+    broken = _broken_rule(event, origin, rules)
+    if broken is not None:
+        return Rejected(origin, *broken)
+    key = (event.org_id, event.aggregate_type, event.aggregate_id)
+    return Accepted(origin, event, key, content_hash(event))
+
+
+def judge_correction(origin: Origin, rules: Rules) -> AcceptedCorrection | Rejected:
+    """Decode a record of `balance-corrections` and check every rule that needs no database."""
+    correction = _decoded(origin, _decode_correction)
+    if isinstance(correction, Rejected):
+        return correction
+    days = (correction.balance_date - origin.appended_at.date()).days
+    # A day more on either side: the calendar of the property may be a day away from that of UTC.
+    if not -rules.past_max.days - 1 <= days <= ceil(rules.future_max / _DAY) + 1:
+        detail = (
+            f"balance_date {correction.balance_date} is {days} days from {origin.appended_at} - at `$.balance_date`"
+        )
+        return Rejected(origin, Reason.TIME_OUT_OF_BOUNDS, detail)
+    if b"\\u0000" in (origin.value or b"") and "\x00" in correction.reason + (correction.recorded_by.name or ""):
+        return Rejected(origin, Reason.TEXT, "NUL in text - at `$.reason` or `$.recorded_by.name`")
+    return AcceptedCorrection(origin, correction, correction_hash(correction))
+
+
+def _decoded(origin: Origin, decode: Callable[[bytes], T]) -> T | Rejected:
     value = origin.value
     if value is None:
         return Rejected(origin, Reason.EMPTY, "the record has no value")
@@ -43,16 +78,11 @@ def judge(origin: Origin, rules: Rules) -> Judged:
         return Rejected(origin, Reason.MALFORMED, f"the name of a header is not UTF-8: {name!r}"[:_DETAIL_CHARS_MAX])
     try:
         _require_text(value)
-        event = _decode(value)
+        return decode(value)
     except msgspec.ValidationError as error:
         return _invalid(origin, value, error)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Rejected(origin, Reason.MALFORMED, _brief(error))
-    broken = _broken_rule(event, origin, rules)
-    if broken is not None:
-        return Rejected(origin, *broken)
-    key = (event.org_id, event.aggregate_type, event.aggregate_id)
-    return Accepted(origin, event, key, content_hash(event))
 
 
 def _unreadable_name(headers: Headers) -> str | None:

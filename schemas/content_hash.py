@@ -12,9 +12,11 @@ from typing import Final
 
 import msgspec
 
+from schemas.corrections import BalanceCorrection
 from schemas.events import FinanceEvent
 
 HASH_VERSION: Final = 1
+CORRECTION_HASH_VERSION: Final = 1
 HASH_BYTES: Final = 16
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,6 +48,23 @@ def content_hash_v1(event: FinanceEvent) -> bytes:
         data.description,
         data.bank_reference,
         data.source,
+    )
+    return blake2b(_encode(fields), digest_size=HASH_BYTES).digest()
+
+
+def correction_hash(correction: BalanceCorrection) -> bytes:
+    """The 16 bytes that stand for what a correction says; its own version 1, in the same encoding."""
+    figures, declared = correction.figures, correction.declared_closing_cents
+    fields = (
+        correction.kind,
+        correction.org_id,
+        correction.property_id,
+        correction.balance_date.isoformat(),
+        msgspec.structs.astuple(figures) if figures is not None else None,
+        declared if declared is not msgspec.UNSET else None,
+        correction.reason,
+        correction.recorded_by.user_id,
+        instant_us(correction.issued_at),
     )
     return blake2b(_encode(fields), digest_size=HASH_BYTES).digest()
 

@@ -1,12 +1,15 @@
-"""Lanes: a partition of the topics with its position, its epoch, and the records between two positions."""
+"""Lanes: partition p of each feed, with their positions, one epoch, and the records between two positions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import blake2b
 from uuid import UUID
 
 from schemas.records import Judged, Origin
+from schemas.topics import Feed
+
+Positions = Mapping[tuple[int, Feed], int]  # by lane and feed, the next offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,20 @@ def record_digest(origin: Origin) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a lane has consumed a feed. `position` is the next offset; None where it has consumed nothing yet."""
+
+    position: int | None = None
+    last: LastRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """A lane as its new owner found it. `position` is the next offset; None where the lane never consumed."""
+    """A lane as its new owner found it."""
 
     lane: int
     epoch: int
-    position: int | None
-    last: LastRecord | None
+    standings: Mapping[Feed, Standing]
     outbox_seq: int
     published_seq: int
     invalidated_seq: int
@@ -45,7 +55,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class LaneSlice:
-    """Records of one lane, in offset order: everything from `start` up to, and without, `end`.
+    """Records that a lane has of one feed, in offset order: everything from `start` up to, and without, `end`.
 
     `epoch` is the claim under which they were read. The books take a slice only if that claim still holds and the
     lane stands at `start`.
@@ -56,11 +66,12 @@ class LaneSlice:
     start: int
     end: int
     records: Sequence[Judged]
+    feed: Feed = Feed.EVENTS
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction takes: slices of one or more lanes, in lane order."""
+    """What one transaction takes: slices of one or more lanes, in lane order, at most one of each feed of a lane."""
 
     batch_id: UUID
     slices: tuple[LaneSlice, ...]
@@ -71,4 +82,18 @@ class Batch:
 
     @property
     def lanes(self) -> list[int]:
-        return [slice_.lane for slice_ in self.slices]
+        return sorted({slice_.lane for slice_ in self.slices})
+
+    @property
+    def epochs(self) -> dict[int, int]:
+        """Lane to the claim under which its records were read."""
+        return {slice_.lane: slice_.epoch for slice_ in self.slices}
+
+    @property
+    def ends(self) -> "Positions":
+        """Where the lanes stand behind the batch."""
+        return {(slice_.lane, slice_.feed): slice_.end for slice_ in self.slices}
+
+    def of(self, feed: Feed) -> list[LaneSlice]:
+        """The slices of one feed, in lane order."""
+        return [slice_ for slice_ in self.slices if slice_.feed is feed]

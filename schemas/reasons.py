@@ -15,6 +15,7 @@ class Reason(StrEnum):
     TIME_OUT_OF_BOUNDS = "time_out_of_bounds"
     CURRENCY_MISMATCH = "currency_mismatch"
     VERSION_CONFLICT = "version_conflict"
+    CORRECTION_CONFLICT = "correction_conflict"
     DATABASE_REJECTED = "database_rejected"
 
 
@@ -25,8 +26,9 @@ MEANING: dict[Reason, str] = {
     Reason.SCHEMA: "A field is missing, has the wrong type, or is outside its range.",
     Reason.TEXT: "A text field contains NUL, which PostgreSQL cannot store.",
     Reason.STATUS_MISMATCH: "The event's type and the status in its data disagree.",
-    Reason.TIME_OUT_OF_BOUNDS: "occurred_at is too far from the time at which Kafka appended the record.",
+    Reason.TIME_OUT_OF_BOUNDS: "occurred_at, or balance_date, is too far from the time of appending to the topic.",
     Reason.CURRENCY_MISMATCH: "The event's currency is not the currency of its property.",
     Reason.VERSION_CONFLICT: "Another body is already booked under this version of the transaction.",
+    Reason.CORRECTION_CONFLICT: "Another body is already applied under this correction_id.",
     Reason.DATABASE_REJECTED: "The database refused this record alone, after its batch was halved down to it.",
 }

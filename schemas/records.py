@@ -1,9 +1,11 @@
 """A record of a topic after it was judged: accepted with its event, or rejected with its reason."""
 
 from datetime import datetime
+from uuid import UUID
 
 from msgspec import Struct
 
+from schemas.corrections import BalanceCorrection
 from schemas.events import FinanceEvent
 from schemas.reasons import Reason
 
@@ -11,6 +13,7 @@ from schemas.reasons import Reason
 Headers = tuple[tuple[str, bytes | None], ...]
 AggregateKey = tuple[int, str, int]  # org_id, aggregate type, aggregate id
 PropertyKey = tuple[int, int]  # org_id, property_id
+CorrectionKey = tuple[int, UUID]  # org_id, correction_id
 
 
 # Structs rather than dataclasses for what is made once per record: a frozen dataclass costs five times as much, and
@@ -44,4 +47,27 @@ class Rejected(Struct, frozen=True, gc=False):
     detail: str
 
 
-Judged = Accepted | Rejected
+class AcceptedCorrection(Struct, frozen=True, gc=False):
+    """A record whose correction keeps every rule that can be judged without the books."""
+
+    origin: Origin
+    correction: BalanceCorrection
+    content_hash: bytes
+
+    @property
+    def key(self) -> CorrectionKey:
+        return self.correction.org_id, self.correction.correction_id
+
+
+Judged = Accepted | AcceptedCorrection | Rejected
+
+
+def org_of(record: Judged) -> int | None:
+    """The organisation that an accepted record names; None of a rejected one."""
+    match record:
+        case Accepted():
+            return record.event.org_id
+        case AcceptedCorrection():
+            return record.correction.org_id
+        case Rejected():
+            return None

@@ -1,12 +1,20 @@
 """The topics by name, and what each must be so that the promises hold."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 FINANCE_EVENTS: Final = "finance-events"
 BALANCE_CORRECTIONS: Final = "balance-corrections"
 REALTIME_UPDATES: Final = "realtime-updates"
 DEAD_LETTERS: Final = "finance-dead-letters"
+
+
+class Feed(StrEnum):
+    """The topics that are consumed, by the names they have without a prefix. Partition p of each makes lane p."""
+
+    EVENTS = FINANCE_EVENTS
+    CORRECTIONS = BALANCE_CORRECTIONS
 
 
 @dataclass(frozen=True, slots=True)

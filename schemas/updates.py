@@ -8,14 +8,15 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-Cause = Literal["event", "carry_forward"]
+Cause = Literal["event", "correction", "carry_forward"]
 
 
 class BalanceUpdate(Struct, frozen=True, gc=False):
     """One day of one property as it stands since `changed_at`. Money in cents.
 
     `version` rises by exactly one with each update of a day, within one `epoch`: subscribers drop what is not newer
-    and refetch on a gap. `event_id` is the newest event that caused the change.
+    and refetch on a gap. `event_id` is the newest event, or correction, that
+    caused the change.
     """
 
     org_id: int

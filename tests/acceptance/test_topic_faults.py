@@ -2,9 +2,11 @@
 
 import asyncio
 
+import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.structs import TopicPartition
 
+from schemas.topics import Feed
 from tests.acceptance.test_membership import creations
 from tests.conftest import MakeStream
 from tests.support.stream import Stream, new_topics
@@ -63,16 +65,23 @@ async def test_expired_records_stop_the_lane_and_say_what_was_lost(make_stream: 
     assert (await stream.prove()).exit_code == 2
 
 
-async def test_partitions_added_under_the_stream_are_refused(make_stream: MakeStream) -> None:
+@pytest.mark.parametrize(
+    ("grown", "reason"),
+    [(list(Feed), "grown by a drained command"), ([Feed.EVENTS], "must have equally many partitions")],
+    ids=["both", "one"],
+)
+async def test_partitions_added_under_the_stream_are_refused(
+    make_stream: MakeStream, grown: list[Feed], reason: str
+) -> None:
     stream = await make_stream(lanes=1)
     await _consume(stream, 5)
     admin = AIOKafkaAdminClient(bootstrap_servers=stream.endpoints.kafka_bootstrap)
     await admin.start()
-    await admin.create_partitions({stream.topic: NewPartitions(total_count=3)})
+    await admin.create_partitions({stream.prefix + feed: NewPartitions(total_count=3) for feed in grown})
     await admin.close()
     with stream.worker() as worker:
         assert await worker.wait() == 3
-        assert "grown by a drained command" in worker.log
+        assert reason in worker.log
 
 
 async def _recreate(stream: Stream) -> None:

@@ -9,6 +9,7 @@ import pytest
 from batchers.decide import Outcome
 from pipeline.errors import DatabaseUnavailable
 from schemas.routing import home_lane
+from schemas.topics import Feed
 from tests.batchers.conftest import MakeLedger
 from tests.support.events import NOON, encoded, event
 from tests.support.ledger import Ledger
@@ -38,7 +39,7 @@ async def test_an_event_reaches_every_table(ledger: Ledger) -> None:
         *(7, 7),
         record.origin.appended_at,
     )
-    assert (committed.outcomes[Outcome.APPLIED], committed.positions) == (1, {HOME: 1})
+    assert (committed.outcomes[Outcome.APPLIED], committed.positions) == (1, {(HOME, Feed.EVENTS): 1})
 
 
 async def test_what_subscribers_hear_is_what_the_table_says(ledger: Ledger) -> None:
@@ -102,7 +103,7 @@ async def test_poison_goes_to_the_dead_letters_with_its_bytes_and_its_neighbours
     rows = await ledger.rows("SELECT record_key, record_value FROM ops.dead_letters ORDER BY record_offset")
     assert [tuple(row) for row in rows] == [(None, poison), (b"1", None)]
     assert await ledger.days() == [(TODAY, 1, 0, 200)]
-    assert committed.positions == {HOME: 4}
+    assert committed.positions == {(HOME, Feed.EVENTS): 4}
 
 
 async def test_a_batch_of_poison_alone_moves_the_lane_and_nothing_else(ledger: Ledger) -> None:

@@ -101,7 +101,7 @@ def test_a_counted_day_between_two_movements_shields_only_the_days_up_to_the_sec
 def test_carried_days_name_the_newest_event_before_them_and_say_that_they_were_carried() -> None:
     days = [row(D1, 0), row(D2, 0), row(D4, 0)]
     changed = moved(days, {D1: received(1, 8), D3: received(1, 5)})
-    assert [(day.balance_date, day.carried, day.last_event_id) for day in changed] == [
+    assert [(day.balance_date, day.cause == "carry_forward", day.last_event_id) for day in changed] == [
         (D1, False, UUID(int=8)),
         (D2, True, UUID(int=8)),
         (D3, False, UUID(int=5)),
@@ -174,7 +174,7 @@ def test_carrying_equals_recomputing_every_day(
         row.balance_date: days.get(row.balance_date, (NOTHING, None, 0))[2] + 1 for row in changed
     }
     assert all(row.discrepancy_cents == row.closing_cents - row.calculated_closing_cents for row in changed)
-    assert {row.balance_date for row in changed if not row.carried} == moves.keys()
+    assert {row.balance_date for row in changed if row.cause != "carry_forward"} == moves.keys()
 
 
 @given(rows_of_days, movements_of_days, openings, st.sets(st.sampled_from(DAYS)))

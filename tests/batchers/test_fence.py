@@ -13,8 +13,9 @@ from batchers.fence import check_fence, lanes_to_lock
 from batchers.halving import halves
 from pipeline.errors import DatabaseUnavailable, FenceLost
 from pipeline.settings import DatabaseSettings
-from schemas.lanes import Claim
+from schemas.lanes import Claim, Standing
 from schemas.routing import home_lane
+from schemas.topics import Feed
 from tests.batchers.conftest import MakeLedger
 from tests.support.events import Offsets
 from tests.support.ledger import Ledger
@@ -48,8 +49,8 @@ async def test_a_claim_of_one_lane_shuts_the_whole_batch_out(ledger: Ledger) -> 
 async def test_a_batch_that_does_not_begin_where_the_lane_stands_is_shut_out(ledger: Ledger) -> None:
     await ledger.commit(ledger.event(1))
     ledger.event(2)  # skipped
-    ledger.positions[HOME] = 2
-    with pytest.raises(FenceLost, match="stands at 1, our batch begins at 2"):
+    ledger.positions[HOME, Feed.EVENTS] = 2
+    with pytest.raises(FenceLost, match="stands at 1 of finance-events, our batch begins at 2"):
         await ledger.commit(ledger.event(3))
     assert await ledger.stored() == [(1, 1, "applied")]
 
@@ -57,7 +58,7 @@ async def test_a_batch_that_does_not_begin_where_the_lane_stands_is_shut_out(led
 async def test_the_same_records_under_another_batch_id_are_shut_out(ledger: Ledger) -> None:
     record = ledger.event(1)
     await ledger.commit(record)
-    ledger.positions[HOME] = 0
+    ledger.positions[HOME, Feed.EVENTS] = 0
     with pytest.raises(FenceLost):
         await ledger.commit(record)
     assert await ledger.days() == [(record.event.occurred_at.date(), 1, 0, 100)]
@@ -91,7 +92,7 @@ async def test_of_two_owners_at_once_exactly_one_gets_each_batch_in(ledger: Ledg
         record = ledger.event(number + 1)
         results = await asyncio.gather(ledger.commit(record), twin.commit(record), return_exceptions=True)
         assert sorted(isinstance(result, FenceLost) for result in results) == [False, True]
-        ledger.positions[HOME] = twin.positions[HOME] = number + 1
+        ledger.positions[HOME, Feed.EVENTS] = twin.positions[HOME, Feed.EVENTS] = number + 1
     assert [closing for *_, closing in await ledger.days()] == [500]
     assert (await ledger.lane(HOME))["applied"] == 5
 
@@ -102,9 +103,9 @@ async def test_of_two_owners_at_once_exactly_one_gets_each_batch_in(ledger: Ledg
 async def test_a_batch_locks_its_lanes_and_the_homes_of_its_organisations() -> None:
     lanes = [Offsets(lane) for lane in range(8)]
     ledger = Ledger("", None, lane_count=8)  # type: ignore[arg-type]  # it never connects
-    ledger.positions = dict.fromkeys(range(8))
+    ledger.positions = dict.fromkeys((lane, Feed.EVENTS) for lane in range(8))
     records = [lanes[3].event(org=1), lanes[3].event(org=2), lanes[5].event(org=3)]
-    ledger.claims = {lane: Claim(lane, 1, None, None, 0, 0, 0) for lane in range(8)}
+    ledger.claims = {lane: Claim(lane, 1, dict.fromkeys(Feed, Standing()), 0, 0, 0) for lane in range(8)}
     assert lanes_to_lock(ledger.batch(*records), 8) == {3, 5, *(home_lane(org, 8) for org in (1, 2, 3))}
 
 

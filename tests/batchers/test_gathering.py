@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from batchers.gathering import Bounds, Gathering
 from pipeline.clock import SystemClock
-from schemas.lanes import Batch
+from schemas.lanes import Batch, Standing
 from schemas.records import Judged
+from schemas.topics import Feed
+from tests.support.claims import claim
 from tests.support.clocks import HandClock
 from tests.support.events import Offsets
 
@@ -25,7 +27,7 @@ def rows(lane: Offsets, count: int) -> list[Judged]:
 def gathering(bounds: Bounds = WIDE, lanes: int = 1) -> tuple[Gathering, list[Offsets]]:
     gathered = Gathering(bounds, SystemClock())
     for lane in range(lanes):
-        gathered.open_lane(lane, 7, 0)
+        gathered.open_lane(claim(Standing(0), lane=lane, epoch=7))
     return gathered, [Offsets(lane) for lane in range(lanes)]
 
 
@@ -39,8 +41,8 @@ async def taken(gathered: Gathering, idle_seconds: float = NEVER) -> Batch:
 async def test_a_free_writer_takes_everything_that_has_gathered() -> None:
     gathered, (lane,) = gathering()
     records = rows(lane, 5)
-    gathered.add(0, records[:2])
-    gathered.add(0, records[2:])
+    gathered.add(0, Feed.EVENTS, records[:2])
+    gathered.add(0, Feed.EVENTS, records[2:])
     batch = await taken(gathered)
     (slice_,) = batch.slices
     assert (slice_.lane, slice_.epoch, slice_.start, slice_.end) == (0, 7, 0, 5)
@@ -50,7 +52,7 @@ async def test_a_free_writer_takes_everything_that_has_gathered() -> None:
 
 async def test_a_batch_has_at_most_rows_max_and_the_next_one_begins_where_it_ends() -> None:
     gathered, (lane,) = gathering(replace(WIDE, rows_max=3))
-    gathered.add(0, rows(lane, 7))
+    gathered.add(0, Feed.EVENTS, rows(lane, 7))
     batches = [await taken(gathered) for _ in range(3)]
     assert [batch.rows for batch in batches] == [3, 3, 1]
     assert [(batch.slices[0].start, batch.slices[0].end) for batch in batches] == [(0, 3), (3, 6), (6, 7)]
@@ -62,20 +64,20 @@ async def test_a_batch_ends_with_the_record_that_fills_bytes_max() -> None:
     records = rows(lane, 4)
     size = len(records[0].origin.value or b"")
     gathered, _ = gathering(replace(WIDE, bytes_max=2 * size))
-    gathered.add(0, records)
+    gathered.add(0, Feed.EVENTS, records)
     assert [(await taken(gathered)).rows for _ in range(2)] == [2, 2]
 
 
 async def test_a_record_larger_than_bytes_max_goes_alone_rather_than_never() -> None:
     gathered, (lane,) = gathering(replace(WIDE, bytes_max=10))
-    gathered.add(0, rows(lane, 2))
+    gathered.add(0, Feed.EVENTS, rows(lane, 2))
     assert [(await taken(gathered)).rows for _ in range(2)] == [1, 1]
 
 
 async def test_the_first_batch_of_a_new_lane_begins_at_its_first_record() -> None:
     gathered = Gathering(WIDE, SystemClock())
-    gathered.open_lane(0, 1, None)
-    gathered.add(0, rows(Offsets(next=40), 2))
+    gathered.open_lane(claim())
+    gathered.add(0, Feed.EVENTS, rows(Offsets(next=40), 2))
     (slice_,) = (await taken(gathered)).slices
     assert (slice_.start, slice_.end) == (40, 42)
 
@@ -83,7 +85,7 @@ async def test_the_first_batch_of_a_new_lane_begins_at_its_first_record() -> Non
 async def test_offsets_that_the_topic_skips_leave_no_hole_between_two_batches() -> None:
     gathered, (lane,) = gathering(replace(WIDE, rows_max=1))
     first, second = lane.event(1), Offsets(next=5).event(2)
-    gathered.add(0, [first, second])
+    gathered.add(0, Feed.EVENTS, [first, second])
     batches = [await taken(gathered) for _ in range(2)]
     assert [(batch.slices[0].start, batch.slices[0].end) for batch in batches] == [(0, 1), (1, 6)]
 
@@ -91,15 +93,15 @@ async def test_offsets_that_the_topic_skips_leave_no_hole_between_two_batches() 
 async def test_lanes_share_a_batch_in_lane_order() -> None:
     gathered, lanes = gathering(lanes=3)
     for number in (2, 0, 1):
-        gathered.add(number, rows(lanes[number], number + 1))
+        gathered.add(number, Feed.EVENTS, rows(lanes[number], number + 1))
     batch = await taken(gathered)
     assert [(slice_.lane, len(slice_.records)) for slice_ in batch.slices] == [(0, 1), (1, 2), (2, 3)]
 
 
 async def test_a_busy_lane_does_not_starve_its_neighbours() -> None:
     gathered, (busy, quiet) = gathering(replace(WIDE, rows_max=2), lanes=2)
-    gathered.add(0, rows(busy, 10))
-    gathered.add(1, rows(quiet, 2))
+    gathered.add(0, Feed.EVENTS, rows(busy, 10))
+    gathered.add(1, Feed.EVENTS, rows(quiet, 2))
     batches = [await taken(gathered) for _ in range(2)]
     assert [slice_.lane for batch in batches for slice_ in batch.slices] == [0, 1]
 
@@ -117,25 +119,25 @@ async def test_a_waiting_writer_is_woken_by_the_first_record() -> None:
     gathered, (lane,) = gathering()
     waiting = asyncio.ensure_future(taken(gathered))
     await asyncio.sleep(0)
-    gathered.add(0, rows(lane, 1))
+    gathered.add(0, Feed.EVENTS, rows(lane, 1))
     assert (await waiting).rows == 1
 
 
 async def test_a_batch_lingers_for_company_until_the_oldest_is_old_enough() -> None:
     clock = HandClock()
     gathered = Gathering(replace(WIDE, linger_seconds=10), clock)
-    gathered.open_lane(0, 1, 0)
+    gathered.open_lane(claim(Standing(0)))
     lane = Offsets()
-    gathered.add(0, rows(lane, 1))
+    gathered.add(0, Feed.EVENTS, rows(lane, 1))
     waiting = asyncio.ensure_future(gathered.take(NEVER))
     await asyncio.sleep(SOON)
     assert not waiting.done()
     clock.pass_seconds(9)
-    gathered.add(0, rows(lane, 1))
+    gathered.add(0, Feed.EVENTS, rows(lane, 1))
     await asyncio.sleep(SOON)
     assert not waiting.done()  # the second record does not make the first one younger, nor the batch due
     clock.pass_seconds(1)
-    gathered.add(0, rows(lane, 1))
+    gathered.add(0, Feed.EVENTS, rows(lane, 1))
     batch = await asyncio.wait_for(waiting, 5)
     assert batch is not None
     assert batch.rows == 3
@@ -144,13 +146,13 @@ async def test_a_batch_lingers_for_company_until_the_oldest_is_old_enough() -> N
 @pytest.mark.parametrize("bounds", [replace(WIDE, rows_max=2), replace(WIDE, bytes_max=600)], ids=["rows", "bytes"])
 async def test_a_full_batch_does_not_linger(bounds: Bounds) -> None:
     gathered, (lane,) = gathering(replace(bounds, linger_seconds=NEVER))
-    gathered.add(0, rows(lane, 2))  # of more than 300 bytes each
+    gathered.add(0, Feed.EVENTS, rows(lane, 2))  # of more than 300 bytes each
     assert (await taken(gathered)).rows == 2
 
 
 async def test_what_a_full_batch_leaves_lingers_from_then_on() -> None:
     gathered, (lane,) = gathering(replace(WIDE, rows_max=2, linger_seconds=NEVER))
-    gathered.add(0, rows(lane, 3))
+    gathered.add(0, Feed.EVENTS, rows(lane, 3))
     await taken(gathered)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(SOON):
@@ -160,7 +162,7 @@ async def test_what_a_full_batch_leaves_lingers_from_then_on() -> None:
 
 async def test_after_closing_what_is_left_goes_at_once_and_then_it_is_drained() -> None:
     gathered, (lane,) = gathering(replace(WIDE, linger_seconds=NEVER))
-    gathered.add(0, rows(lane, 2))
+    gathered.add(0, Feed.EVENTS, rows(lane, 2))
     waiting = asyncio.ensure_future(taken(gathered))
     await asyncio.sleep(0)
     gathered.close()
@@ -174,9 +176,9 @@ async def test_after_closing_what_is_left_goes_at_once_and_then_it_is_drained() 
 
 async def test_fetching_pauses_at_the_bound_and_goes_on_at_half_of_it() -> None:
     gathered, (lane,) = gathering(replace(WIDE, rows_max=1, gathered_rows_max=4))
-    gathered.add(0, rows(lane, 3))
+    gathered.add(0, Feed.EVENTS, rows(lane, 3))
     states = [(gathered.full, gathered.roomy)]
-    gathered.add(0, rows(lane, 1))
+    gathered.add(0, Feed.EVENTS, rows(lane, 1))
     states.append((gathered.full, gathered.roomy))
     for _ in range(2):
         await taken(gathered)
@@ -189,7 +191,7 @@ async def test_bytes_are_bounded_too_and_counted_down_again() -> None:
     records = rows(lane, 2)
     size = sum(len(record.origin.value or b"") for record in records)
     gathered, _ = gathering(replace(WIDE, gathered_bytes_max=size))
-    gathered.add(0, records)
+    gathered.add(0, Feed.EVENTS, records)
     assert gathered.full
     await taken(gathered)
     assert gathered.roomy
@@ -211,7 +213,7 @@ def test_nothing_is_lost_doubled_or_reordered(adds: list[tuple[int, int]], rows_
         for lane, count in adds:
             records = rows(lanes[lane], count)
             given_[lane] += records
-            gathered.add(lane, records)
+            gathered.add(lane, Feed.EVENTS, records)
         gathered.close()
         while not gathered.drained:
             batch = await taken(gathered)

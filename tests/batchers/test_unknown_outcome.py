@@ -111,7 +111,7 @@ async def test_after_an_unknown_outcome_a_new_owner_shuts_the_old_batch_out(
         with pytest.raises(OutcomeUnknown):
             await ledger.put(batch)
         successor = await make_ledger()
-        assert successor.positions == {slice_.lane: slice_.end for slice_ in batch.slices}
+        assert successor.positions.items() >= batch.ends.items()
         with pytest.raises(FenceLost):
             await ledger.put(batch)
         await assert_once(ledger)

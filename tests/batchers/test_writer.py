@@ -20,6 +20,7 @@ from pipeline.metrics import Metrics
 from pipeline.settings import DatabaseSettings
 from schemas.lanes import Batch
 from schemas.routing import home_lane
+from schemas.topics import Feed
 from tests.batchers.conftest import MakeLedger
 from tests.support.events import NOON
 from tests.support.ledger import Ledger
@@ -47,8 +48,8 @@ class Desk:
         self.metrics = Metrics()
         epochs = {lane: claim.epoch for lane, claim in ledger.claims.items()}
         self.gathering = Gathering(bounds or Bounds(100, 1 << 20, 0, 1000, 1 << 20), SystemClock())
-        for lane, claim in ledger.claims.items():
-            self.gathering.open_lane(lane, claim.epoch, claim.position)
+        for claim in ledger.claims.values():
+            self.gathering.open_lane(claim)
         self.publisher = self._drain("publish", self.published, ledger.marks.published)
         self.invalidator = self._drain("invalidate", self.invalidated, ledger.marks.invalidated)
         self.writer = Writer(
@@ -107,7 +108,7 @@ async def test_a_culprit_is_found_among_several_lanes(ledger: Ledger) -> None:
     desk = Desk(ledger)
     await desk.writer.write(ledger.batch(*records))
     assert await ledger.dead_letters() == [(AWAY, 1, "database_rejected")]
-    assert desk.writer.positions == {HOME: 2, AWAY: 2}
+    assert desk.writer.positions == {(HOME, Feed.EVENTS): 2, (AWAY, Feed.EVENTS): 2}
     assert (desk.records("applied"), desk.records("quarantined")) == (3, 1)
 
 
@@ -201,13 +202,13 @@ async def test_a_lost_fence_is_not_tried_again(ledger: Ledger, make_ledger: Make
 
 async def test_what_gathers_is_written_published_invalidated_and_marked(ledger: Ledger) -> None:
     desk = Desk(ledger)
-    desk.gathering.add(HOME, [ledger.event(1), ledger.event(2)])
-    desk.gathering.add(AWAY, [ledger.event(3, lane=AWAY)])
+    desk.gathering.add(HOME, Feed.EVENTS, [ledger.event(1), ledger.event(2)])
+    desk.gathering.add(AWAY, Feed.EVENTS, [ledger.event(3, lane=AWAY)])
     desk.gathering.close()
     await asyncio.wait_for(desk.group.run(), 10)
     assert await ledger.outcomes(HOME) == {"applied": 2}
     assert len(desk.published) == 1
-    assert desk.writer.positions == {HOME: 2, AWAY: 1}
+    assert desk.writer.positions == {(HOME, Feed.EVENTS): 2, (AWAY, Feed.EVENTS): 1}
     (lane, seq) = desk.published[0]
     assert (await ledger.lane(lane))["published_seq"] == seq
 
@@ -234,7 +235,7 @@ async def test_marks_are_saved_alone_when_no_batch_comes(ledger: Ledger) -> None
 async def test_an_idle_writer_saves_its_marks_by_itself(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchers.writer._IDLE_SECONDS", 0.02)
     desk = Desk(ledger)
-    desk.gathering.add(HOME, [ledger.event(1)])
+    desk.gathering.add(HOME, Feed.EVENTS, [ledger.event(1)])
     running = asyncio.ensure_future(desk.group.run())
 
     async def marked() -> bool:
@@ -275,7 +276,12 @@ async def test_a_new_owner_goes_on_from_the_marks(ledger: Ledger, make_ledger: M
     await ledger.books.save_marks({lane: claim.epoch for lane, claim in ledger.claims.items()})
     successor = await make_ledger()
     claim = successor.claims[HOME]
-    assert (claim.outbox_seq, claim.published_seq, claim.invalidated_seq, claim.position) == (2, 1, 0, 2)
+    assert (claim.outbox_seq, claim.published_seq, claim.invalidated_seq, claim.standings[Feed.EVENTS].position) == (
+        2,
+        1,
+        0,
+        2,
+    )
     assert successor.marks.unsaved([HOME]) == {}
 
 
@@ -325,7 +331,7 @@ async def test_the_end_waits_for_the_last_invalidation(ledger: Ledger) -> None:
 
     desk.invalidator._effect = slow
     record = ledger.event(1)
-    desk.gathering.add(HOME, [record])
+    desk.gathering.add(HOME, Feed.EVENTS, [record])
     desk.gathering.close()
     await desk.group.run()
     assert told.is_set()
@@ -340,7 +346,7 @@ async def test_a_lost_cache_holds_the_end_up_for_a_moment_only(ledger: Ledger, m
         await asyncio.Event().wait()
 
     desk.invalidator._effect = lost
-    desk.gathering.add(HOME, [ledger.event(1)])
+    desk.gathering.add(HOME, Feed.EVENTS, [ledger.event(1)])
     desk.gathering.close()
     await asyncio.wait_for(desk.group.run(), 10)
     row = await ledger.lane(HOME)

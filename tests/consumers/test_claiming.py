@@ -14,11 +14,13 @@ from pipeline.errors import DatabaseUnavailable, OffsetExpired, TopicAltered, To
 from pipeline.settings import DatabaseSettings
 from pipeline.stack import Endpoints
 from pipeline.storage.connect import connect_worker
-from schemas.lanes import Claim, LastRecord
+from schemas.lanes import Claim, LastRecord, Standing
+from schemas.topics import Feed
 from tests.support.databases import EMPTY_THE_BOOKS, a_database
 
 LAST = LastRecord(9, datetime(2026, 3, 10, tzinfo=UTC), b"digest")
-CLAIM = Claim(lane=3, epoch=1, position=10, last=LAST, outbox_seq=0, published_seq=0, invalidated_seq=0)
+AT_TEN = Standing(10, LAST)
+TOPICS = {feed: feed.value for feed in Feed}
 RULES = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata")
 
 
@@ -26,32 +28,32 @@ RULES = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Ko
 
 
 @pytest.mark.parametrize(
-    ("claim", "held", "start"),
+    ("standing", "held", "start"),
     [
-        (replace(CLAIM, position=None, last=None), TopicRange(0, 0), 0),
-        (replace(CLAIM, position=None, last=None), TopicRange(7, 90), 7),  # not offset 0: the topic begins later
-        (CLAIM, TopicRange(0, 90), 9),  # the last consumed record is read again, to recognise the topic
-        (CLAIM, TopicRange(9, 90), 9),
-        (CLAIM, TopicRange(10, 90), 10),  # ... where it is still there
-        (CLAIM, TopicRange(0, 10), 9),  # nothing new yet
-        (replace(CLAIM, position=4), TopicRange(0, 90), 4),  # moved back by hand, behind the last record
-        (CLAIM, TopicRange(10, 10), 10),  # everything was consumed, and has left the topic since
-        (replace(CLAIM, last=None), TopicRange(0, 90), 10),  # moved on by hand
-        (replace(CLAIM, last=replace(LAST, offset=5)), TopicRange(0, 90), 5),  # the topic skips offsets 6 to 9
+        (Standing(), TopicRange(0, 0), 0),
+        (Standing(), TopicRange(7, 90), 7),  # not offset 0: the topic begins later
+        (AT_TEN, TopicRange(0, 90), 9),  # the last consumed record is read again, to recognise the topic
+        (AT_TEN, TopicRange(9, 90), 9),
+        (AT_TEN, TopicRange(10, 90), 10),  # ... where it is still there
+        (AT_TEN, TopicRange(0, 10), 9),  # nothing new yet
+        (replace(AT_TEN, position=4), TopicRange(0, 90), 4),  # moved back by hand, behind the last record
+        (AT_TEN, TopicRange(10, 10), 10),  # everything was consumed, and has left the topic since
+        (replace(AT_TEN, last=None), TopicRange(0, 90), 10),  # moved on by hand
+        (replace(AT_TEN, last=replace(LAST, offset=5)), TopicRange(0, 90), 5),  # the topic skips offsets 6 to 9
     ],
 )
-def test_where_to_start(claim: Claim, held: TopicRange, start: int) -> None:
-    assert start_position("t", claim, held) == start
+def test_where_to_start(standing: Standing, held: TopicRange, start: int) -> None:
+    assert start_position("t", standing, held) == start
 
 
 def test_records_that_left_the_topic_unconsumed_stop_the_lane_and_are_counted() -> None:
-    with pytest.raises(OffsetExpired, match=r"t, lane 3: records 10 to 14 .*\(5 lost\).*finance_position = 15"):
-        start_position("t", CLAIM, TopicRange(15, 90))
+    with pytest.raises(OffsetExpired, match=r"t, lane 3: records 10 to 14 .*\(5 lost\).*positions set`, to 15"):
+        start_position("t, lane 3", AT_TEN, TopicRange(15, 90))
 
 
 def test_a_topic_that_ends_before_the_position_is_not_the_one_we_knew() -> None:
     with pytest.raises(TopicAltered, match="the lane stands at 10, the topic ends at 4"):
-        start_position("t", CLAIM, TopicRange(0, 4))
+        start_position("t, lane 3", AT_TEN, TopicRange(0, 4))
 
 
 # --- the claim ---
@@ -98,17 +100,19 @@ async def take(
     connection: asyncpg.Connection, lanes: list[int], lane_count: int, owner: str, rules: RecordedRules = RULES
 ) -> list[Claim]:
     """Claim lanes of a topic that still has everything."""
-    held = {lane: TopicRange(0, 1_000) for lane in lanes}
-    return [claimed.claim for claimed in await claim_lanes(connection, Claimant(owner, "t", lane_count, rules), held)]
+    held = {lane: dict.fromkeys(Feed, TopicRange(0, 1_000)) for lane in lanes}
+    claimant = Claimant(owner, TOPICS, lane_count, rules)
+    return [claimed.claim for claimed in await claim_lanes(connection, claimant, held)]
 
 
 async def test_the_first_claim_makes_every_lane_and_takes_those_that_were_asked_for(
     worker: asyncpg.Connection,
 ) -> None:
     claims = await take(worker, [2, 0], 4, "one")
-    assert [(claim.lane, claim.epoch, claim.position, claim.last) for claim in claims] == [
-        (0, 1, None, None),
-        (2, 1, None, None),
+    nothing_yet = dict.fromkeys(Feed, Standing())
+    assert [(claim.lane, claim.epoch, claim.standings) for claim in claims] == [
+        (0, 1, nothing_yet),
+        (2, 1, nothing_yet),
     ]
     rows = await worker.fetch("SELECT lane, owner_epoch, owner FROM ops.lanes ORDER BY lane")
     assert [tuple(row) for row in rows] == [(0, 1, "one"), (1, 0, None), (2, 1, "one"), (3, 0, None)]
@@ -118,11 +122,13 @@ async def test_each_claim_raises_the_epoch_and_tells_where_the_predecessor_stood
     await take(worker, [0, 1], 2, "one")
     await worker.execute(
         "UPDATE ops.lanes SET finance_position = 10, last_offset = 9, last_appended_at = '2026-03-10 00:00:00+00', "
-        "last_record_hash = 'digest', outbox_seq = 7, published_seq = 6, invalidated_seq = 5, stopped_reason = 'x' "
+        "last_record_hash = 'digest', corrections_position = 3, "
+        "outbox_seq = 7, published_seq = 6, invalidated_seq = 5, stopped_reason = 'x' "
         "WHERE lane = 1"
     )
     _, claim = await take(worker, [0, 1], 2, "two")
-    assert claim == Claim(lane=1, epoch=2, position=10, last=LAST, outbox_seq=7, published_seq=6, invalidated_seq=5)
+    standings = {Feed.EVENTS: AT_TEN, Feed.CORRECTIONS: Standing(3)}
+    assert claim == Claim(lane=1, epoch=2, standings=standings, outbox_seq=7, published_seq=6, invalidated_seq=5)
     row = await worker.fetchrow("SELECT owner, stopped_reason FROM ops.lanes WHERE lane = 1")
     assert row is not None
     assert tuple(row) == ("two", None)
@@ -138,7 +144,7 @@ async def test_a_claim_waits_for_the_batch_that_holds_the_lane_and_sees_what_it_
         done, _ = await asyncio.wait({claiming}, timeout=0.2)
         assert not done
     (claim,) = await claiming
-    assert (claim.epoch, claim.position) == (2, 5)
+    assert (claim.epoch, claim.standings[Feed.EVENTS].position) == (2, 5)
 
 
 async def test_a_claim_that_waits_too_long_may_be_tried_again_and_has_taken_nothing(
@@ -196,10 +202,10 @@ async def test_a_former_owner_cannot_stop_a_lane(worker: asyncpg.Connection) -> 
 async def test_a_lane_that_cannot_go_on_is_claimed_and_says_why(worker: asyncpg.Connection) -> None:
     await take(worker, [0, 1], 2, "one")
     await worker.execute("UPDATE ops.lanes SET finance_position = 10 WHERE lane = 0")
-    held = {0: TopicRange(15, 90), 1: TopicRange(15, 90)}
-    lost, sound = await claim_lanes(worker, Claimant("two", "t", 2, RULES), held)
+    held = {lane: {Feed.EVENTS: TopicRange(15, 90), Feed.CORRECTIONS: TopicRange(2, 4)} for lane in (0, 1)}
+    lost, sound = await claim_lanes(worker, Claimant("two", TOPICS, 2, RULES), held)
     assert isinstance(lost.stopped, OffsetExpired)
-    assert (sound.stopped, sound.start) == (None, 15)
+    assert (sound.stopped, sound.starts) == (None, {Feed.EVENTS: 15, Feed.CORRECTIONS: 2})
     reasons = await worker.fetch("SELECT stopped_reason FROM ops.lanes ORDER BY lane")
     assert [row[0] for row in reasons] == [str(lost.stopped), None]
     assert await worker.fetchval("SELECT max(finance_position) FROM ops.lane_rules WHERE lane = 0") == 0

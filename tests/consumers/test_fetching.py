@@ -12,14 +12,16 @@ from consumers.fetching import Fetching
 from consumers.lane import FetchedLane
 from pipeline.errors import BrokerUnavailable, Fatal, TopicAltered, TopicMismatch
 from schemas.codec import Rules
-from schemas.lanes import Claim, LastRecord
+from schemas.lanes import Claim, LastRecord, Standing
 from schemas.records import Accepted, Judged, Rejected
+from schemas.topics import Feed
+from tests.support.claims import claim
 from tests.support.consumer import TOPIC, HandConsumer, partition, record
 from tests.support.events import NOON
 from tests.support.waiting import until
 
 RULES = Rules(past_max=timedelta(days=3660), future_max=timedelta(hours=24))
-CLAIM = Claim(lane=0, epoch=1, position=0, last=None, outbox_seq=0, published_seq=0, invalidated_seq=0)
+CLAIM = claim(Standing(0))
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Desk:
     not_roomy: set[int] = field(default_factory=set)
     stopped: list[tuple[int, Fatal]] = field(default_factory=list)
 
-    def add(self, lane: int, records: Sequence[Judged]) -> None:
+    def add(self, lane: int, _feed: Feed, records: Sequence[Judged]) -> None:
         self.taken.setdefault(lane, []).extend(records)
 
     def full(self, lane: int) -> bool:
@@ -61,7 +63,7 @@ async def fetching(consumer: HandConsumer, desk: Desk, *lanes: FetchedLane) -> A
 
 
 def lane(number: int, claim: Claim = CLAIM, start: int = 0) -> FetchedLane:
-    return FetchedLane(TOPIC, replace(claim, lane=number), start)
+    return FetchedLane(Feed.EVENTS, TOPIC, replace(claim, lane=number), start)
 
 
 async def arrived(desk: Desk, number: int, count: int) -> None:
@@ -99,7 +101,7 @@ async def test_a_record_keeps_where_it_stood_and_when_it_was_appended() -> None:
 async def test_what_is_before_the_position_is_not_handed_on() -> None:
     consumer, desk = HandConsumer(), Desk()
     consumer.give(0, range(6))
-    async with fetching(consumer, desk, lane(0, replace(CLAIM, position=4), 4)):
+    async with fetching(consumer, desk, lane(0, claim(Standing(4)), 4)):
         await arrived(desk, 0, 2)
     assert desk.offsets(0) == [4, 5]
 
@@ -127,7 +129,7 @@ async def test_a_full_lane_is_paused_until_it_is_roomy_and_its_neighbour_is_not(
 async def test_an_altered_topic_stops_its_own_lane_only() -> None:
     consumer, desk = HandConsumer(), Desk()
     consumed = LastRecord(0, NOON, b"another digest")
-    altered = lane(0, replace(CLAIM, position=1, last=consumed))
+    altered = lane(0, claim(Standing(1, consumed)))
     consumer.give(0, range(3))
     consumer.give(1, range(2))
     async with fetching(consumer, desk, altered, lane(1)):

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -12,11 +11,13 @@ from consumers.lane import FetchedLane
 from consumers.watching import Watch
 from pipeline.errors import Stalled
 from pipeline.metrics import Metrics
-from schemas.lanes import Claim
+from schemas.lanes import Positions, Standing
+from schemas.topics import Feed
+from tests.support.claims import claim
 from tests.support.consumer import TOPIC, HandConsumer, partition
 from tests.support.waiting import until
 
-CLAIM = Claim(lane=0, epoch=1, position=10, last=None, outbox_seq=0, published_seq=0, invalidated_seq=0)
+CLAIM = claim(Standing(10))
 STALL_SECONDS = 30.0
 
 
@@ -24,12 +25,12 @@ STALL_SECONDS = 30.0
 class Writers:
     """What the writers tell."""
 
-    committed: dict[int, int] = field(default_factory=dict)
+    committed: dict[tuple[int, Feed], int] = field(default_factory=dict)
     full_lanes: set[int] = field(default_factory=set)
     gathered_rows: int = 0
 
     @property
-    def positions(self) -> Mapping[int, int]:
+    def positions(self) -> Positions:
         return self.committed
 
     def full(self, lane: int) -> bool:
@@ -43,7 +44,9 @@ class Scene:
         self.consumer = HandConsumer(ends={partition(0): 10, partition(1): 10})
         self.writers = Writers()
         self.metrics = Metrics()
-        self.lanes = {partition(number): FetchedLane(TOPIC, replace(CLAIM, lane=number), 10) for number in (0, 1)}
+        self.lanes = {
+            partition(number): FetchedLane(Feed.EVENTS, TOPIC, replace(CLAIM, lane=number), 10) for number in (0, 1)
+        }
         self.watch = Watch(self.consumer, self.lanes, self.writers, STALL_SECONDS, self.metrics)
 
     def silent_for(self, seconds: float) -> None:
@@ -125,26 +128,26 @@ async def test_a_broker_that_never_answers_holds_the_watchdog_for_a_bounded_time
 
 async def test_lag_counts_what_is_not_committed(scene: Scene) -> None:
     scene.consumer.ends = {partition(0): 25, partition(1): 14}
-    scene.writers.committed = {0: 20}
+    scene.writers.committed = {(0, Feed.EVENTS): 20}
     scene.writers.gathered_rows = 3
     await scene.watch._look()
     assert (scene.metric("folio_lag_records"), scene.metric("folio_gathered_rows")) == (5 + 4, 3)
 
 
 async def test_the_group_hears_of_committed_positions_and_of_each_once(scene: Scene) -> None:
-    scene.writers.committed = {1: 12}
+    scene.writers.committed = {(1, Feed.EVENTS): 12}
     await scene.watch.commit_offsets()
     assert scene.consumer.committed == {partition(1): 12}
     scene.consumer.committed.clear()
     await scene.watch.commit_offsets()
     assert scene.consumer.committed == {}
-    scene.writers.committed = {1: 13}
+    scene.writers.committed = {(1, Feed.EVENTS): 13}
     await scene.watch.commit_offsets()
     assert scene.consumer.committed == {partition(1): 13}
 
 
 async def test_offsets_that_the_group_did_not_take_are_told_again(scene: Scene) -> None:
-    scene.writers.committed = {0: 12}
+    scene.writers.committed = {(0, Feed.EVENTS): 12}
     scene.consumer.refuses_commits = True
     await scene.watch.commit_offsets()
     scene.consumer.refuses_commits = False
@@ -154,7 +157,7 @@ async def test_offsets_that_the_group_did_not_take_are_told_again(scene: Scene) 
 
 async def test_it_looks_again_and_again_and_ends_with_a_stall(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "_PERIOD_SECONDS", 0.01)
-    scene.writers.committed = {0: 11}
+    scene.writers.committed = {(0, Feed.EVENTS): 11}
     running = asyncio.ensure_future(scene.watch.run())
 
     async def told() -> bool:

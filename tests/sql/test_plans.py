@@ -31,12 +31,23 @@ class Case:
 
 # Organisation 7 is an ordinary one; lanes 1 and 2 exist. Every file in queries/ has its case here.
 CASES = {
-    "advance_lane": Case(f"1, {UUID}, 5, 4, now(), '\\x00', now(), '\\x00', 9, 1, 1, 1, 1, 1, 1, 1, 7"),
+    "advance_lane": Case(
+        f"1, {UUID}, 5, 4, now(), '\\x00', 5, 4, now(), '\\x00', now(), '\\x00', 9, 1, 1, 1, 1, 1, 1, 1, 7"
+    ),
+    "append_adjustments": Case(
+        f"'{{7}}', '{{1}}', ARRAY[current_date], ARRAY[{UUID}], " + "'{1}', " * 8 + "ARRAY[now()]"
+    ),
+    "append_corrections": Case(
+        "'{7}', ARRAY[gen_random_uuid()], '{1}', ARRAY[current_date], '{recompute}', '{NULL}', '{1}', "
+        "ARRAY['\\x00'::bytea], '{1}', '{9}', '{9}', ARRAY[now()], ARRAY[now()], ARRAY[now()], '{7}', '{x}', "
+        "ARRAY['\\x00'::bytea], ARRAY[NULL::bytea]"
+    ),
     "append_dead_letters": Case("'t', 1, 999999, 'schema', 'x', now(), now(), NULL, NULL, NULL"),
     "append_events": Case(),
     "append_outbox": Case(f"1, 999999, {UUID}, now(), 1, '\\x00'"),
     "batch_outbox": Case(f"'{{1,2}}', {UUID}"),
     "claim_lane": Case("1, 'me'"),
+    "booked_figures": Case("'{7}', '{1}', ARRAY[current_date]", partitions=2),
     "cluster_epoch": Case(),
     "count_lanes": Case(),
     "delete_moved_expenses": Case(partitions=1),
@@ -48,10 +59,11 @@ CASES = {
     "mark_lane": Case("1, 0, 5, 5"),
     "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
+    "read_corrections": Case(f"'{{7}}', ARRAY[{UUID}]"),
     "read_outbox": Case("1, 500, 4000000"),
     "read_properties": Case("'{7,8}', '{1,1}'"),
     "read_snapshots": Case("'{7,7}', '{revenue,expense}', '{7,7}'", partitions=1),
-    "record_rules": Case("1, 5, interval '1 day', interval '1 day', 'INR', 'UTC'"),
+    "record_rules": Case("1, 5, 5, interval '1 day', interval '1 day', 'INR', 'UTC'"),
     "register_properties": Case("'{999999}', '{1}', '{INR}', 'UTC', now()"),
     "revenues_of_day": Case("7, 1, current_date - 40", partitions=2),
     "stamp_homes": Case("'{1,2}', now()"),
@@ -66,7 +78,6 @@ FILES = {path.stem for path in (Path(sql.__file__).parent / "queries").glob("*.s
 
 # Keys that keep rows apart, and that no query looks up yet.
 KEYS_ALONE = {
-    "ops.balance_adjustments_pkey": "a correction is applied once",
     "ops.jobs_pkey": "a job has one row",
     "ops.reports_pkey": "a report has one row",
     "ops.operator_audit_pkey": "an entry has one row",
@@ -75,12 +86,24 @@ KEYS_ALONE = {
 _FILL = """
 INSERT INTO ops.lanes (lane, finance_position) SELECT lane, 0 FROM generate_series(0, 7) AS lane;
 UPDATE ops.lanes SET outbox_seq = 1000, published_seq = 10, invalidated_seq = 10;
-INSERT INTO ops.lane_rules SELECT lane, n * 100, '1 day', '1 day', 'INR', 'UTC'
+INSERT INTO ops.lane_rules (lane, finance_position, corrections_position, past_max, future_max, default_currency,
+    default_time_zone)
+SELECT lane, n * 100, 0, '1 day', '1 day', 'INR', 'UTC'
 FROM generate_series(0, 7) AS lane, generate_series(0, 99) AS n;
 INSERT INTO ops.outbox SELECT lane, seq, gen_random_uuid(), now(), 1, '\\x00'
 FROM generate_series(0, 7) AS lane, generate_series(1, 1000) AS seq;
 INSERT INTO ops.dead_letters SELECT 't', lane, n, 'schema', 'x', now(), now()
 FROM generate_series(0, 7) AS lane, generate_series(1, 500) AS n;
+INSERT INTO ops.balance_corrections
+SELECT org, CASE WHEN n = 0 THEN '00000000-0000-0000-0000-000000000001' ELSE gen_random_uuid() END, 1, current_date - n,
+       'figures', NULL, 1, '\\x00', 1, n, 0, now(), now(), now(), 7, 'x', '\\x00', NULL
+FROM generate_series(1, 300) AS org, generate_series(0, 9) AS n;
+INSERT INTO ops.balance_adjustments (
+    org_id, property_id, balance_date, correction_id, cash_received_before_cents, bank_received_before_cents,
+    cash_expenses_before_cents, bank_expenses_before_cents, cash_received_after_cents, bank_received_after_cents,
+    cash_expenses_after_cents, bank_expenses_after_cents, recorded_at)
+SELECT org_id, property_id, balance_date, correction_id, 0, 0, 0, 0, 1, 1, 1, 1, now() FROM ops.balance_corrections
+WHERE correction_id <> '00000000-0000-0000-0000-000000000001';
 INSERT INTO finance.properties SELECT org, 1, NULL, 'INR', 0, true, now() FROM generate_series(1, 3000) AS org;
 INSERT INTO finance.property_time_zones
 SELECT org, 1, '0001-01-01 00:00:00+00', 'Asia/Kolkata' FROM generate_series(1, 3000) AS org;

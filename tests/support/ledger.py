@@ -1,5 +1,6 @@
 """The real books on a real database: claimed lanes, records for them, and what the tables then say."""
 
+import itertools
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,8 +15,9 @@ from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes
 from pipeline.settings import DatabaseSettings
 from pipeline.storage.connect import connect_writer
 from schemas.lanes import Batch, Claim, LaneSlice
-from schemas.records import Accepted, Judged
+from schemas.records import Accepted, AcceptedCorrection, Judged
 from schemas.routing import home_lane
+from schemas.topics import Feed
 from tests.support.clocks import HandClock
 from tests.support.events import Offsets
 
@@ -26,7 +28,7 @@ def _go_on(_point: str) -> None:
 
 def claimant(lane_count: int, owner: str = "test") -> Claimant:
     rules = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata")
-    return Claimant(owner, "t", lane_count, rules)
+    return Claimant(owner, {feed: feed.value for feed in Feed}, lane_count, rules)
 
 
 class Ledger:
@@ -48,8 +50,9 @@ class Ledger:
         self.clock = HandClock()
         self.settings = settings or DatabaseSettings()
         self.lanes = {lane: Offsets(lane) for lane in range(lane_count)}
+        self.desks = {lane: Offsets(lane, feed=Feed.CORRECTIONS) for lane in range(lane_count)}
         self.claims: dict[int, Claim] = {}
-        self.positions: dict[int, int | None] = {}
+        self.positions: dict[tuple[int, Feed], int | None] = {}
         self._retention_months = retention_months
         self._reach = reach or _go_on
         self.marks = Marks()
@@ -60,12 +63,12 @@ class Ledger:
         self.books.discard()
         connection = await self.connect()
         try:
-            held = {lane: TopicRange(0, 2**62) for lane in lanes or range(self.lane_count)}
+            held = {lane: dict.fromkeys(Feed, TopicRange(0, 2**62)) for lane in lanes or range(self.lane_count)}
             claims = [claimed.claim for claimed in await claim_lanes(connection, claimant(self.lane_count), held)]
         finally:
             await connection.close()
         self.claims = {claim.lane: claim for claim in claims}
-        self.positions = {claim.lane: claim.position for claim in claims}
+        self.positions = {(claim.lane, feed): claim.standings[feed].position for claim in claims for feed in Feed}
         self.marks = Marks.of(claims)
         self.books = self._new_books()
         return self
@@ -84,14 +87,20 @@ class Ledger:
         home = home_lane(kwargs.get("org", 1), self.lane_count)
         return self.lanes[home if lane is None else lane].event(*args, **kwargs)
 
+    def correction(self, *, lane: int | None = None, **kwargs: Any) -> AcceptedCorrection:
+        """The next correction on the organisation's home lane, or on another one."""
+        home = home_lane(kwargs.get("org", 1), self.lane_count)
+        return self.desks[home if lane is None else lane].correction(**kwargs)
+
     def batch(self, *records: Judged) -> Batch:
         """A batch of these records, from where each lane stands."""
         slices = []
-        for lane in sorted({record.origin.lane for record in records}):
-            of_lane = [record for record in records if record.origin.lane == lane]
-            claim, position = self.claims[lane], self.positions[lane]
-            start = of_lane[0].origin.offset if position is None else position
-            slices.append(LaneSlice(lane, claim.epoch, start, of_lane[-1].origin.offset + 1, of_lane))
+        for lane, feed in itertools.product(range(self.lane_count), Feed):
+            of_lane = [record for record in records if (record.origin.lane, record.origin.topic) == (lane, feed)]
+            if of_lane:
+                claim, position = self.claims[lane], self.positions[lane, feed]
+                start = of_lane[0].origin.offset if position is None else position
+                slices.append(LaneSlice(lane, claim.epoch, start, of_lane[-1].origin.offset + 1, of_lane, feed))
         return Batch(uuid7(), tuple(slices))
 
     async def commit(self, *records: Judged) -> Committed:

@@ -20,7 +20,7 @@ from pipeline.oracle.report import Report
 from pipeline.stack import Endpoints
 from pipeline.topics import create_topics
 from schemas.routing import home_lane
-from schemas.topics import FINANCE_EVENTS
+from schemas.topics import FINANCE_EVENTS, Feed
 
 Message = tuple[bytes | None, bytes | None]  # key, value
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -74,7 +74,9 @@ class Stream:
         log = self.folder / f"worker-{uuid4().hex[:8]}.log"
         return WorkerProcess(["run", *arguments], self.environment(**overrides), log)
 
-    async def send(self, messages: Iterable[Message], *, partition: int | None = None) -> None:
+    async def send(
+        self, messages: Iterable[Message], *, partition: int | None = None, feed: Feed = Feed.EVENTS
+    ) -> None:
         """Send in order, each to its key's home lane unless told otherwise, and wait for every acknowledgement."""
         producer = AIOKafkaProducer(
             bootstrap_servers=self.endpoints.kafka_bootstrap, acks="all", enable_idempotence=True, linger_ms=5
@@ -84,7 +86,7 @@ class Stream:
             sent = []
             for key, value in messages:
                 lane = partition if partition is not None else home_lane(int(key or b"0"), self.lanes)
-                sent.append(await producer.send(self.topic, key=key, value=value, partition=lane))
+                sent.append(await producer.send(self.prefix + feed, key=key, value=value, partition=lane))
             await asyncio.gather(*sent)
         finally:
             await producer.stop()

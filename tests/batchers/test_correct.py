@@ -1,0 +1,248 @@
+"""Corrections on top of events: pure functions, against a model that applies one record after the other."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchers.carry import Balance, carry
+from batchers.coalesce import NOTHING, Figures, Movement, Movements
+from batchers.correct import DayKey, correct, recomputed_days
+from schemas.records import AcceptedCorrection
+from schemas.topics import Feed
+from tests.support.events import Offsets
+
+D1, D2, D3 = (date(2026, 3, day) for day in (1, 2, 3))
+KEY = (1, 1)
+
+
+def received(cents: int, sequence: int = 0) -> Movement:
+    return Movement(Figures(cents, 0, 0, 0), sequence, UUID(int=sequence + 1))
+
+
+class Property:
+    """The days of one property, changed batch by batch as the transaction does it."""
+
+    def __init__(self) -> None:
+        self.rows: dict[date, Balance] = {}
+        self.adjustments: list[tuple[date, Figures, Figures]] = []
+        self.booked: dict[DayKey, Figures] = {}  # what transactions and adjustments say
+        self._desk = Offsets(feed=Feed.CORRECTIONS)
+
+    def correction(self, day: date, **what: Any) -> AcceptedCorrection:
+        return self._desk.correction(day=day, **what)
+
+    def batch(self, movements: dict[date, Movement], *corrections: AcceptedCorrection) -> list[Balance]:
+        """Bring the books past one batch; the rows that it changes."""
+        existing = {KEY: [self.rows[day] for day in sorted(self.rows)]}
+        moved: Movements = {KEY: movements} if movements else {}
+        for day, movement in movements.items():
+            self._book(day, movement.figures)
+        booked = {day: self.booked.get(day, NOTHING) for day in recomputed_days(corrections)}
+        corrected, adjustments = correct(moved, corrections, existing, booked, first_sequence=len(movements))
+        for each in adjustments:
+            day = each.record.correction.balance_date
+            self.adjustments.append((day, each.before, each.after))
+            self._book(day, each.after.minus(each.before))
+        changed = [row for key, days in corrected.items() for row in carry(*key, existing[KEY], days, 0)]
+        self.rows |= {row.balance_date: row for row in changed}
+        return changed
+
+    def _book(self, day: date, figures: Figures) -> None:
+        key = (*KEY, day)
+        self.booked[key] = self.booked.get(key, NOTHING).plus(figures)
+
+    def says(self, day: date) -> tuple[int, int, int]:
+        """Opening, closing and discrepancy of a day."""
+        row = self.rows[day]
+        return row.opening_cents, row.closing_cents, row.discrepancy_cents
+
+
+def test_the_worked_case() -> None:
+    """A count stops the carry: what comes late before it is its discrepancy; withdrawn, it is carried on."""
+    books = Property()
+    books.batch({D1: received(100)})
+    books.batch({}, books.correction(D2, declared=90))
+    assert books.says(D2) == (100, 90, -10)
+    books.batch({D3: received(1)})
+    assert books.says(D3) == (90, 91, 0)
+    books.batch({D1: received(20)})
+    assert books.says(D2) == (120, 90, -30)
+    assert books.says(D3) == (90, 91, 0)
+    books.batch({}, books.correction(D2, declared=None))
+    assert books.says(D2) == (120, 120, 0)
+    assert books.says(D3) == (120, 121, 0)
+
+
+def test_figures_become_the_stated_ones_and_leave_the_difference_for_ever() -> None:
+    books = Property()
+    books.batch({D1: received(100)})
+    (row,) = books.batch({}, books.correction(D1, figures=(80, 5, 0, 0)))
+    assert row.figures == (80, 5, 0, 0)
+    assert (row.version, row.cause) == (2, "correction")
+    assert books.adjustments == [(D1, Figures(100, 0, 0, 0), Figures(80, 5, 0, 0))]
+    books.batch({D1: received(7)})  # later events post on top
+    assert books.rows[D1].figures == (87, 5, 0, 0)
+
+
+def test_of_several_in_one_batch_the_last_word_counts_and_no_adjustment_is_lost() -> None:
+    books = Property()
+    (row,) = books.batch(
+        {D1: received(100)},
+        books.correction(D1, figures=(1, 0, 0, 0)),
+        books.correction(D1, declared=50),
+        books.correction(D1, figures=(2, 0, 0, 0)),
+        books.correction(D1, declared=60),
+    )
+    assert (row.version, row.figures, row.declared_closing_cents) == (1, (2, 0, 0, 0), 60)
+    assert [(before[0], after[0]) for _, before, after in books.adjustments] == [(100, 1), (1, 2)]
+
+
+def test_a_correction_is_named_by_the_rows_that_it_changes() -> None:
+    books = Property()
+    books.batch({D1: received(10), D2: received(10)})
+    record = books.correction(D1, figures=(11, 0, 0, 0))
+    first, carried = books.batch({}, record)
+    assert (first.cause, first.last_event_id) == ("correction", record.correction.correction_id)
+    assert (carried.cause, carried.last_event_id) == ("carry_forward", record.correction.correction_id)
+
+
+@pytest.mark.parametrize("what", [{"figures": (0, 0, 0, 0)}, {"declared": None}, {}])
+def test_what_changes_nothing_makes_no_row_and_no_version(what: dict[str, Any]) -> None:
+    books = Property()
+    assert books.batch({}, books.correction(D1, **what)) == []
+    books.batch({D1: received(5)})
+    figures = {"figures": (5, 0, 0, 0)} if "figures" in what else what
+    assert books.batch({}, books.correction(D1, **figures)) == []
+    assert books.rows[D1].version == 1
+
+
+def test_figures_that_take_back_what_the_events_of_the_batch_moved_change_nothing() -> None:
+    books = Property()
+    books.batch({D1: received(100)})
+    assert books.batch({D1: received(20)}, books.correction(D1, figures=(100, 0, 0, 0))) == []
+    assert books.adjustments == [(D1, Figures(120, 0, 0, 0), Figures(100, 0, 0, 0))]
+
+
+def test_a_count_of_an_empty_day_makes_its_row() -> None:
+    books = Property()
+    (row,) = books.batch({}, books.correction(D1, declared=90))
+    assert (row.opening_cents, row.figures, row.closing_cents, row.discrepancy_cents) == (0, NOTHING, 90, 90)
+
+
+def test_recompute_brings_back_what_transactions_and_adjustments_say() -> None:
+    books = Property()
+    books.batch({D1: received(100)}, books.correction(D1, figures=(90, 0, 0, 0)))
+    drifted = Figures(55, 0, 0, 3)
+    books.rows[D1] = Balance(1, 1, D1, 1, 0, drifted, None, None)
+    (row,) = books.batch({}, books.correction(D1))
+    assert (row.figures, row.version) == ((90, 0, 0, 0), 2)
+    assert len(books.adjustments) == 1  # it weighs nothing itself
+    assert books.batch({}, books.correction(D1)) == []
+
+
+def test_recompute_knows_the_adjustments_of_its_own_batch() -> None:
+    books = Property()
+    books.batch(
+        {D1: received(100)},
+        books.correction(D1, figures=(70, 0, 0, 0)),
+        books.correction(D1),
+        books.correction(D1, figures=(60, 0, 0, 0)),
+        books.correction(D1),
+    )
+    assert books.rows[D1].figures == (60, 0, 0, 0)
+
+
+# --- every interleaving, against a model without batches ---
+
+days = st.integers(0, 5).map(lambda number: D1 + timedelta(days=number))
+small = st.integers(0, 50)
+steps = st.one_of(
+    st.tuples(st.just("event"), days, st.tuples(small, small, small, small)),
+    st.tuples(st.just("figures"), days, st.tuples(small, small, small, small)),
+    st.tuples(st.just("declared"), days, st.none() | small),
+    st.tuples(st.just("recompute"), days, st.none()),
+)
+Step = tuple[str, date, Any]
+
+
+class Naive:
+    """Movements, counts and adjustments of each day, one record after the other; balances only when asked for."""
+
+    def __init__(self) -> None:
+        self.figures: dict[date, Figures] = {}
+        self.counts: dict[date, int] = {}
+        self.adjustments: list[tuple[date, Figures, Figures]] = []
+
+    def take(self, step: Step) -> None:
+        kind, day, what = step
+        now = self.figures.get(day, NOTHING)
+        if kind == "event":
+            self.figures[day] = now.plus(Figures(*what))
+        elif kind == "figures":
+            self.adjustments.append((day, now, Figures(*what)))
+            self.figures[day] = Figures(*what)
+        elif kind == "declared" and what is None:
+            self.counts.pop(day, None)
+        elif kind == "declared":
+            self.counts[day] = what
+
+    def balances(self) -> dict[date, tuple[int, Figures, int]]:
+        """Opening, figures and closing of each day with anything to say."""
+        found, opening = {}, 0
+        for day in sorted(self.figures.keys() | self.counts.keys()):
+            figures = self.figures.get(day, NOTHING)
+            calculated = opening + figures.cash_received_cents - figures.cash_expenses_cents
+            closing = self.counts.get(day, calculated)
+            if figures != NOTHING or day in self.counts:
+                found[day] = (opening, figures, closing)
+            opening = closing
+        return found
+
+
+def weighty(rows: dict[date, Balance]) -> dict[date, tuple[int, Figures, int]]:
+    """An absent row equals a row with zero movements and no count."""
+    return {
+        day: (row.opening_cents, row.figures, row.closing_cents)
+        for day, row in rows.items()
+        if row.figures != NOTHING or row.declared_closing_cents is not None
+    }
+
+
+def in_batches(history: Sequence[Step], sizes: Sequence[int]) -> list[list[Step]]:
+    """Cut a history; each batch takes its events first, as the transaction does."""
+    batches: list[list[Step]] = []
+    start = 0
+    while start < len(history):
+        size = sizes[len(batches) % len(sizes)]
+        batches.append(list(history[start : start + size]))
+        start += size
+    return [sorted(batch, key=lambda step: step[0] != "event") for batch in batches]
+
+
+@settings(max_examples=10_000, deadline=None)
+@given(st.lists(steps, max_size=14), st.lists(st.integers(1, 5), min_size=1, max_size=4))
+def test_books_and_adjustments_equal_a_model_without_batches(history: list[Step], sizes: list[int]) -> None:
+    books, naive = Property(), Naive()
+    for batch in in_batches(history, sizes):
+        movements: dict[date, Movement] = {}
+        records = []
+        versions = {day: row.version for day, row in books.rows.items()}
+        for kind, day, what in batch:
+            naive.take((kind, day, what))
+            if kind == "event" and any(what):
+                before = movements[day].figures if day in movements else NOTHING
+                movements[day] = Movement(before.plus(Figures(*what)), len(movements), UUID(int=1))
+            elif kind != "event":
+                records.append(books.correction(day, **({} if kind == "recompute" else {kind: what})))
+        changed = books.batch(movements, *records)
+        # A row that a batch changes gets its next version, once; every other row keeps its own.
+        assert {row.balance_date: row.version for row in changed} == {
+            row.balance_date: versions.get(row.balance_date, 0) + 1 for row in changed
+        }
+        assert weighty(books.rows) == naive.balances()
+    assert books.adjustments == naive.adjustments

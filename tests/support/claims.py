@@ -1,0 +1,12 @@
+"""Claims of lanes that no database gave."""
+
+from schemas.lanes import Claim, Standing
+from schemas.topics import Feed
+
+NOTHING_YET = Standing()
+
+
+def claim(events: Standing = NOTHING_YET, *, lane: int = 0, epoch: int = 1) -> Claim:
+    """A lane with nothing in its outbox, of which only finance events may have been consumed."""
+    standings = {Feed.EVENTS: events, Feed.CORRECTIONS: NOTHING_YET}
+    return Claim(lane, epoch, standings, outbox_seq=0, published_seq=0, invalidated_seq=0)

@@ -14,7 +14,6 @@ from pipeline.settings import Settings
 from pipeline.simulator.producing import produce_day
 from pipeline.stack import Endpoints, temporary_stack
 from pipeline.status import StatusReader, open_status
-from schemas.topics import FINANCE_EVENTS
 
 _LOOK_SECONDS = 0.05
 _SECONDS_MAX = 600.0
@@ -49,7 +48,7 @@ async def _drain(settings: Settings, endpoints: Endpoints, events: int, orgs: in
     plan = await demo.next_plan(settings, endpoints, events, orgs)
     await produce_day(endpoints.kafka_bootstrap, plan)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    async with open_status(endpoints, settings.database, FINANCE_EVENTS) as reader:
+    async with open_status(endpoints, settings.database, settings.kafka.topic_prefix) as reader:
         started = time.monotonic()
         with demo.running_workers(settings, workers, settings.stack.dir / "workers.log"):
             await _until_drained(reader, events)

@@ -196,8 +196,7 @@ async def trade(settings: Settings, endpoints: Endpoints, plan: Plan, workers: W
 
 @asynccontextmanager
 async def _watching(settings: Settings, endpoints: Endpoints) -> AsyncIterator[StatusReader]:
-    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
-    async with open_status(endpoints, settings.database, topic) as reader:
+    async with open_status(endpoints, settings.database, settings.kafka.topic_prefix) as reader:
         yield reader
 
 

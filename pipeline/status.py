@@ -11,12 +11,14 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 import sql
+from pipeline.record_batches import keep_every_record_readable
 from pipeline.settings import DatabaseSettings
 from pipeline.stack import Endpoints
 from pipeline.storage.connect import connect
 from pipeline.storage.migrate import require_schema
 from pipeline.topics import lane_count
 from pipeline.translate import broker_errors, database_errors
+from schemas.topics import Feed
 
 OUTCOMES = ("applied", "duplicate", "stale", "conflict", "quarantined")
 # A record that waits is fetched to learn its age; a broker that has it answers well within this.
@@ -24,16 +26,26 @@ _RECORD_MS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How far a lane is in one feed. `lag_seconds` is the age of the oldest record that is not committed, or 0."""
+
+    position: int
+    end: int
+    lag_seconds: float
+
+    @property
+    def lag_records(self) -> int:
+        return max(self.end - self.position, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class LaneStatus:
-    """One lane. `lag_seconds` is the age of the oldest record that is not committed; 0 when there is none."""
+    """One lane, over both feeds."""
 
     lane: int
     owner: str | None
     owner_epoch: int
-    position: int
-    end: int
-    lag_records: int
-    lag_seconds: float
+    feeds: Mapping[Feed, FeedStatus]
     outcomes: Mapping[str, int]
     misrouted: int
     version_gaps: int
@@ -42,6 +54,14 @@ class LaneStatus:
     unpublished: int
     uninvalidated: int
     stopped_reason: str | None
+
+    @property
+    def lag_records(self) -> int:
+        return sum(feed.lag_records for feed in self.feeds.values())
+
+    @property
+    def lag_seconds(self) -> float:
+        return max(feed.lag_seconds for feed in self.feeds.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +106,13 @@ class CommittedCounts:
 class StatusReader:
     """Reads the status again and again over connections that stay open. Made by `open_status`."""
 
-    def __init__(self, connection: asyncpg.Connection, consumer: AIOKafkaConsumer, topic: str, lanes: int) -> None:
+    def __init__(
+        self, connection: asyncpg.Connection, consumer: AIOKafkaConsumer, topics: Mapping[Feed, str], lanes: int
+    ) -> None:
         self._connection = connection
-        self._partitions = [TopicPartition(topic, lane) for lane in range(lanes)]
+        self._partitions = {
+            TopicPartition(topic, lane): (lane, feed) for lane in range(lanes) for feed, topic in topics.items()
+        }
         self._consumer = consumer
 
     async def read(self) -> StreamStatus:
@@ -96,19 +120,19 @@ class StatusReader:
         with database_errors("reading the lanes"):
             rows = {row["lane"]: row for row in await self._connection.fetch(sql.query("lane_status"))}
         with broker_errors("asking for the ends of the lanes"):
-            partitions = self._partitions
-            ends = await self._consumer.end_offsets(partitions)
-            beginnings = await self._consumer.beginning_offsets(partitions)
+            ends = await self._consumer.end_offsets(list(self._partitions))
+            beginnings = await self._consumer.beginning_offsets(list(self._partitions))
             positions = {
-                partition: _position(rows.get(partition.partition), beginnings[partition]) for partition in partitions
+                partition: _position(rows.get(lane), feed, beginnings[partition])
+                for partition, (lane, feed) in self._partitions.items()
             }
             waiting = {partition: position for partition, position in positions.items() if position < ends[partition]}
             ages = await self._ages(waiting, beginnings)
-        lanes = [
-            _lane(rows.get(partition.partition), partition.partition, positions[partition], ends[partition], ages)
-            for partition in partitions
-        ]
-        return StreamStatus(time.monotonic(), tuple(sorted(lanes, key=lambda lane: lane.lane)))
+        feeds: dict[int, dict[Feed, FeedStatus]] = {}
+        for partition, (lane, feed) in self._partitions.items():
+            status = FeedStatus(positions[partition], ends[partition], ages.get(partition, 0.0))
+            feeds.setdefault(lane, {})[feed] = status
+        return StreamStatus(time.monotonic(), tuple(_lane(lane, rows.get(lane), feeds[lane]) for lane in sorted(feeds)))
 
     async def committed(self) -> CommittedCounts:
         """How far the books are, without a word to the broker: cheap enough to ask ten times a second."""
@@ -120,26 +144,30 @@ class StatusReader:
 
     async def _ages(
         self, waiting: Mapping[TopicPartition, int], beginnings: Mapping[TopicPartition, int]
-    ) -> dict[int, float]:
-        """Lane to the age in seconds of its oldest waiting record, read from the topic itself."""
+    ) -> dict[TopicPartition, float]:
+        """Partition to the age in seconds of its oldest waiting record, read from the topic itself."""
         if not waiting:
             return {}
         self._consumer.assign(list(waiting))
         for partition, position in waiting.items():
             self._consumer.seek(partition, max(position, beginnings[partition]))
-        ages: dict[int, float] = {}
+        ages: dict[TopicPartition, float] = {}
         for partition in waiting:
             # One record: the rest of what the broker sends along is not even parsed.
             fetched = await self._consumer.getmany(partition, timeout_ms=_RECORD_MS_MAX, max_records=1)
             for records in fetched.values():
                 appended_at = datetime.fromtimestamp(records[0].timestamp / 1000, UTC)
-                ages[partition.partition] = (datetime.now(UTC) - appended_at).total_seconds()
+                ages[partition] = (datetime.now(UTC) - appended_at).total_seconds()
         return ages
 
 
 @asynccontextmanager
-async def open_status(endpoints: Endpoints, settings: DatabaseSettings, topic: str) -> AsyncIterator[StatusReader]:
+async def open_status(
+    endpoints: Endpoints, settings: DatabaseSettings, topic_prefix: str
+) -> AsyncIterator[StatusReader]:
     """A reader over connections of its own; it joins no group and commits nothing."""
+    topics = {feed: topic_prefix + feed for feed in Feed}
+    keep_every_record_readable()
     with database_errors("connecting"):
         connection = await connect(endpoints.database_url, settings, "folio status")
     consumer = AIOKafkaConsumer(
@@ -152,30 +180,30 @@ async def open_status(endpoints: Endpoints, settings: DatabaseSettings, topic: s
     try:
         with database_errors("checking the schema"):
             await require_schema(connection)
-        lanes = await lane_count(endpoints.kafka_bootstrap, topic)
+        lanes = await lane_count(endpoints.kafka_bootstrap, topic_prefix)
         with broker_errors("connecting to the broker"):
             await consumer.start()
-        yield StatusReader(connection, consumer, topic, lanes)
+        yield StatusReader(connection, consumer, topics, lanes)
     finally:
         await consumer.stop()
         await connection.close()
 
 
-def _position(row: asyncpg.Record | None, beginning: int) -> int:
-    position = row["finance_position"] if row is not None else None
+_POSITION_COLUMN = {Feed.EVENTS: "finance_position", Feed.CORRECTIONS: "corrections_position"}
+
+
+def _position(row: asyncpg.Record | None, feed: Feed, beginning: int) -> int:
+    position = row[_POSITION_COLUMN[feed]] if row is not None else None
     return beginning if position is None else int(position)
 
 
-def _lane(row: asyncpg.Record | None, lane: int, position: int, end: int, ages: Mapping[int, float]) -> LaneStatus:
+def _lane(lane: int, row: asyncpg.Record | None, feeds: Mapping[Feed, FeedStatus]) -> LaneStatus:
     known = dict(row) if row is not None else {}
     return LaneStatus(
         lane=lane,
         owner=known.get("owner"),
         owner_epoch=known.get("owner_epoch", 0),
-        position=position,
-        end=end,
-        lag_records=max(end - position, 0),
-        lag_seconds=ages.get(lane, 0.0),
+        feeds=feeds,
         outcomes={outcome: known.get(outcome, 0) for outcome in OUTCOMES},
         misrouted=known.get("misrouted", 0),
         version_gaps=known.get("version_gaps", 0),

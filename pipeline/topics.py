@@ -10,7 +10,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.translate import broker_errors
-from schemas.topics import TopicSpec, topics
+from schemas.topics import Feed, TopicSpec, topics
 
 _LOOKS_MAX = 100
 _LOOK_SECONDS = 0.1
@@ -63,13 +63,18 @@ async def check_topics(bootstrap: str, prefix: str = "") -> list[str]:
     return problems
 
 
-async def lane_count(bootstrap: str, topic: str) -> int:
-    """How many partitions a topic has. Raises TopicMismatch when it does not exist."""
+async def lane_count(bootstrap: str, prefix: str) -> int:
+    """How many partitions each feed has. Raises TopicMismatch when one does not exist, or they differ."""
     async with _admin(bootstrap) as admin:
         partitions = await _partitions(admin)
-    if topic not in partitions:
-        raise TopicMismatch(f"topic {topic} does not exist: run `folio topics create`")
-    return partitions[topic]
+    counts = {prefix + feed: partitions.get(prefix + feed, 0) for feed in Feed}
+    missing = [topic for topic, count in counts.items() if not count]
+    if missing:
+        raise TopicMismatch(f"{', '.join(missing)}: no such topic; run `folio topics create`")
+    if len(set(counts.values())) != 1:
+        found = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
+        raise TopicMismatch(f"the topics must have equally many partitions: {found}")
+    return max(counts.values())
 
 
 async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:

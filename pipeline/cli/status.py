@@ -14,7 +14,6 @@ from pipeline import settings as settings_module
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
 from pipeline.status import StreamStatus, open_status, sample
-from schemas.topics import FINANCE_EVENTS
 
 
 def status(
@@ -41,8 +40,7 @@ def status(
 
 async def _sample(seconds: float) -> tuple[StreamStatus, float]:
     settings = settings_module.load()
-    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
-    async with open_status(resolve(settings), settings.database, topic) as reader:
+    async with open_status(resolve(settings), settings.database, settings.kafka.topic_prefix) as reader:
         return await sample(reader, seconds)
 
 
@@ -52,7 +50,9 @@ def _document(now: StreamStatus, rate: float) -> dict[str, object]:
         "lag_seconds": now.lag_seconds,
         "records_per_second": rate,
         "outcomes": now.outcomes(),
-        "lanes": [asdict(lane) for lane in now.lanes],
+        "lanes": [
+            asdict(lane) | {"lag_records": lane.lag_records, "lag_seconds": lane.lag_seconds} for lane in now.lanes
+        ],
     }
 
 

@@ -7,8 +7,8 @@ from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.settings import DatabaseSettings
 from pipeline.status import open_status
 from pipeline.topics import check_topics, create_topics, lane_count
-from schemas.topics import FINANCE_EVENTS, topics
-from tests.support.events import encoded, event
+from schemas.topics import FINANCE_EVENTS, Feed, topics
+from tests.support.events import correction, encoded, event
 from tests.support.stream import Stream
 
 
@@ -16,7 +16,7 @@ async def test_topics_are_created_once_and_are_what_the_lanes_need(stream: Strea
     bootstrap = stream.endpoints.kafka_bootstrap
     assert await create_topics(bootstrap, 2, 1, stream.prefix) == []
     assert await check_topics(bootstrap, stream.prefix) == []
-    assert await lane_count(bootstrap, stream.topic) == 2
+    assert await lane_count(bootstrap, stream.prefix) == 2
 
 
 async def test_what_is_wrong_with_a_topic_is_said_in_words(stream: Stream) -> None:
@@ -40,8 +40,8 @@ async def test_what_is_wrong_with_a_topic_is_said_in_words(stream: Stream) -> No
 
 
 async def test_a_topic_that_does_not_exist_is_named(stream: Stream) -> None:
-    with pytest.raises(TopicMismatch, match="no-such-topic does not exist: run `folio topics create`"):
-        await lane_count(stream.endpoints.kafka_bootstrap, "no-such-topic")
+    with pytest.raises(TopicMismatch, match="no-such.finance-events, no-such.balance-corrections: no such topic; run `folio topics create`"):
+        await lane_count(stream.endpoints.kafka_bootstrap, "no-such.")
 
 
 async def test_a_broker_that_is_away_is_told() -> None:
@@ -51,9 +51,12 @@ async def test_a_broker_that_is_away_is_told() -> None:
 
 async def test_status_tells_what_waits_before_any_worker_came(stream: Stream) -> None:
     await stream.send([(b"1", encoded(event(number))) for number in (1, 2, 3)])
-    async with open_status(stream.endpoints, DatabaseSettings(), stream.topic) as reader:
+    await stream.send([(b"1", encoded(correction()))], feed=Feed.CORRECTIONS)
+    async with open_status(stream.endpoints, DatabaseSettings(), stream.prefix) as reader:
         status = await reader.read()
-    assert (status.lag_records, status.consumed, status.unpublished) == (3, 0, 0)
+    assert (status.lag_records, status.consumed, status.unpublished) == (4, 0, 0)
+    (waiting,) = [lane for lane in status.lanes if lane.lag_records]
+    assert {feed: at.lag_records for feed, at in waiting.feeds.items()} == {Feed.EVENTS: 3, Feed.CORRECTIONS: 1}
     assert 0 < status.lag_seconds < 60
     assert {lane.owner for lane in status.lanes} == {None}
     assert [lane.lane for lane in status.lanes] == [0, 1]
@@ -66,7 +69,7 @@ async def test_status_counts_from_the_positions_in_the_database(stream: Stream) 
             "INSERT INTO ops.lanes (lane, owner, owner_epoch, finance_position, applied, outbox_seq, published_seq) "
             "VALUES (0, 'w', 1, 0, 0, 0, 0), (1, 'w', 2, 3, 3, 5, 4)"
         )
-    async with open_status(stream.endpoints, DatabaseSettings(), stream.topic) as reader:
+    async with open_status(stream.endpoints, DatabaseSettings(), stream.prefix) as reader:
         status = await reader.read()
     assert (status.lag_records, status.consumed, status.unpublished, status.lag_seconds) == (0, 3, 1, 0)
     assert status.outcomes() == {"applied": 3, "duplicate": 0, "stale": 0, "conflict": 0, "quarantined": 0}

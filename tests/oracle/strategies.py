@@ -59,6 +59,42 @@ events = st.fixed_dictionaries(
     optional={"trace": st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)},
 )
 
+cents = st.integers(0, 10**15)
+stated_figures = st.fixed_dictionaries(
+    {
+        "cash_received_cents": cents,
+        "bank_received_cents": cents,
+        "cash_expenses_cents": cents,
+        "bank_expenses_cents": cents,
+    }
+)
+by_kind = st.one_of(
+    st.fixed_dictionaries({"kind": st.just("recompute")}),
+    st.fixed_dictionaries({"kind": st.just("figures"), "figures": stated_figures}),
+    st.fixed_dictionaries(
+        {
+            "kind": st.just("declared_closing"),
+            "declared_closing_cents": st.none() | st.integers(-(10**15), 10**15),
+        }
+    ),
+)
+corrections = st.builds(
+    lambda common, kind: common | kind,
+    st.fixed_dictionaries(
+        {
+            "correction_id": uuids,
+            "org_id": identifiers,
+            "property_id": identifiers,
+            "balance_date": st.integers(-405, 5).map(lambda d: (APPENDED_AT.date() + timedelta(d)).isoformat()),
+            "reason": st.text(min_size=1, max_size=100),
+            "recorded_by": st.fixed_dictionaries({"user_id": identifiers}, optional={"name": texts}),
+            "issued_at": instants,
+        },
+        optional={"trace": st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)},
+    ),
+    by_kind,
+)
+
 
 def encode(document: object) -> bytes:
     return json.dumps(document).encode()

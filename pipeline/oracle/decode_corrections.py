@@ -1,0 +1,162 @@
+"""From a record's bytes to a correction, or to the reason why not: the contract of `balance-corrections`, read again.
+
+With the standard library, as decode.py reads `finance-events`; `tests/oracle/test_agrees_on_corrections.py` holds it
+together with the pipeline's. The whole record is well-formed, or it is `malformed`; then each known field has its type
+and range and the kind has what it needs, or it is `schema`; then come the bounds of time, then the texts.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, NamedTuple
+
+from pipeline.oracle import fields
+from pipeline.oracle.decode import RECORD_BYTES_MAX, Record, Rejected, Rules
+from pipeline.oracle.fields import SCHEMA, RuleError
+from pipeline.oracle.movements import Movements
+from pipeline.oracle.strict_json import MalformedError, Repeated, parse, variants
+
+FIGURES: Final = "figures"
+DECLARED_CLOSING: Final = "declared_closing"
+RECOMPUTE: Final = "recompute"
+
+_INT64_MAX: Final = 2**63 - 1
+_FIGURE_CENTS_MAX: Final = 10**15
+_KINDS: Final = (FIGURES, DECLARED_CLOSING, RECOMPUTE)
+_NAMES: Final = (
+    *("correction_id", "org_id", "property_id", "balance_date", "kind", "reason", "issued_at"),
+    *("recorded_by", "user_id", "name"),
+    *("figures", *Movements._fields),
+    "declared_closing_cents",
+)
+
+
+class CorrectionContent(NamedTuple):
+    """What a correction says, apart from its identity: equal in two deliveries of one correction."""
+
+    property_id: int
+    balance_date: date
+    kind: str
+    figures: Movements | None
+    declared_closing_cents: int | None
+    reason: str
+    user_id: int
+    issued_at: datetime  # UTC
+
+
+class Correction(NamedTuple):
+    """A record that keeps every rule which can be judged without the books."""
+
+    lane: int
+    offset: int
+    appended_at: datetime
+    digest: bytes  # SHA-256 of the record's bytes
+    correction_id: bytes
+    org_id: int
+    content: CorrectionContent
+
+
+JudgedCorrection = Correction | Rejected
+
+
+def judge_correction(record: Record, rules: Rules) -> JudgedCorrection:
+    """Decode a record and check every rule that needs no books. Never raises for what a producer sent."""
+    lane, offset, value = record.lane, record.offset, record.value
+    if value is None:
+        return Rejected(lane, offset, None, "empty", "no value")
+    digest = sha256(value).digest()
+    try:
+        return _correction(record, value, digest, rules)
+    except RuleError as broken:
+        return Rejected(lane, offset, digest, broken.reason, broken.detail)
+
+
+def _correction(record: Record, value: bytes, digest: bytes, rules: Rules) -> Correction:
+    if len(value) > RECORD_BYTES_MAX:
+        raise RuleError("too_large", f"{len(value)} bytes")
+    if any("\ud800" <= letter <= "\udfff" for name in record.header_names for letter in name):
+        raise RuleError("malformed", "the name of a header is not UTF-8")
+    try:
+        document = parse(value)
+    except MalformedError as error:
+        raise RuleError("malformed", str(error)) from error
+    if _has_repeated_names(document):
+        for variant in variants(document, _NAMES):
+            _typed(record, digest, variant)
+    correction = _typed(record, digest, document)
+    whole = fields.mapping(document, "$")
+    _require_what_the_kind_needs(correction.content, whole)
+    _require_time(correction, rules)
+    if b"\\u0000" in value:  # JSON can write NUL in no other way
+        _require_no_nul(correction.content, whole)
+    return correction
+
+
+def _has_repeated_names(document: object) -> bool:
+    return isinstance(document, Repeated) or (
+        isinstance(document, dict)
+        and (isinstance(document.get("figures"), Repeated) or isinstance(document.get("recorded_by"), Repeated))
+    )
+
+
+def _typed(record: Record, digest: bytes, document: object) -> Correction:
+    """The correction, provided that each known field has its type and range."""
+    whole = fields.mapping(document, "$")
+    recorded_by = fields.mapping(fields.field(whole, "recorded_by"), "recorded_by")
+    if recorded_by.get("name") is not None:
+        fields.text(recorded_by, "name", 0, 200)
+    content = CorrectionContent(
+        fields.integer(whole, "property_id", 1, _INT64_MAX),
+        fields.day(whole, "balance_date"),
+        fields.choice(whole, "kind", _KINDS),
+        _figures(whole),
+        _declared(whole),
+        fields.text(whole, "reason", 1, 1000),
+        fields.integer(recorded_by, "user_id", 1, _INT64_MAX),
+        fields.instant(whole, "issued_at"),
+    )
+    return Correction(
+        *(record.lane, record.offset, record.appended_at, digest),
+        fields.uuid(whole, "correction_id"),
+        fields.integer(whole, "org_id", 1, _INT64_MAX),
+        content,
+    )
+
+
+def _figures(whole: Mapping[str, Any]) -> Movements | None:
+    if whole.get("figures") is None:
+        return None
+    stated = fields.mapping(whole["figures"], "figures")
+    return Movements(*(fields.integer(stated, name, 0, _FIGURE_CENTS_MAX) for name in Movements._fields))
+
+
+def _declared(whole: Mapping[str, Any]) -> int | None:
+    if whole.get("declared_closing_cents") is None:
+        return None
+    return fields.integer(whole, "declared_closing_cents", -_FIGURE_CENTS_MAX, _FIGURE_CENTS_MAX)
+
+
+# --- the rules across fields ---
+
+
+def _require_what_the_kind_needs(content: CorrectionContent, whole: Mapping[str, Any]) -> None:
+    if (content.kind == FIGURES) != (content.figures is not None):
+        raise RuleError(SCHEMA, f"{content.kind} with figures {content.figures}")
+    if content.kind == DECLARED_CLOSING:
+        fields.field(whole, "declared_closing_cents")  # null withdraws a count; to say nothing is not to withdraw
+    elif content.declared_closing_cents is not None:
+        raise RuleError(SCHEMA, f"{content.kind} with a count")
+
+
+def _require_time(correction: Correction, rules: Rules) -> None:
+    """The calendar of the property may be a day away from that of UTC, either way."""
+    distance = correction.content.balance_date - correction.appended_at.date()
+    future_max = timedelta(days=-(-rules.future_max // timedelta(days=1)) + 1)  # whole days, rounded up
+    if not timedelta(days=-rules.past_max.days - 1) <= distance <= future_max:
+        raise RuleError("time_out_of_bounds", f"balance_date is {distance.days} days after it was appended")
+
+
+def _require_no_nul(content: CorrectionContent, whole: Mapping[str, Any]) -> None:
+    name = fields.mapping(whole["recorded_by"], "recorded_by").get("name")
+    if "\0" in content.reason or "\0" in (name or ""):
+        raise RuleError("text", "NUL in a text")

@@ -1,7 +1,5 @@
 """From a record's bytes to an event, or to the reason why not. Never raises for what a producer sent."""
 
-import re
-from collections.abc import Callable
 from datetime import timedelta
 from math import ceil
 from typing import Final, TypeVar
@@ -11,25 +9,19 @@ import msgspec
 from schemas.content_hash import content_hash, correction_hash
 from schemas.corrections import BalanceCorrection
 from schemas.events import AGREEING, FinanceEvent
+from schemas.reading import Reader
 from schemas.reasons import Reason
-from schemas.records import Accepted, AcceptedCorrection, Headers, Origin, Rejected
+from schemas.records import Accepted, AcceptedCorrection, Origin, Rejected
 
 # Far above any real event (about 400 bytes), far below what would crowd a batch out of memory.
 RECORD_BYTES_MAX: Final = 256 * 1024
-# Real events nest twice. Without a bound of our own, deep nesting raises RecursionError at a depth that hangs on the
-# caller's stack: the same record would be judged differently by two workers.
-NESTING_MAX: Final = 100
 _DETAIL_CHARS_MAX: Final = 500
-# An unterminated string runs to the end: else each of its quotes would be tried as a beginning, in square time.
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
-_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
-
 _DAY: Final = timedelta(days=1)
 
-T = TypeVar("T")
-_decode_event = msgspec.json.Decoder(FinanceEvent).decode
-_decode_correction = msgspec.json.Decoder(BalanceCorrection).decode
-_skip = msgspec.json.Decoder(msgspec.Raw).decode
+T = TypeVar("T", bound=msgspec.Struct)
+_EVENTS: Final = Reader(FinanceEvent, {"event_id": "id", "type": "type", "occurred_at": "time"})
+# Its ce_type says nothing that the topic does not say.
+_CORRECTIONS: Final = Reader(BalanceCorrection, {"correction_id": "id", "issued_at": "time"})
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -41,7 +33,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 def judge(origin: Origin, rules: Rules) -> Accepted | Rejected:
     """Decode a record of `finance-events` and check every rule that needs no database."""
-    event = _decoded(origin, _decode_event)
+    event = _decoded(origin, _EVENTS)
     if isinstance(event, Rejected):
         return event
     broken = _broken_rule(event, origin, rules)
@@ -53,7 +45,7 @@ def judge(origin: Origin, rules: Rules) -> Accepted | Rejected:
 
 def judge_correction(origin: Origin, rules: Rules) -> AcceptedCorrection | Rejected:
     """Decode a record of `balance-corrections` and check every rule that needs no database."""
-    correction = _decoded(origin, _decode_correction)
+    correction = _decoded(origin, _CORRECTIONS)
     if isinstance(correction, Rejected):
         return correction
     days = (correction.balance_date - origin.appended_at.date()).days
@@ -63,64 +55,23 @@ def judge_correction(origin: Origin, rules: Rules) -> AcceptedCorrection | Rejec
             f"balance_date {correction.balance_date} is {days} days from {origin.appended_at} - at `$.balance_date`"
         )
         return Rejected(origin, Reason.TIME_OUT_OF_BOUNDS, detail)
-    if b"\\u0000" in (origin.value or b"") and "\x00" in correction.reason + (correction.recorded_by.name or ""):
+    if _may_hold_nul(origin) and "\x00" in correction.reason + (correction.recorded_by.name or ""):
         return Rejected(origin, Reason.TEXT, "NUL in text - at `$.reason` or `$.recorded_by.name`")
     return AcceptedCorrection(origin, correction, correction_hash(correction))
 
 
-def _decoded(origin: Origin, decode: Callable[[bytes], T]) -> T | Rejected:
+def _decoded(origin: Origin, reader: Reader[T]) -> T | Rejected:
     value = origin.value
     if value is None:
         return Rejected(origin, Reason.EMPTY, "the record has no value")
     if len(value) > RECORD_BYTES_MAX:
         return Rejected(origin, Reason.TOO_LARGE, f"{len(value)} bytes; at most {RECORD_BYTES_MAX} are accepted")
-    if (name := _unreadable_name(origin.headers)) is not None:
-        return Rejected(origin, Reason.MALFORMED, f"the name of a header is not UTF-8: {name!r}"[:_DETAIL_CHARS_MAX])
     try:
-        _require_text(value)
-        return decode(value)
+        return reader.read(value, origin.headers)
     except msgspec.ValidationError as error:
-        return _invalid(origin, value, error)
+        return Rejected(origin, Reason.SCHEMA, _brief(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Rejected(origin, Reason.MALFORMED, _brief(error))
-
-
-def _unreadable_name(headers: Headers) -> str | None:
-    """The name that is not UTF-8; None where all of them are."""
-    for name, _ in headers:
-        try:
-            name.encode("utf-8")
-        except UnicodeEncodeError:
-            return name
-    return None
-
-
-def _require_text(value: bytes) -> None:
-    """What msgspec does not look at in unknown fields: UTF-8, and depth."""
-    if not value.isascii():
-        value.decode("utf-8")
-    if value.count(b"[") + value.count(b"{") > NESTING_MAX and _nesting(value) > NESTING_MAX:
-        raise msgspec.DecodeError(f"nested deeper than {NESTING_MAX} levels")
-
-
-def _nesting(value: bytes) -> int:
-    depth = deepest = 0
-    for byte in _STRING.sub(b"", value).translate(None, _NO_BRACKETS):
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        else:
-            depth -= 1
-    return deepest
-
-
-def _invalid(origin: Origin, value: bytes, error: msgspec.ValidationError) -> Rejected:
-    # The decoder stops at the first fault that it meets; the verdict must not hang on the order of the fields.
-    try:
-        _skip(value)
-    except msgspec.DecodeError as malformed:
-        return Rejected(origin, Reason.MALFORMED, _brief(malformed))
-    return Rejected(origin, Reason.SCHEMA, _brief(error))
 
 
 def _brief(error: Exception) -> str:
@@ -134,10 +85,15 @@ def _broken_rule(event: FinanceEvent, origin: Origin, rules: Rules) -> tuple[Rea
     # Judged against the broker's append time, never against now(): a replay must come to the same verdict.
     if not -rules.past_max <= event.occurred_at - origin.appended_at <= rules.future_max:
         return Reason.TIME_OUT_OF_BOUNDS, _time_detail(event, origin, rules)
-    # JSON can write NUL only as an escape, so nearly every record is cleared by one scan of its bytes.
-    if b"\\u0000" in (origin.value or b"") and (guilty := _text_with_nul(event)) is not None:
+    if _may_hold_nul(origin) and (guilty := _text_with_nul(event)) is not None:
         return Reason.TEXT, f"NUL in text - at `$.{guilty}`"
     return None
+
+
+def _may_hold_nul(origin: Origin) -> bool:
+    # JSON can write NUL only as an escape and MessagePack only as it is: most records are cleared by a scan of bytes.
+    value = origin.value or b""
+    return b"\\u0000" in value or (bool(origin.headers) and b"\x00" in value)
 
 
 def _time_detail(event: FinanceEvent, origin: Origin, rules: Rules) -> str:

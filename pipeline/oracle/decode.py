@@ -1,7 +1,8 @@
 """From a record's bytes to an event, or to the reason why not: the contract of `finance-events`, read again.
 
-The pipeline decodes with msgspec; this module decodes with the standard library and shares no line with it,
-so that a mistake in one of them shows. `tests/oracle/test_agrees_with_codec.py` holds the two together.
+The pipeline decodes with msgspec; this module, with decode_headers.py and decode_msgpack.py below it, decodes with
+the standard library and shares no line with it, so that a mistake in one of them shows.
+`tests/oracle/test_agrees_with_codec.py` holds the two together.
 
 The verdict does not depend on the order of fields. The whole record is well-formed, or it is `malformed`;
 then each known field has its type and range, or it is `schema`; then come the rules across fields, in order.
@@ -13,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
-from pipeline.oracle.strict_json import MalformedError, Repeated, parse, variants
+from pipeline.oracle.decode_headers import AttributeFault, Carried, document_of
+from pipeline.oracle.strict_json import MalformedError, Repeated, variants
 
 RECORD_BYTES_MAX: Final = 256 * 1024
 
@@ -31,6 +33,7 @@ class Record(NamedTuple):
     appended_at: datetime  # UTC
     value: bytes | None
     header_names: tuple[str, ...] = ()  # what is not UTF-8 in them stands as lone surrogates
+    header_values: tuple[bytes | None, ...] = ()  # in the same order
 
 
 class Rules(NamedTuple):
@@ -111,19 +114,19 @@ def judge(record: Record, rules: Rules) -> Judged:
 def _event(record: Record, value: bytes, digest: bytes, rules: Rules) -> Event:
     if len(value) > RECORD_BYTES_MAX:
         raise _RuleError("too_large", f"{len(value)} bytes")
-    if any("\ud800" <= letter <= "\udfff" for name in record.header_names for letter in name):
-        raise _RuleError("malformed", "the name of a header is not UTF-8")
     try:
-        document = parse(value)
+        document = document_of(value, record.header_names, record.header_values, _CARRIED)
     except MalformedError as error:
         raise _RuleError("malformed", str(error)) from error
+    except AttributeFault as error:
+        raise _RuleError("schema", str(error)) from error
     if _has_repeated_names(document):
         for variant in variants(document, _NAMES):
             _typed(record, digest, variant)
     event = _typed(record, digest, document)
     _require_status(event.content)
     _require_time(event, rules)
-    if b"\\u0000" in value:  # JSON can write NUL in no other way
+    if b"\\u0000" in value or b"\0" in value:  # as JSON writes NUL, and as MessagePack does
         _require_no_nul(event.content, document)
     return event
 
@@ -269,6 +272,14 @@ def _in_utc(instant: datetime) -> datetime:
         return instant.astimezone(UTC)
     except OverflowError:  # within a day of year 1 or 9999: a date all the same, for the rule about time to refuse
         return instant
+
+
+# What a CloudEvent may say in attributes.
+_CARRIED: Final[Carried] = {
+    "event_id": ("id", lambda whole, name: _uuid(_field(whole, name))),
+    "type": ("type", lambda whole, name: _choice(whole, name, _TYPES)),
+    "occurred_at": ("time", lambda whole, name: _instant(_field(whole, name))),
+}
 
 
 # --- the rules across fields ---

@@ -85,7 +85,8 @@ class Topics:
 
 
 def _record(lane: int, one: Any) -> Record:
-    return Record(lane, one.offset, _instant(one.timestamp), one.value, tuple(name for name, _ in one.headers))
+    names, values = zip(*one.headers, strict=True) if one.headers else ((), ())
+    return Record(lane, one.offset, _instant(one.timestamp), one.value, names, values)
 
 
 @lru_cache(maxsize=1024)  # the broker stamps a whole batch of a producer with one time: a million records share few

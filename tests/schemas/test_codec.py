@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import codec
+from schemas.encodings import NESTING_MAX
 from schemas.events import AGREEING, AMOUNT_CENTS_MAX
 from schemas.reasons import MEANING, Reason
 from schemas.records import Accepted, Judged, Rejected
@@ -191,8 +192,8 @@ def test_nesting_has_a_bound_of_its_own() -> None:
     def nested(depth: int) -> bytes:
         return encoded(event())[:-1] + b', "x": ' + b"[" * depth + b"]" * depth + b"}"
 
-    assert reason_of(nested(codec.NESTING_MAX - 1)) is None
-    assert reason_of(nested(codec.NESTING_MAX)) is Reason.MALFORMED
+    assert reason_of(nested(NESTING_MAX - 1)) is None
+    assert reason_of(nested(NESTING_MAX)) is Reason.MALFORMED
     brackets_in_text = with_("data.description", "[" * 500 + '\\"{')
     assert reason_of(brackets_in_text) is None
 

@@ -1,23 +1,27 @@
-"""Every setting in one place, read once from the environment, validated at start.
+"""Every setting in one place, read once, validated at start.
 
-A setting `rows_max` of the section `batch` is the variable FOLIO_BATCH_ROWS_MAX. Each component is handed its own
-section, never the whole. Sections are frozen; durations carry their unit in the name.
+A setting `rows_max` of the section `batch` is the variable FOLIO_BATCH_ROWS_MAX, and `rows_max` under `[batch]` in the
+file that FOLIO_SETTINGS_FILE names. The environment counts most, then the file, the profile (FOLIO_PROFILE), the
+default. Each component is handed its own section, never the whole. Sections are frozen; durations carry their unit in
+the name.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import SettingsRefused
+from pipeline.masking import MASK, Secret, masked
+from pipeline.settings_layers import PREFIX, Given, Key, Kind, given_values, variable
 
-PREFIX = "FOLIO_"
 # After this long at most, nothing of a worker that vanished holds a lane any more.
 TAKEOVER_SECONDS_MAX = 60.0
 
@@ -174,56 +178,79 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
 
 
-class _Given(EnvSettingsSource):
-    """The variables of a mapping, read as pydantic-settings reads those of the process."""
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and for each that is not left at its default where it was given."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = {name.lower(): value for name, value in environment.items()}
-        super().__init__(Settings)
+    settings: Settings
+    given: Mapping[Key, Given]
 
-    def _load_env_vars(self) -> Mapping[str, str | None]:
-        return self._environment
+    def origin(self, key: Key) -> Kind:
+        return self.given[key].kind if key in self.given else "default"
+
+
+def sections() -> dict[str, type[Section]]:
+    """The sections by name."""
+    found = {}
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        assert isinstance(section, type)
+        assert issubclass(section, Section)
+        found[name] = section
+    return found
+
+
+def definitions() -> dict[Key, FieldInfo]:
+    """Every setting, in the order of the page."""
+    return {
+        (section, name): definition
+        for section, model in sections().items()
+        for name, definition in model.model_fields.items()
+    }
 
 
 def variables() -> list[str]:
     """The environment variables that are settings."""
-    return [
-        f"{PREFIX}{section}_{name}".upper()
-        for section, field in Settings.model_fields.items()
-        for name in _section_fields(field.annotation)
-    ]
+    return [variable(key) for key in definitions()]
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read and validate every setting.
 
-    Raises SettingsRefused naming each variable that is wrong, what it was, and what is accepted.
+    Raises SettingsRefused naming each that is wrong, where it was given, what it was, and what is accepted.
     """
-    _refuse_unknown(environment)
+    return load_with_origins(environment).settings
+
+
+def load_with_origins(environment: Mapping[str, str] = os.environ) -> Loaded:
+    """As `load`, and where each value was given."""
+    known = {name: list(model.model_fields) for name, model in sections().items()}
+    given = given_values(Settings, known, environment)
+    nested: dict[str, dict[str, object]] = {}
+    for (section, name), each in given.items():
+        nested.setdefault(section, {})[name] = each.value
     try:
         # `model_validate` reads no environment by itself: what counts is the mapping that was given.
-        return Settings.model_validate(_Given(environment)())
+        return Loaded(Settings.model_validate(nested), given)
     except ValidationError as error:
-        raise SettingsRefused("; ".join(_explain(problem) for problem in error.errors())) from error
+        raise SettingsRefused("; ".join(_explain(problem, given) for problem in error.errors())) from error
 
 
-def _section_fields(section: object) -> list[str]:
-    assert isinstance(section, type)
-    assert issubclass(section, Section)
-    return list(section.model_fields)
+def shown(definition: FieldInfo, value: object) -> str:
+    """A value for people's eyes: nothing of a secret, and no password of a URL."""
+    if value is None:
+        return ""
+    return MASK if any(isinstance(each, Secret) for each in definition.metadata) else masked(str(value))
 
 
-def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    known = variables()
-    for name in environment:
-        if name.startswith(PREFIX) and name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else "see docs/settings.md"
-            raise SettingsRefused(f"{name} is not a setting; {hint}")
-
-
-def _explain(problem: Mapping[str, object]) -> str:
+def _explain(problem: Mapping[str, object], given: Mapping[Key, Given]) -> str:
     location = problem["loc"]
     assert isinstance(location, tuple)
-    variable = PREFIX + "_".join(str(part) for part in location).upper()
-    return f"{variable}={problem['input']!r} is refused: {problem['msg']}"
+    section, *names = (str(part) for part in location)
+    if not names:  # of several settings together: their values are not repeated, a password may be among them
+        return f"{PREFIX}{section}_*".upper() + f" is refused: {problem['msg']}"
+    key = (section, names[0])
+    where = given[key].where if key in given else variable(key)
+    secret = any(isinstance(each, Secret) for each in definitions()[key].metadata)
+    value = MASK if secret else masked(repr(problem["input"]))
+    return f"{where}={value} is refused: {problem['msg']}"

@@ -15,3 +15,8 @@ def test_the_page_is_up_to_date() -> None:
 def test_every_setting_is_on_the_page() -> None:
     page = reference()
     assert all(f"`{variable}`" in page for variable in variables())
+
+
+def test_the_page_says_where_a_profile_differs() -> None:
+    row = next(line for line in reference().splitlines() if line.startswith("| `FOLIO_KAFKA_LANES`"))
+    assert "production `64`; staging `16`" in row

@@ -25,6 +25,9 @@ for _name, _where in {
     "stack": "stack:app",
     "doctor": "doctor:doctor",
     "demo": "demo:demo",
+    "settings": "settings:app",
+    "completion": "completion:completion",
+    "schema": "schema:schema",
 }.items():
     app.command(f"pipeline.cli.{_where}", name=_name)
 

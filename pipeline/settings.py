@@ -238,8 +238,6 @@ def load_with_origins(environment: Mapping[str, str] = os.environ) -> Loaded:
 
 def shown(definition: FieldInfo, value: object) -> str:
     """A value for people's eyes: nothing of a secret, and no password of a URL."""
-    if value is None:
-        return ""
     return MASK if any(isinstance(each, Secret) for each in definition.metadata) else masked(str(value))
 
 

@@ -27,9 +27,8 @@ for _name, _where in {
     "demo": "demo:demo",
     "settings": "settings:app",
     "completion": "completion:completion",
-    "settings": "settings:app",
-    "completion": "completion:completion",
     "schema": "schema:schema",
+    "validate": "validate:validate",
 }.items():
     app.command(f"pipeline.cli.{_where}", name=_name)
 

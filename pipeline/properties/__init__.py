@@ -1,0 +1,1 @@
+"""Properties loaded by command: rules as plain functions, the file they come from, and the transaction that writes."""

@@ -25,6 +25,7 @@ for _name, _where in {
     "stack": "stack:app",
     "doctor": "doctor:doctor",
     "demo": "demo:demo",
+    "tail": "tail:tail",
     "settings": "settings:app",
     "completion": "completion:completion",
     "schema": "schema:schema",

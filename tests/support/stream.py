@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,8 @@ from pipeline.topics import create_topics
 from schemas.routing import home_lane
 from schemas.topics import FINANCE_EVENTS, Feed
 
-Message = tuple[bytes | None, bytes | None]  # key, value
+# Key, value, and headers where it has some.
+Message = tuple[bytes | None, bytes | None] | tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -84,9 +85,10 @@ class Stream:
         await producer.start()
         try:
             sent = []
-            for key, value in messages:
+            for key, value, *headers in messages:
                 lane = partition if partition is not None else home_lane(int(key or b"0"), self.lanes)
-                sent.append(await producer.send(self.prefix + feed, key=key, value=value, partition=lane))
+                own = {"headers": headers[0]} if headers else {}
+                sent.append(await producer.send(self.prefix + feed, key=key, value=value, partition=lane, **own))
             await asyncio.gather(*sent)
         finally:
             await producer.stop()

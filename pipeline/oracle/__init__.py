@@ -1,9 +1,12 @@
 """The oracle behind `folio verify`: the books folded a second time, with no code in common.
 
-decode.py    a record to an event, or to the reason why not   (pure; strict_json.py below it)
-fold.py      records to books: what the database must hold    (pure; daily.py sums and carries days, routing.py)
-compare.py   books and rows to differences                    (pure; content_hash.py; compare_days.py for balances
-             and updates, expiry.py for what the topic of updates must still hold)
+decode.py    a record to an event, or to the reason why not   (pure; decode_corrections.py to a correction; below both
+             decode_headers.py, strict_json.py, decode_msgpack.py)
+order.py     in which order records count where offsets do not tell
+fold.py      records to books: what the database must hold    (pure; fold_corrections.py for corrections; books.py has
+             the books, daily.py sums and carries days, routing.py)
+compare.py   books and rows to differences                    (pure; content_hash.py; compare_corrections.py,
+             compare_days.py for balances and updates, expiry.py for what the topic of updates must still hold)
 topics.py    reading Kafka
 database.py  reading PostgreSQL
 reconcile.py the proof, from top to bottom; report.py what it found

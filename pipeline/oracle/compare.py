@@ -8,18 +8,19 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from pipeline.oracle.content_hash import HASH_VERSION, content_hash
-from pipeline.oracle.findings import Findings
-from pipeline.oracle.fold import (
+from pipeline.oracle.books import (
     Books,
     DeadLetter,
     Ground,
+    RecordKey,
     Registration,
     Stored,
     Tally,
     contribution_cents,
     property_currency,
 )
+from pipeline.oracle.content_hash import HASH_VERSION, content_hash
+from pipeline.oracle.findings import Findings
 
 Row = Sequence[Any]
 Source = TypeVar("Source")
@@ -67,6 +68,7 @@ class RowComparison(Generic[Source]):
 
     def finish(self, findings: Findings, may_be_absent: Callable[[Source], bool] = lambda _: False) -> None:
         """Whatever no row came for is missing, unless it may be."""
+        findings.compared[self._kind] += 0  # that there was nothing to compare is said, too
         for key, source in self._expected.items():
             if not may_be_absent(source):
                 findings.compared[self._kind] += 1
@@ -196,12 +198,17 @@ def properties(books: Books) -> RowComparison[Registration]:
 
 
 def dead_letters(books: Books) -> RowComparison[DeadLetter]:
-    """Compares the rows of `ops.dead_letters` that came from `finance-events`."""
-    return RowComparison(
-        *(DEAD_LETTERS, ("lane", "record_offset"), ("reason", "record_value_sha256")),
-        books.dead_letters,
-        tuple,
-    )
+    """Compares the rows of `ops.dead_letters` that came from `finance-events`; uses up `books.dead_letters`."""
+    return _dead_letters(("lane", "record_offset"), books.dead_letters)
+
+
+def corrections_refused(books: Books) -> RowComparison[DeadLetter]:
+    """Compares those that came from `balance-corrections`; uses up `books.corrections_refused`."""
+    return _dead_letters(("corrections_lane", "record_offset"), books.corrections_refused)
+
+
+def _dead_letters(key_names: Sequence[str], letters: dict[RecordKey, DeadLetter]) -> RowComparison[DeadLetter]:
+    return RowComparison(DEAD_LETTERS, key_names, ("reason", "record_value_sha256"), letters, tuple)
 
 
 class LaneCounters(NamedTuple):

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
-from pipeline.oracle.daily import NOTHING, DayKey, Days, Figures, carry
+from pipeline.oracle.books import PropertyKey
+from pipeline.oracle.daily import Days, Figures, carry
 from pipeline.oracle.expiry import Expiry
 from pipeline.oracle.findings import Findings
-from pipeline.oracle.fold import PropertyKey
+from pipeline.oracle.movements import NOTHING, DayKey
 from pipeline.oracle.updates import Update
 
 BALANCES: Final = "balances"
@@ -24,13 +25,21 @@ class BalanceRow(NamedTuple):
 
 
 class BalanceComparison:
-    """Compares `finance.daily_cash_balances_partitioned`; a day without a row is a day of zeros.
+    """Compares `finance.daily_cash_balances_partitioned`; a day without a row is a day of zeros that nobody counted.
 
     `expected` is taken over and used up. `rows` keeps every row that was fed, to hold the updates against.
     """
 
-    def __init__(self, expected: dict[PropertyKey, Days], opening_cash_cents: Mapping[PropertyKey, int]) -> None:
+    def __init__(
+        self,
+        expected: dict[PropertyKey, Days],
+        opening_cash_cents: Mapping[PropertyKey, int],
+        counted: Mapping[PropertyKey, Mapping[date, int]],
+    ) -> None:
         self.rows: dict[DayKey, BalanceRow] = {}
+        self._counted = counted
+        for key, days in counted.items():
+            expected[key] = dict.fromkeys(days, NOTHING) | dict(expected.get(key, {}))
         self._expected = expected
         self._opening_cash_cents = opening_cash_cents
         self._property: PropertyKey | None = None
@@ -63,7 +72,7 @@ class BalanceComparison:
         days = dict.fromkeys(self._days, NOTHING) | dict(self._expected.pop(self._property, {}))
         opening = self._opening_cash_cents.get(self._property, 0)
         findings.compared[BALANCES] += len(days)
-        for day, expected in carry(days, opening, declared={}):  # counted closings are not consumed yet
+        for day, expected in carry(days, opening, self._counted.get(self._property, {})):
             actual = self._days.get(day)
             if expected != actual:
                 key = dict(zip(("org_id", "property_id", "balance_date"), (*self._property, day), strict=True))

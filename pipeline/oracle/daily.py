@@ -1,20 +1,13 @@
-"""A property by day: movements summed from transactions, and the opening carried from day to day."""
+"""A property by day: what transactions and adjustments move, and the opening carried from day to day."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
-from typing import Final, NamedTuple
+from operator import add
+from typing import NamedTuple
 
-from pipeline.oracle.fold import PropertyKey, Stored, contribution_cents
-
-
-class Movements(NamedTuple):
-    """What came and went on a day, in cents."""
-
-    cash_received_cents: int = 0
-    bank_received_cents: int = 0
-    cash_expenses_cents: int = 0
-    bank_expenses_cents: int = 0
+from pipeline.oracle.books import PropertyKey, Stored, contribution_cents
+from pipeline.oracle.movements import COLUMN, DayKey, Movements
 
 
 class Figures(NamedTuple):
@@ -32,26 +25,30 @@ class Figures(NamedTuple):
 
 
 Days = Mapping[date, Movements]
-DayKey = tuple[int, int, date]  # org, property, balance date
-NOTHING: Final = Movements()
-
-_COLUMN: Final = {
-    ("revenue", "cash"): 0,
-    ("revenue", "bank"): 1,
-    ("expense", "cash"): 2,
-    ("expense", "bank"): 3,
-}
 
 
-def movements(newest: Iterable[Stored]) -> dict[PropertyKey, Days]:
-    """By property and day, what the newest versions of transactions contribute; days of zeros left out."""
+def movements(newest: Iterable[Stored], adjusted: Mapping[DayKey, Movements]) -> dict[PropertyKey, Days]:
+    """By property and day, what the newest versions of transactions contribute, and corrections have added to that.
+
+    Days of zeros are left out.
+    """
     sums: defaultdict[PropertyKey, defaultdict[date, list[int]]]
     sums = defaultdict(lambda: defaultdict(lambda: [0, 0, 0, 0]))
     for stored in newest:
         event, content = stored.event, stored.event.content
-        column = _COLUMN[event.aggregate_type, content.payment_mode]
+        column = COLUMN[event.aggregate_type, content.payment_mode]
         sums[event.org_id, content.property_id][stored.balance_date][column] += contribution_cents(stored)
+    for (org_id, property_id, day), change in adjusted.items():
+        sums[org_id, property_id][day] = list(map(add, sums[org_id, property_id][day], change))
     return {key: {day: Movements(*cents) for day, cents in days.items() if any(cents)} for key, days in sums.items()}
+
+
+def by_property(counted: Mapping[DayKey, int]) -> dict[PropertyKey, dict[date, int]]:
+    """Counted closings of days, apart for each property."""
+    found: dict[PropertyKey, dict[date, int]] = {}
+    for (org_id, property_id, day), cents in counted.items():
+        found.setdefault((org_id, property_id), {})[day] = cents
+    return found
 
 
 def carry(days: Days, opening_cash_cents: int, declared: Mapping[date, int]) -> Iterator[tuple[date, Figures]]:

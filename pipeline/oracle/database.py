@@ -1,7 +1,7 @@
 """Reading PostgreSQL: every table as of one instant, on one connection, without holding a table in memory."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cache
@@ -13,8 +13,8 @@ import asyncpg
 
 from pipeline.errors import DatabaseUnavailable, SchemaMismatch
 from pipeline.oracle import compare
+from pipeline.oracle.books import DATABASE_REJECTED, Ground, PropertyKey, RecordKey, Zone
 from pipeline.oracle.decode import Rules
-from pipeline.oracle.fold import DATABASE_REJECTED, Ground, PropertyKey, RecordKey, Zone
 
 # One round trip for so many rows: enough to hide the trip, and a megabyte at most.
 _ROWS_OF_FETCH: Final = 2_000
@@ -34,13 +34,28 @@ _SESSION: Final = {
 
 
 class Lane(NamedTuple):
-    """A row of `ops.lanes`. `position` is None before the first batch."""
+    """A row of `ops.lanes`. A position is None before the first record of its topic."""
 
     lane: int
-    position: int | None
+    position: int | None  # in finance-events
+    corrections_position: int | None
     published_seq: int
     chain_head: bytes
     counters: compare.LaneCounters
+
+
+class LaneRules(NamedTuple):
+    """By what the records of each lane were judged, in order of the position in either topic from which on."""
+
+    events: Mapping[int, list[Rules]]
+    corrections: Mapping[int, list[Rules]]
+
+
+class DeadLetters(NamedTuple):
+    """Lane, offset, reason and digest of each dead letter of either topic."""
+
+    events: list[tuple[int, int, str, bytes | None]]
+    corrections: list[tuple[int, int, str, bytes | None]]
 
 
 class Properties(NamedTuple):
@@ -72,16 +87,17 @@ class Database:
     async def lanes(self) -> list[Lane]:
         """Every lane, in order."""
         return [
-            Lane(lane, position, published_seq, chain_head, compare.LaneCounters(*counters))
-            for lane, position, published_seq, chain_head, *counters in await self._fetch("lanes")
+            Lane(lane, position, corrections_position, published_seq, chain_head, compare.LaneCounters(*counters))
+            for lane, position, corrections_position, published_seq, chain_head, *counters in await self._fetch("lanes")
         ]
 
-    async def rules(self) -> dict[int, list[Rules]]:
+    async def rules(self) -> LaneRules:
         """The rules of each lane, in order of position."""
-        by_lane = defaultdict(list)
-        for lane, *rules in await self._fetch("lane_rules"):
-            by_lane[lane].append(Rules(*rules))
-        return dict(by_lane)
+        found = LaneRules(defaultdict(list), defaultdict(list))
+        for lane, position, corrections_position, *rules in await self._fetch("lane_rules"):
+            found.events[lane].append(Rules(position, *rules))
+            found.corrections[lane].append(Rules(corrections_position, *rules))
+        return found
 
     async def properties(self) -> Properties:
         """Every property.
@@ -101,9 +117,19 @@ class Database:
                     found.opening_cash_cents[org_id, property_id] = opening_cash_cents
         return found
 
-    async def dead_letters(self, topic: str) -> list[tuple[int, int, str, bytes | None]]:
-        """Lane, offset, reason and digest of each dead letter of a topic."""
-        return [tuple(row) for row in await self._fetch("dead_letters", topic)]
+    async def dead_letters(self, events: str, corrections: str) -> DeadLetters:
+        """The dead letters of the two topics, which are called so on this cluster."""
+        return DeadLetters(
+            [tuple(row) for row in await self._fetch("dead_letters", events)],
+            [tuple(row) for row in await self._fetch("dead_letters", corrections)],
+        )
+
+    async def corrections_order(self) -> list[compare.Row]:
+        """Lane, offset, finance position and recorded_at of each applied correction, each lane's in offset order.
+
+        All at once: people make corrections, so there are few.
+        """
+        return await self._fetch("corrections_order")
 
     async def recorded_order(self, orgs: frozenset[int]) -> dict[RecordKey, datetime]:
         """When each event of these orgs was recorded."""
@@ -131,15 +157,24 @@ class Database:
 
 def ground(
     lanes: Sequence[Lane],
-    rules: dict[int, list[Rules]],
+    rules: LaneRules,
     properties: Properties,
-    dead_letters: Sequence[tuple[int, int, str, bytes | None]],
+    dead_letters: DeadLetters,
 ) -> Ground:
     """What the fold takes from the database as given."""
-    rejected: frozenset[RecordKey] = frozenset(
-        (lane, offset) for lane, offset, reason, _ in dead_letters if reason == DATABASE_REJECTED
+    return Ground(
+        rules=rules.events,
+        loaded_currencies=properties.loaded_currencies,
+        zones=properties.zones,
+        database_rejected=_rejected(dead_letters.events),
+        lane_count=len(lanes),
+        correction_rules=rules.corrections,
+        corrections_rejected=_rejected(dead_letters.corrections),
     )
-    return Ground(rules, properties.loaded_currencies, properties.zones, rejected, lane_count=len(lanes))
+
+
+def _rejected(dead_letters: Sequence[tuple[int, int, str, bytes | None]]) -> frozenset[RecordKey]:
+    return frozenset((lane, offset) for lane, offset, reason, _ in dead_letters if reason == DATABASE_REJECTED)
 
 
 @cache  # almost every property is in one of a few zones from the beginning, and may share this

@@ -1,8 +1,8 @@
 """From a record's bytes to a correction, or to the reason why not: the contract of `balance-corrections`, read again.
 
-With the standard library, as decode.py reads `finance-events`; `tests/oracle/test_agrees_on_corrections.py` holds it
-together with the pipeline's. The whole record is well-formed, or it is `malformed`; then each known field has its type
-and range and the kind has what it needs, or it is `schema`; then come the bounds of time, then the texts.
+In every form that events have, too; `tests/oracle/test_agrees_on_corrections.py` holds this decoder together with the
+pipeline's. The whole record is well-formed, or it is `malformed`; then each known field has its type and range and the
+kind has what it needs, or it is `schema`; then come the bounds of time, then the texts.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from pipeline.oracle import fields
 from pipeline.oracle.decode import RECORD_BYTES_MAX, Record, Rejected, Rules
+from pipeline.oracle.decode_headers import AttributeFault, Carried, document_of
 from pipeline.oracle.fields import SCHEMA, RuleError
 from pipeline.oracle.movements import Movements
-from pipeline.oracle.strict_json import MalformedError, Repeated, parse, variants
+from pipeline.oracle.strict_json import MalformedError, Repeated, variants
 
 FIGURES: Final = "figures"
 DECLARED_CLOSING: Final = "declared_closing"
@@ -29,6 +30,8 @@ _NAMES: Final = (
     *("figures", *Movements._fields),
     "declared_closing_cents",
 )
+# What a CloudEvent may say in attributes.
+_CARRIED: Final[Carried] = {"correction_id": ("id", fields.uuid), "issued_at": ("time", fields.instant)}
 
 
 class CorrectionContent(NamedTuple):
@@ -74,12 +77,12 @@ def judge_correction(record: Record, rules: Rules) -> JudgedCorrection:
 def _correction(record: Record, value: bytes, digest: bytes, rules: Rules) -> Correction:
     if len(value) > RECORD_BYTES_MAX:
         raise RuleError("too_large", f"{len(value)} bytes")
-    if any("\ud800" <= letter <= "\udfff" for name in record.header_names for letter in name):
-        raise RuleError("malformed", "the name of a header is not UTF-8")
     try:
-        document = parse(value)
+        document = document_of(value, record.header_names, record.header_values, _CARRIED)
     except MalformedError as error:
         raise RuleError("malformed", str(error)) from error
+    except AttributeFault as error:
+        raise RuleError(SCHEMA, str(error)) from error
     if _has_repeated_names(document):
         for variant in variants(document, _NAMES):
             _typed(record, digest, variant)
@@ -87,7 +90,7 @@ def _correction(record: Record, value: bytes, digest: bytes, rules: Rules) -> Co
     whole = fields.mapping(document, "$")
     _require_what_the_kind_needs(correction.content, whole)
     _require_time(correction, rules)
-    if b"\\u0000" in value:  # JSON can write NUL in no other way
+    if b"\\u0000" in value or b"\0" in value:  # as JSON writes NUL, and as MessagePack does
         _require_no_nul(correction.content, whole)
     return correction
 

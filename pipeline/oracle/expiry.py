@@ -24,7 +24,7 @@ MARGIN: Final = timedelta(minutes=10)
 
 
 class Routing(NamedTuple):
-    """How records of `finance-events` were spread over lanes, and whose came by another than their home."""
+    """How records were spread over lanes, and whose came by another than their home."""
 
     lane_count: int
     misrouted_orgs: Collection[int]

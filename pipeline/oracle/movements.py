@@ -25,7 +25,7 @@ class Movements(NamedTuple):
 
 NOTHING: Final = Movements()
 
-_COLUMN: Final = {
+COLUMN: Final = {
     ("revenue", "cash"): 0,
     ("revenue", "bank"): 1,
     ("expense", "cash"): 2,
@@ -36,5 +36,5 @@ _COLUMN: Final = {
 def moved(aggregate_type: str, payment_mode: str, cents: int) -> Movements:
     """The cents in the column of their kind and mode."""
     columns = [0, 0, 0, 0]
-    columns[_COLUMN[aggregate_type, payment_mode]] = cents
+    columns[COLUMN[aggregate_type, payment_mode]] = cents
     return Movements(*columns)

@@ -1,8 +1,8 @@
 """Proving the books: read the topics, fold them, and hold every table against the fold.
 
-    snapshot of the database ── positions, rules, properties
-    finance-events, up to the positions ── judge ── fold ── books ── compare ── differences
-    realtime-updates, up to its end ──────────────────────────────── compare ── differences
+    snapshot of the database ── positions, rules, properties, the order between the topics
+    finance-events and balance-corrections, up to the positions ── judge ── fold ── books ── compare ── differences
+    realtime-updates, up to its end ──────────────────────────────────────────────────────── compare ── differences
 
 The snapshot comes first. What the pipeline commits and publishes meanwhile lies beyond it, and is left out.
 """
@@ -13,37 +13,33 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from pipeline.errors import OffsetExpired, TopicMismatch
-from pipeline.oracle import compare, database, topics
+from pipeline.oracle import compare, compare_corrections, database, topics
+from pipeline.oracle.books import DATABASE_REJECTED, Books, Ground, Tally, rules_at
 from pipeline.oracle.compare_days import (
     REALTIME,
     BalanceComparison,
     BalanceRow,
     RealtimeComparison,
 )
-from pipeline.oracle.daily import DayKey, Days, movements
-from pipeline.oracle.database import Database, Lane
-from pipeline.oracle.decode import Judged, Rules, judge
+from pipeline.oracle.daily import by_property, movements
+from pipeline.oracle.database import Database, Lane, LaneRules
+from pipeline.oracle.decode import Judged, Record, Rules, judge
+from pipeline.oracle.decode_corrections import Correction, JudgedCorrection, judge_correction
 from pipeline.oracle.expiry import Expiry, Routing
 from pipeline.oracle.findings import Findings
-from pipeline.oracle.fold import (
-    DATABASE_REJECTED,
-    Books,
-    Ground,
-    OnSeveralLanes,
-    PropertyKey,
-    Tally,
-    fold,
-    orgs_on_several_lanes,
-    rules_at,
-)
+from pipeline.oracle.fold import fold
+from pipeline.oracle.fold_corrections import adjusted
+from pipeline.oracle.movements import DayKey
+from pipeline.oracle.order import Order, Placing, orgs_on_several_lanes
 from pipeline.oracle.report import Report
 from pipeline.oracle.spans import Span, UnprovenError, consumed
-from pipeline.oracle.topics import FINANCE_EVENTS, REALTIME_UPDATES, Topics
+from pipeline.oracle.topics import BALANCE_CORRECTIONS, FINANCE_EVENTS, REALTIME_UPDATES, Topics
 from pipeline.oracle.updates import Update, UpdateError, parse_update
 
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]  # what is being done, how many of it, of how many
 
 
@@ -73,24 +69,27 @@ async def reconcile(
 
 async def _prove(tables: Database, log: Topics, retention_months: int, progress: Progress) -> Report:
     lanes, rules, properties = await tables.lanes(), await tables.rules(), await tables.properties()
-    dead_letters = await tables.dead_letters(log.name_of(FINANCE_EVENTS))
+    dead_letters = await tables.dead_letters(log.name_of(FINANCE_EVENTS), log.name_of(BALANCE_CORRECTIONS))
     ground = database.ground(lanes, rules, properties, dead_letters)
 
-    spans = consumed({lane.lane: lane.position for lane in lanes}, rules, await log.extent(FINANCE_EVENTS))
-    records = await _judged(log, spans, rules, progress)
-    orgs = orgs_on_several_lanes(records)
-    books = fold(records, ground, OnSeveralLanes(orgs, await tables.recorded_order(orgs)))
-    del records  # the books hold what matters of them
-    report, days = _report_of(books, len(orgs)), movements(books.newest.values())
-
     findings = Findings()
+    records = await _read(log, await _spans(log, lanes, rules), rules, progress)
+    order = await _order(findings, tables, lanes, records)
+    books = fold(records.events, ground, records.corrections, order)
+    report = _report_of(books, records, order)
+    del records  # the books hold what matters of them
+    days, counted = movements(books.newest.values(), adjusted(books)), by_property(books.counted)
+
     compare.lanes(findings, books, {lane.lane: lane.counters for lane in lanes})
     _compare_small(findings, compare.properties(books), properties.registered)
-    _compare_small(findings, compare.dead_letters(books), dead_letters)
+    _compare_small(findings, compare.dead_letters(books), dead_letters.events)
+    _compare_small(findings, compare.corrections_refused(books), dead_letters.corrections)
     # From here on the books are used up, so that memory falls while the tables pass by.
-    await _compare_events(findings, tables, books, lanes, progress)
+    await _compare_events(findings, tables, books, progress)
     await _compare_transactions(findings, tables, books, ground, retention_months, progress)
-    rows = await _compare_balances(findings, tables, days, properties.opening_cash_cents, progress)
+    await _compare_corrections(findings, tables, books, order, progress)
+    balances = BalanceComparison(days, properties.opening_cash_cents, counted)
+    rows = await _compare_balances(findings, tables, balances, sum(map(len, days.values())), progress)
     routing = Routing(ground.lane_count, books.misrouted_orgs)
     not_compared = await _compare_realtime(findings, tables, log, rows, routing, progress)
     return replace(
@@ -102,29 +101,95 @@ async def _prove(tables: Database, log: Topics, retention_months: int, progress:
     )
 
 
+# --- reading ---
+
+
+class _Spans(NamedTuple):
+    """What the lanes have consumed of either topic."""
+
+    events: dict[int, Span]
+    corrections: dict[int, Span]
+
+
+class _Records(NamedTuple):
+    """The judged records of either topic, by lane."""
+
+    events: dict[int, list[Judged]]
+    corrections: dict[int, list[JudgedCorrection]]
+
+
+async def _spans(log: Topics, lanes: Sequence[Lane], rules: LaneRules) -> _Spans:
+    positions = {lane.lane: lane.position for lane in lanes}
+    events = consumed(FINANCE_EVENTS, positions, rules.events, await log.extent(FINANCE_EVENTS))
+    positions = {lane.lane: lane.corrections_position for lane in lanes}
+    # Nobody needs the topic before its first record.
+    begun = any(position is not None for position in positions.values())
+    held = await log.extent(BALANCE_CORRECTIONS) if begun else {}
+    corrections = consumed(BALANCE_CORRECTIONS, positions, rules.corrections, held)
+    if not events and not corrections:
+        raise UnprovenError("nothing was consumed yet")
+    return _Spans(events, corrections)
+
+
+async def _read(log: Topics, spans: _Spans, rules: LaneRules, progress: Progress) -> _Records:
+    events = await _judged(log, FINANCE_EVENTS, spans.events, rules.events, judge, progress)
+    corrections = await _judged(
+        log, BALANCE_CORRECTIONS, spans.corrections, rules.corrections, judge_correction, progress
+    )
+    return _Records(events, corrections)
+
+
 async def _judged(
-    log: Topics, spans: Mapping[int, Span], rules: Mapping[int, Sequence[Rules]], progress: Progress
-) -> dict[int, list[Judged]]:
-    judged: dict[int, list[Judged]] = {lane: [] for lane in spans}
+    log: Topics,
+    topic: str,
+    spans: Mapping[int, Span],
+    rules: Mapping[int, Sequence[Rules]],
+    judge_one: Callable[[Record, Rules], T],
+    progress: Progress,
+) -> dict[int, list[T]]:
+    judged: dict[int, list[T]] = {lane: [] for lane in spans}
     done, total = 0, sum(span.end - span.start for span in spans.values())
-    async for records in log.read(FINANCE_EVENTS, spans):
+    async for records in log.read(topic, spans):
         for record in records:
-            judged[record.lane].append(judge(record, rules_at(rules[record.lane], record.offset)))
+            judged[record.lane].append(judge_one(record, rules_at(rules[record.lane], record.offset)))
         done += len(records)
-        progress("events read", done, total)
+        progress(f"{topic} read", done, total)
     return judged
 
 
-def _report_of(books: Books, orgs_on_several_lanes: int) -> Report:
+async def _order(findings: Findings, tables: Database, lanes: Sequence[Lane], records: _Records) -> Order:
+    """The order that the database tells; it must be that of the offsets, as far as these tell it too."""
+    noted = await tables.corrections_order()
+    compare_corrections.order(findings, noted)
+    placing, chain = Placing(noted), compare.ChainComparison()
+    async for rows in tables.stream("chain"):
+        chain.feed(findings, rows)
+        placing.feed(rows)
+    chain.finish(findings, {lane.lane: lane.chain_head for lane in lanes})
+    accepted = {
+        lane: [judged for judged in of_lane if isinstance(judged, Correction)]
+        for lane, of_lane in records.corrections.items()
+    }
+    orgs = orgs_on_several_lanes(records.events, accepted)
+    places = placing.places({lane.lane: lane.position for lane in lanes})
+    return Order(orgs, await tables.recorded_order(orgs), places)
+
+
+def _report_of(books: Books, records: _Records, order: Order) -> Report:
     """What the fold alone has to say; the comparisons use it up."""
     tallies = books.tallies.values()
-    outcomes = {field.name: sum(getattr(tally, field.name) for tally in tallies) for field in fields(Tally)}
+    letters = (*books.dead_letters.values(), *books.corrections_refused.values())
     return Report(
-        events=sum(tally.records for tally in tallies),
-        outcomes=outcomes,
-        taken_on_trust=sum(letter.reason == DATABASE_REJECTED for letter in books.dead_letters.values()),
-        orgs_on_several_lanes=orgs_on_several_lanes,
+        events=sum(map(len, records.events.values())),
+        corrections=sum(map(len, records.corrections.values())),
+        adjustments=len(books.adjustments),
+        outcomes={field.name: sum(getattr(tally, field.name) for tally in tallies) for field in fields(Tally)},
+        taken_on_trust=sum(letter.reason == DATABASE_REJECTED for letter in letters),
+        orgs_on_several_lanes=len(order.several),
     )
+
+
+# --- comparing ---
 
 
 def _compare_small(findings: Findings, comparison: compare.RowComparison[Any], rows: Sequence[compare.Row]) -> None:
@@ -132,17 +197,11 @@ def _compare_small(findings: Findings, comparison: compare.RowComparison[Any], r
     comparison.finish(findings)
 
 
-async def _compare_events(
-    findings: Findings, tables: Database, books: Books, lanes: Sequence[Lane], progress: Progress
-) -> None:
+async def _compare_events(findings: Findings, tables: Database, books: Books, progress: Progress) -> None:
     stored = compare.stored_events(books)
     async for rows in _counted(tables, "stored_events", len(books.stored), progress):
         stored.feed(findings, rows)
     stored.finish(findings)
-    chain = compare.ChainComparison()
-    async for rows in tables.stream("chain"):
-        chain.feed(findings, rows)
-    chain.finish(findings, {lane.lane: lane.chain_head for lane in lanes})
 
 
 async def _compare_transactions(
@@ -164,15 +223,22 @@ async def _compare_transactions(
     transactions.finish(findings, lambda stored: compare.past_retention(stored, retention_months))
 
 
+async def _compare_corrections(
+    findings: Findings, tables: Database, books: Books, order: Order, progress: Progress
+) -> None:
+    applied = compare_corrections.corrections(books, order.places)
+    async for rows in _counted(tables, "corrections", len(books.corrections), progress):
+        applied.feed(findings, rows)
+    applied.finish(findings)
+    adjustments = compare_corrections.adjustments(books)
+    async for rows in _counted(tables, "adjustments", len(books.adjustments), progress):
+        adjustments.feed(findings, rows)
+    adjustments.finish(findings)
+
+
 async def _compare_balances(
-    findings: Findings,
-    tables: Database,
-    days: dict[PropertyKey, Days],
-    opening_cash_cents: Mapping[PropertyKey, int],
-    progress: Progress,
+    findings: Findings, tables: Database, balances: BalanceComparison, total: int, progress: Progress
 ) -> Mapping[DayKey, BalanceRow]:
-    total = sum(map(len, days.values()))
-    balances = BalanceComparison(days, opening_cash_cents)
     async for rows in _counted(tables, "balances", total, progress):
         balances.feed(findings, rows)
     balances.finish(findings)

@@ -19,6 +19,8 @@ class Report:
     """What a reconciliation found; `differences` holds the first of each kind, the counts count all."""
 
     events: int = 0
+    corrections: int = 0  # records of their topic, whatever became of them
+    adjustments: int = 0  # that corrections became
     outcomes: Mapping[str, int] = field(default_factory=dict)
     compared: Mapping[str, int] = field(default_factory=dict)
     difference_counts: Mapping[str, int] = field(default_factory=dict)
@@ -48,8 +50,9 @@ class Report:
             return f"reconciliation: cannot be proved: {self.unproven}"
         balances = self.compared.get(BALANCES, 0)
         return (
-            f"reconciliation: {_counted(self.events, 'event')}, {_counted(balances, 'balance')}, "
-            f"{_counted(self.difference_count, 'difference')}"
+            f"reconciliation: {_counted(self.events, 'event')}, "
+            + (f"{_counted(self.corrections, 'correction')}, " if self.corrections else "")
+            + f"{_counted(balances, 'balance')}, {_counted(self.difference_count, 'difference')}"
             + (f"; {_counted(self.taken_on_trust, 'record')} taken on trust" if self.taken_on_trust else "")
         )
 
@@ -70,6 +73,8 @@ def as_text(report: Report, differences_max: int) -> str:
 def _lines(report: Report, differences_max: int) -> Iterator[str]:
     if not report.unproven:
         yield f"folded {_counted(report.events, 'event')} in {report.seconds:.1f} s"
+        adjustments = _counted(report.adjustments, "adjustment")
+        yield f"  and {_counted(report.corrections, 'correction')}, which made {adjustments}"
         yield "  " + ", ".join(f"{name} {count:,}" for name, count in report.outcomes.items())
         yield "compared"
         for kind, count in report.compared.items():

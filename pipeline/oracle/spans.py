@@ -18,12 +18,12 @@ class UnprovenError(Exception):
 
 
 def consumed(
-    positions: Mapping[int, int | None], rules: Mapping[int, Sequence[Rules]], extent: Mapping[int, Span]
+    topic: str, positions: Mapping[int, int | None], rules: Mapping[int, Sequence[Rules]], extent: Mapping[int, Span]
 ) -> dict[int, Span]:
-    """By lane, the records from its first position up to its present one (None: it has not begun).
+    """By lane, the records of a topic from the lane's first position in it up to its present one.
 
-    `extent` is what the topic still holds. Raises UnprovenError saying which lanes lack what, or that nothing
-    was consumed.
+    A position is None, or the first one, where nothing was consumed. `extent` is what the topic still holds.
+    Raises UnprovenError saying which lanes lack what.
     """
     begun = {lane: position for lane, position in positions.items() if position is not None}
     problems = [f"lane {lane} has a position, but no rules" for lane in begun if not rules.get(lane)]
@@ -31,9 +31,9 @@ def consumed(
         raise UnprovenError("; ".join(problems))
     spans = {lane: Span(rules[lane][0].position, position) for lane, position in begun.items()}
     spans = {lane: span for lane, span in spans.items() if span.start < span.end}
-    if not spans:
-        raise UnprovenError("nothing was consumed yet")
-    problems = [f"lane {lane}: {lack}" for lane, span in spans.items() for lack in _lacks(span, extent.get(lane))]
+    problems = [
+        f"{topic}, lane {lane}: {lack}" for lane, span in spans.items() for lack in _lacks(span, extent.get(lane))
+    ]
     if problems:
         raise UnprovenError("; ".join(problems))
     return spans

@@ -16,6 +16,7 @@ from pipeline.oracle.spans import Span
 from pipeline.record_batches import keep_every_record_readable
 
 FINANCE_EVENTS: Final = "finance-events"
+BALANCE_CORRECTIONS: Final = "balance-corrections"
 REALTIME_UPDATES: Final = "realtime-updates"
 
 # As much as a broker sends at once for a partition; reading is bound by our decoding, not by round trips.

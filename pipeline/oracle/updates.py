@@ -4,7 +4,8 @@ import json
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from pipeline.oracle.daily import DayKey, Figures
+from pipeline.oracle.daily import Figures
+from pipeline.oracle.movements import DayKey
 
 
 class UpdateError(Exception):

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from pipeline.oracle.books import Books, Ground, PropertyKey, RecordKey, Zone
 from pipeline.oracle.decode import Content, Event, Judged, Rejected, Rules
-from pipeline.oracle.fold import Books, Ground, PropertyKey, RecordKey, Zone, fold
+from pipeline.oracle.fold import fold
 
 LANES = 8
 ORG, PROPERTY = 2, 70  # at home on lane 0
@@ -63,9 +64,19 @@ def ground(
     zones: Mapping[PropertyKey, Sequence[Zone]] | None = None,
     database_rejected: frozenset[RecordKey] = frozenset(),
     lane_count: int = LANES,
+    correction_rules: Mapping[int, Sequence[Rules]] | None = None,
+    corrections_rejected: frozenset[RecordKey] = frozenset(),
 ) -> Ground:
     rules = rules or {lane: [RULES] for lane in range(LANES)}
-    return Ground(rules, loaded or {}, zones or {}, database_rejected, lane_count)
+    return Ground(
+        rules=rules,
+        loaded_currencies=loaded or {},
+        zones=zones or {},
+        database_rejected=database_rejected,
+        lane_count=lane_count,
+        correction_rules=correction_rules or rules,
+        corrections_rejected=corrections_rejected,
+    )
 
 
 def lanes_of(*records: Judged) -> dict[int, list[Judged]]:

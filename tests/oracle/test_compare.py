@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from pipeline.oracle import compare
+from pipeline.oracle.books import Books, Ground
 from pipeline.oracle.compare import ChainComparison, LaneCounters, RowComparison
 from pipeline.oracle.content_hash import content_hash
 from pipeline.oracle.findings import KEPT_MAX, Findings
-from pipeline.oracle.fold import Books, Ground
 from tests.oracle.builders import NOON, ORG, PROPERTY, books_of, digest, event, ground, rejected
 
 DAY = NOON.date()

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from pipeline.oracle.compare_days import BalanceComparison, BalanceRow, RealtimeComparison
-from pipeline.oracle.daily import Figures, Movements
+from pipeline.oracle.daily import Figures
 from pipeline.oracle.decode import Record
 from pipeline.oracle.expiry import Expiry, Routing
 from pipeline.oracle.findings import Findings
+from pipeline.oracle.movements import Movements
 from pipeline.oracle.updates import Update, UpdateError, parse_update
 from tests.oracle.builders import NOON
 
@@ -36,7 +37,7 @@ OPENING_CASH = {(1, 10): 50}
 
 def balances(rows: Sequence[Row]) -> tuple[Findings, BalanceComparison]:
     findings = Findings()
-    comparison = BalanceComparison(dict(expected()), OPENING_CASH)
+    comparison = BalanceComparison(dict(expected()), OPENING_CASH, {})
     for row in rows:
         comparison.feed(findings, [row])
     comparison.finish(findings)

@@ -2,7 +2,8 @@
 
 from datetime import date, timedelta
 
-from pipeline.oracle.daily import NOTHING, Figures, Movements, carry, movements
+from pipeline.oracle.daily import Figures, carry, movements
+from pipeline.oracle.movements import NOTHING, Movements
 from tests.oracle.builders import NOON, ORG, PROPERTY, books_of, event
 
 DAY = [date(2026, 5, day) for day in range(1, 8)]
@@ -23,7 +24,7 @@ def test_only_approved_money_counts_each_kind_and_mode_in_its_column() -> None:
         for index, status in enumerate(("pending", "rejected", "deleted"))
     ]
     books = books_of(*events, *others)
-    assert movements(books.newest.values()) == {(ORG, PROPERTY): {DAY[0]: Movements(1, 10, 100, 1000)}}
+    assert movements(books.newest.values(), {}) == {(ORG, PROPERTY): {DAY[0]: Movements(1, 10, 100, 1000)}}
 
 
 def test_the_newest_version_alone_counts_where_and_when_it_says() -> None:
@@ -32,7 +33,7 @@ def test_the_newest_version_alone_counts_where_and_when_it_says() -> None:
         event(1, version=2, amount_cents=70, occurred_at=NOON + timedelta(days=1), property_id=71),
         event(2, aggregate_id=2, amount_cents=5),
     )
-    assert movements(books.newest.values()) == {
+    assert movements(books.newest.values(), {}) == {
         (ORG, PROPERTY): {DAY[0]: Movements(5)},
         (ORG, 71): {DAY[1]: Movements(70)},
     }
@@ -40,7 +41,7 @@ def test_the_newest_version_alone_counts_where_and_when_it_says() -> None:
 
 def test_a_deleted_transaction_leaves_no_day_behind() -> None:
     books = books_of(event(0), event(1, version=2, type="revenue.deleted", status="deleted"))
-    assert movements(books.newest.values()) == {(ORG, PROPERTY): {}}
+    assert movements(books.newest.values(), {}) == {(ORG, PROPERTY): {}}
 
 
 def test_the_worked_case() -> None:

@@ -5,8 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from pipeline.oracle.books import Registration, Tally, Zone, rules_at
 from pipeline.oracle.decode import Event, Judged
-from pipeline.oracle.fold import OnSeveralLanes, Registration, Tally, Zone, fold, orgs_on_several_lanes, rules_at
+from pipeline.oracle.fold import fold
+from pipeline.oracle.order import Order, orgs_on_several_lanes
 from tests.oracle.builders import NOON, ORG, PROPERTY, RULES, books_of, event, ground, lanes_of, rejected
 
 KEY = (ORG, "revenue", 1)
@@ -201,17 +203,17 @@ def test_homes_depend_on_the_number_of_lanes() -> None:
 def outcomes_on_several_lanes(recorded: dict[tuple[int, int], int], *records: Judged) -> dict[tuple[int, int], str]:
     """What becomes of an org's records on several lanes, given the seconds at which some were recorded."""
     lanes = lanes_of(*records)
-    orgs = orgs_on_several_lanes(lanes)
+    orgs = orgs_on_several_lanes(lanes, {})
     assert orgs == {ORG}
     recorded_at = {key: NOON + timedelta(seconds=seconds) for key, seconds in recorded.items()}
-    books = fold(lanes, ground(), OnSeveralLanes(orgs, recorded_at))
+    books = fold(lanes, ground(), order=Order(orgs, recorded_at))
     outcomes = {(stored.event.lane, stored.event.offset): stored.outcome for stored in books.stored.values()}
     return outcomes | {key: letter.reason for key, letter in books.dead_letters.items()}
 
 
 def test_orgs_on_several_lanes() -> None:
-    assert not orgs_on_several_lanes(lanes_of(event(0), event(0, lane=1, org_id=8), rejected(1, lane=1)))
-    assert orgs_on_several_lanes(lanes_of(event(0), event(0, lane=1), event(1, lane=1, org_id=8))) == {ORG}
+    assert not orgs_on_several_lanes(lanes_of(event(0), event(0, lane=1, org_id=8), rejected(1, lane=1)), {})
+    assert orgs_on_several_lanes(lanes_of(event(0), event(0, lane=1), event(1, lane=1, org_id=8)), {}) == {ORG}
 
 
 def test_an_org_on_several_lanes_is_folded_in_the_order_of_the_store() -> None:

@@ -1,5 +1,6 @@
 """`folio validate` says of a line what the workers would say of the record."""
 
+import inspect
 import io
 import json
 import os
@@ -13,9 +14,12 @@ from typing import Any
 
 import pytest
 
+from pipeline.cli.validate import ONLY_THE_BOOKS_KNOW
 from pipeline.contract.validation import Line, judged_lines
 from pipeline.exits import EXIT_CANNOT, EXIT_DIFFERENT, EXIT_OK
+from schemas import codec
 from schemas.codec import RECORD_BYTES_MAX
+from schemas.reasons import Reason
 from schemas.topics import Feed
 from tests.schemas.test_correction_samples import APPENDED_AT, CORRECTIONS, RULES
 from tests.schemas.test_correction_samples import POISON as CORRECTION_POISON
@@ -55,6 +59,13 @@ def test_every_sample_is_judged_as_the_workers_judge_it(feed: Feed, good: list[P
 
 def an_event() -> bytes:
     return encoded(event(at=APPENDED_AT))
+
+
+def test_a_reason_is_found_here_or_said_to_be_the_books() -> None:
+    of_the_codec = {reason for reason in Reason if f"Reason.{reason.name}" in inspect.getsource(codec)}
+    of_the_books = set().union(*ONLY_THE_BOOKS_KNOW.values())
+    assert of_the_codec | of_the_books == set(Reason)
+    assert not of_the_codec & of_the_books
 
 
 def test_blank_lines_are_no_records_and_count_as_lines() -> None:

@@ -24,6 +24,7 @@ for _name, _where in {
     "verify": "verify:verify",
     "stack": "stack:app",
     "doctor": "doctor:doctor",
+    "dlq": "dlq:app",
     "demo": "demo:demo",
     "tail": "tail:tail",
     "settings": "settings:app",

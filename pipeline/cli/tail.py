@@ -1,6 +1,7 @@
 """folio tail: realtime updates, as they come."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -59,6 +60,8 @@ def tail(
     """
     settings = settings_module.load()
     configure(settings.log.level)
+    # The client logs each attempt to reach a broker that is away; we say it once, and when it is back.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     start = _start(since, "beginning" if from_beginning else "end")
     wanted = Wanted(frozenset(org or ()), property_id, date_)
     show = {"text": as_line, "json": as_document}[output]

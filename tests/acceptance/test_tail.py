@@ -1,5 +1,8 @@
 """`folio tail` as an operator types it: the updates of one organisation, in order, while a worker makes them."""
 
+import asyncio
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from pipeline.stack import StackConfig, temporary_stack, up
 from schemas.topics import REALTIME_UPDATES
-from tests.support.events import encoded, event
-from tests.support.stream import REPOSITORY, Message, Stream
+from schemas.updates import BalanceUpdate, encode_update
+from tests.support.events import NOON, TODAY, encoded, event
+from tests.support.stream import REPOSITORY, Message, Stream, new_topics
 
 ORGS = 6
 ROUNDS = 4
@@ -72,6 +78,12 @@ class Tail:
         self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+    async def wait_until_said(self, text: str) -> None:
+        deadline = time.monotonic() + 30
+        while text not in self.said.read_text():
+            assert time.monotonic() < deadline, self.said.read_text()
+            await asyncio.sleep(0.05)
 
     def end(self) -> tuple[int, list[bytes]]:
         printed, _ = self.process.communicate(timeout=30)
@@ -133,3 +145,32 @@ def test_tail_says_what_it_cannot_follow(stream: Stream) -> None:
     assert (both.returncode, "one of them" in both.stderr) == (3, True)
     away = stream.folio("tail", KAFKA_BOOTSTRAP="127.0.0.1:1")
     assert away.returncode == 4
+
+
+async def _publish(stream: Stream, values: list[bytes]) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=stream.endpoints.kafka_bootstrap) as producer:
+        for value in values:
+            await producer.send_and_wait(stream.prefix + REALTIME_UPDATES, value, key=b"1", partition=0)
+
+
+@pytest.mark.timeout(180)
+async def test_a_broker_killed_and_started_again_is_said_once_and_nothing_is_missed(tmp_path: Path) -> None:
+    directory = tmp_path / "stack"
+    figures = (0, 1, 0, 0, 0, 1, None, 1, 0)
+    updates = [
+        encode_update(BalanceUpdate(1, 1, TODAY, "e", version, *figures, NOON, "event", None)).line
+        for version in range(1, 5)
+    ]
+    with temporary_stack(directory) as endpoints:
+        stream = Stream(endpoints, "tail.", 1, tmp_path)
+        await new_topics(endpoints, stream.prefix, stream.lanes)
+        with Tail(stream, tmp_path, "--output", "json", "--limit", "4") as tail:
+            await _publish(stream, updates[:2])
+            broker = json.loads((directory / "stack.json").read_text())["parts"]["kafka"]["process"]["pid"]
+            os.kill(broker, signal.SIGKILL)
+            await tail.wait_until_said("waiting for it")
+            await asyncio.to_thread(up, StackConfig(directory, preferred_ports={}))
+            await _publish(stream, updates[2:])
+            assert tail.end() == (0, updates)
+            said = tail.said.read_text()
+            assert (said.count("waiting for it"), said.count("is back"), said.count("\n")) == (1, 1, 3), said

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.oracle.books import Books, Ground, PropertyKey, RecordKey, Zone
 from pipeline.oracle.decode import Content, Event, Judged, Rejected, Rules
+from pipeline.oracle.decode_corrections import Correction, CorrectionContent
 from pipeline.oracle.fold import fold
 
 LANES = 8
@@ -47,6 +48,29 @@ def event(offset: int = 0, **changes: Any) -> Event:
         aggregate_id=1,
         version=1,
         content=content(**changes),
+    )._replace(**outer)
+
+
+def correction(offset: int = 0, **changes: Any) -> Correction:
+    """A count of 90 of a day; a change goes to the content unless it names the record or the identity."""
+    outer = {name: changes.pop(name) for name in ("lane", "appended_at", "org_id", "correction_id") if name in changes}
+    return Correction(
+        lane=0,
+        offset=offset,
+        appended_at=NOON,
+        digest=digest(offset),
+        correction_id=offset.to_bytes(16, "big"),
+        org_id=ORG,
+        content=CorrectionContent(
+            property_id=PROPERTY,
+            balance_date=NOON.date(),
+            kind="declared_closing" if "figures" not in changes else "figures",
+            figures=None,
+            declared_closing_cents=90 if "figures" not in changes else None,
+            reason="counted again",
+            user_id=1,
+            issued_at=NOON,
+        )._replace(**changes),
     )._replace(**outer)
 
 

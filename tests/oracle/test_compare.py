@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
-from pipeline.oracle import compare
+from pipeline.oracle import compare, compare_corrections
 from pipeline.oracle.books import Books, Ground
 from pipeline.oracle.compare import ChainComparison, LaneCounters, RowComparison
-from pipeline.oracle.content_hash import content_hash
+from pipeline.oracle.content_hash import content_hash, correction_hash
+from pipeline.oracle.decode_corrections import Correction, JudgedCorrection
 from pipeline.oracle.findings import KEPT_MAX, Findings
-from tests.oracle.builders import NOON, ORG, PROPERTY, books_of, digest, event, ground, rejected
+from pipeline.oracle.fold import fold
+from pipeline.oracle.movements import Movements
+from pipeline.oracle.order import Order, Place
+from tests.oracle.builders import NOON, ORG, PROPERTY, books_of, correction, digest, event, ground, lanes_of, rejected
 
 DAY = NOON.date()
 Row = tuple[Any, ...]
@@ -25,9 +29,17 @@ EVENTS = [
 ]
 
 
+CORRECTIONS: list[JudgedCorrection] = [
+    *(correction(0), correction(1, figures=Movements(150, 2, 0, 1)), correction(2, kind="recompute")),
+    *(rejected(3, "schema"), correction(4, correction_id=bytes(16), reason="otherwise")),
+]
+PLACES = {(0, offset): Place(4 + offset, NOON + timedelta(seconds=offset)) for offset in range(3)}
+
+
 def books() -> Books:
-    """Two versions of a revenue, an expense of another day, and two dead letters."""
-    return books_of(*EVENTS, rejected(3, "malformed"), event(4, version=2, amount_cents=1))
+    """Two versions of a revenue, an expense of another day, and two dead letters; then corrections, two refused."""
+    records = lanes_of(*EVENTS, rejected(3, "malformed"), event(4, version=2, amount_cents=1))
+    return fold(records, ground(), {0: CORRECTIONS}, Order(places=PLACES))
 
 
 def stored_row(offset: int, kind: str, aggregate_id: int, version: int, type_: str) -> Row:
@@ -52,11 +64,27 @@ TRANSACTIONS = [
     (ORG, "expense", 9, 1, PROPERTY, NOON, DAY, "cash", "pending", 100, "INR", "room", None, None, None),
 ]
 PROPERTIES = [(ORG, PROPERTY, "INR", "Asia/Kolkata")]
+CORRECTIONS_REFUSED = [(0, 3, "schema", digest(3)), (0, 4, "correction_conflict", digest(4))]
+APPLIED = [
+    (
+        *(ORG, offset.to_bytes(16, "big"), 0, offset, 4 + offset, PROPERTY, DAY, kind, cents),
+        *(NOON, NOON, 1, "counted again", digest(offset), 1, correction_hash(applied)),
+    )
+    for offset, (applied, kind, cents) in enumerate(
+        zip(CORRECTIONS[:3], ("declared_closing", "figures", "recompute"), (90, None, 90), strict=True)
+    )
+    if isinstance(applied, Correction)
+]
+ADJUSTMENTS = [(ORG, PROPERTY, DAY, b"\x01".rjust(16, b"\0"), 100, 0, 0, 0, 150, 2, 0, 1, NOON + timedelta(seconds=1))]
 DEAD_LETTERS = [(0, 3, "malformed", digest(3)), (0, 4, "version_conflict", digest(4))]
 
 
 def transactions(folded: Books) -> RowComparison[Any]:
     return compare.transactions(folded, ground())
+
+
+def corrections(folded: Books) -> RowComparison[Any]:
+    return compare_corrections.corrections(folded, PLACES)
 
 
 KINDS: list[tuple[Callable[[Books], RowComparison[Any]], list[Row], int]] = [
@@ -65,6 +93,9 @@ KINDS: list[tuple[Callable[[Books], RowComparison[Any]], list[Row], int]] = [
     (transactions, TRANSACTIONS, 3),
     (compare.properties, PROPERTIES, 2),
     (compare.dead_letters, DEAD_LETTERS, 2),
+    (compare.corrections_refused, CORRECTIONS_REFUSED, 2),
+    (corrections, APPLIED, 2),
+    (compare_corrections.adjustments, ADJUSTMENTS, 4),
 ]
 
 
@@ -173,12 +204,34 @@ def test_retention_counts_from_the_newest_version_and_across_years() -> None:
     assert not compare.past_retention(stored, 12 * 3000)
 
 
+# --- the order of corrections ---
+
+NOTED = [(1, 5, 10, NOON), (1, 7, 10, NOON + timedelta(seconds=1)), (2, 0, 3, NOON - timedelta(days=1))]
+
+
+@pytest.mark.parametrize(
+    ("changed", "what"),
+    [
+        ((1, 7, 10, NOON), {"recorded_at": NOON}),
+        ((1, 7, 9, NOON + timedelta(seconds=1)), {"finance_position": 9}),
+    ],
+)
+def test_the_order_of_corrections_is_that_of_their_offsets(changed: Row, what: dict[str, Any]) -> None:
+    findings = Findings()
+    compare_corrections.order(findings, NOTED)
+    assert findings.kept == []
+    compare_corrections.order(findings, [NOTED[0], changed, NOTED[2]])
+    [difference] = findings.kept
+    assert difference.key == {"lane": 1, "record_offset": 7}
+    assert difference.actual == what
+
+
 # --- lanes and the chain ---
 
 
 def test_every_counter_of_a_lane() -> None:
     folded = books()
-    right = LaneCounters(applied=3, duplicate=0, stale=0, conflict=1, quarantined=1, version_gaps=0, misrouted=0)
+    right = LaneCounters(applied=6, duplicate=0, stale=0, conflict=2, quarantined=2, version_gaps=0, misrouted=0)
     findings = Findings()
     compare.lanes(findings, folded, {0: right, 1: LaneCounters(0, 0, 0, 0, 0, 0, 0)})
     assert findings.kept == []

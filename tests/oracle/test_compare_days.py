@@ -1,12 +1,13 @@
 """Balances and realtime updates: each comparison notices what was planted."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from pipeline.oracle.books import PropertyKey
 from pipeline.oracle.compare_days import BalanceComparison, BalanceRow, RealtimeComparison
 from pipeline.oracle.daily import Figures
 from pipeline.oracle.decode import Record
@@ -35,9 +36,11 @@ ROWS: list[Row] = [
 OPENING_CASH = {(1, 10): 50}
 
 
-def balances(rows: Sequence[Row]) -> tuple[Findings, BalanceComparison]:
+def balances(
+    rows: Sequence[Row], counted: Mapping[PropertyKey, Mapping[date, int]] | None = None
+) -> tuple[Findings, BalanceComparison]:
     findings = Findings()
-    comparison = BalanceComparison(dict(expected()), OPENING_CASH, {})
+    comparison = BalanceComparison(dict(expected()), OPENING_CASH, counted or {})
     for row in rows:
         comparison.feed(findings, [row])
     comparison.finish(findings)
@@ -98,6 +101,23 @@ def test_a_counted_closing_that_nobody_declared() -> None:
     findings, _ = balances([ROWS[0], ROWS[1], (*ROWS[2][:11], 5, *ROWS[2][12:])])
     [difference] = findings.kept
     assert difference.actual == {"declared_closing_cents": 5}
+
+
+def test_a_counted_day_has_a_row_though_nothing_moved_and_the_next_day_opens_with_the_count() -> None:
+    counted = {(1, 10): {DAY[1]: 140}, (3, 30): {DAY[0]: 7}}
+    right = [
+        ROWS[0],
+        (1, 10, DAY[1], 1, NOON, 150, 0, 0, 0, 0, 150, 140, 140, -10),
+        (1, 10, DAY[2], 1, NOON, 140, 0, 7, 30, 0, 110, None, 110, 0),
+        ROWS[2],
+        (3, 30, DAY[0], 1, NOON, 0, 0, 0, 0, 0, 0, 7, 7, 7),
+    ]
+    assert balances(right, counted)[0].kept == []
+    for missing in (1, 4):
+        [difference] = balances(right[:missing] + right[missing + 1 :], counted)[0].kept
+        assert tuple(difference.key.values()) == right[missing][:3]
+    [difference] = balances([*right[:4], (*right[4][:11], 8, 8, 8)], counted)[0].kept
+    assert (difference.actual or {})["declared_closing_cents"] == 8
 
 
 # --- realtime ---

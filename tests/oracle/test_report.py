@@ -25,6 +25,15 @@ def test_success() -> None:
     assert PROVED.exit_code == 0
 
 
+def test_corrections_are_counted_and_named_where_there_are_any() -> None:
+    assert "  and 0 corrections, which made 0 adjustments" in as_text(PROVED, 20).splitlines()
+    corrected = replace(PROVED, corrections=12, adjustments=1)
+    assert "  and 12 corrections, which made 1 adjustment" in as_text(corrected, 20).splitlines()
+    assert last_line(corrected) == "reconciliation: 100,480 events, 12 corrections, 3,912 balances, 0 differences"
+    document = json.loads(as_json(corrected, 20))
+    assert (document["corrections"], document["adjustments"]) == (12, 1)
+
+
 def test_differences() -> None:
     assert last_line(DIFFERENT) == "reconciliation: 1 event, 40 balances, 30 differences"
     assert DIFFERENT.exit_code == 1

@@ -6,16 +6,17 @@ With the verdict they must come to one content hash: by it a repetition is told 
 import json
 from collections.abc import Sequence
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.oracle import decode
 from pipeline.oracle.content_hash import CORRECTION_HASH_VERSION, correction_hash
-from pipeline.oracle.decode_corrections import judge_correction
+from pipeline.oracle.decode_corrections import Correction, judge_correction
 from schemas import codec
 from schemas import content_hash as pipelines
 from schemas.records import AcceptedCorrection, Origin
@@ -26,8 +27,11 @@ BOUNDS = [(PAST_MAX, FUTURE_MAX), (timedelta(days=3, hours=20), timedelta(hours=
 Bounds = tuple[timedelta, timedelta]
 
 
-def verdict_of_pipeline(value: bytes | None, bounds: Bounds, names: Sequence[str] = ()) -> object:
-    origin = Origin("balance-corrections", 3, 7, APPENDED_AT, None, value, tuple((name, b"") for name in names))
+SentHeaders = Sequence[tuple[str, bytes | None]]
+
+
+def verdict_of_pipeline(value: bytes | None, bounds: Bounds, headers: SentHeaders = ()) -> object:
+    origin = Origin("balance-corrections", 3, 7, APPENDED_AT, None, value, tuple(headers))
     judged = codec.judge_correction(origin, codec.Rules(*bounds))
     if not isinstance(judged, AcceptedCorrection):
         return str(judged.reason)
@@ -41,9 +45,10 @@ def verdict_of_pipeline(value: bytes | None, bounds: Bounds, names: Sequence[str
     )
 
 
-def verdict_of_oracle(value: bytes | None, bounds: Bounds, names: Sequence[str] = ()) -> object:
+def verdict_of_oracle(value: bytes | None, bounds: Bounds, headers: SentHeaders = ()) -> object:
     rules = decode.Rules(0, *bounds, "INR", "Asia/Kolkata")
-    judged = judge_correction(decode.Record(3, 7, APPENDED_AT, value, tuple(names)), rules)
+    names, values = tuple(name for name, _ in headers), tuple(header for _, header in headers)
+    judged = judge_correction(decode.Record(3, 7, APPENDED_AT, value, names, values), rules)
     if isinstance(judged, decode.Rejected):
         return judged.reason
     content = judged.content
@@ -55,10 +60,10 @@ def verdict_of_oracle(value: bytes | None, bounds: Bounds, names: Sequence[str] 
     )
 
 
-def agree(value: bytes | None) -> object:
+def agree(value: bytes | None, headers: SentHeaders = ()) -> object:
     for bounds in BOUNDS[::-1]:
-        theirs, ours = verdict_of_pipeline(value, bounds), verdict_of_oracle(value, bounds)
-        assert ours == theirs, value
+        theirs, ours = verdict_of_pipeline(value, bounds, headers), verdict_of_oracle(value, bounds, headers)
+        assert ours == theirs, (value, headers)
     return ours
 
 
@@ -94,6 +99,20 @@ def test_a_good_record_is_accepted_by_both(good: str) -> None:
 
 def test_the_hash_is_of_the_version_that_the_pipeline_stores() -> None:
     assert CORRECTION_HASH_VERSION == pipelines.CORRECTION_HASH_VERSION
+
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+# Hashes of the first release, never to change.
+HASHES: dict[str, str] = json.loads((SAMPLES / "correction_hashes.json").read_text())
+
+
+@pytest.mark.parametrize("name", HASHES)
+def test_of_a_sample_the_hash_is_what_it_always_was(name: str) -> None:
+    rules = decode.Rules(0, timedelta(days=60_000), timedelta(days=60_000), "INR", "Asia/Kolkata")
+    value = (SAMPLES / "corrections" / f"{name}.json").read_bytes()
+    judged = judge_correction(decode.Record(0, 0, APPENDED_AT, value), rules)
+    assert isinstance(judged, Correction), judged
+    assert correction_hash(judged).hex() == HASHES[name]
 
 
 PATHS = [
@@ -218,8 +237,49 @@ def test_instants(written: str) -> None:
 @pytest.mark.parametrize("value", [None, b"{", encode(FIGURES), b" " * (codec.RECORD_BYTES_MAX + 1)])
 @given(st.lists(st.binary(max_size=8), max_size=3))
 def test_on_the_names_of_headers(value: bytes | None, raw_names: list[bytes]) -> None:
-    names = [name.decode("utf-8", "surrogateescape") for name in raw_names]
-    assert verdict_of_oracle(value, BOUNDS[0], names) == verdict_of_pipeline(value, BOUNDS[0], names)
+    agree(value, [(name.decode("utf-8", "surrogateescape"), b"") for name in raw_names])
+
+
+# --- other forms: what they have in common with events, `test_agrees_on_encodings.py` tries in depth ---
+
+MESSAGEPACK: SentHeaders = [("content-type", b"application/msgpack")]
+CLOUD_EVENT: SentHeaders = [("ce_specversion", b"1.0")]
+
+
+@settings(THOROUGH, max_examples=300)
+@given(corrections, st.sampled_from(PATHS), st.none() | st.integers(-1, 2**63 - 1) | st.text(max_size=5))
+def test_messagepack(correction: dict[str, Any], path: tuple[str, ...], value: object) -> None:
+    plain = agree(encode(correction))
+    assert agree(msgspec.msgpack.encode(correction), MESSAGEPACK) == plain
+    holder = correction
+    for name in path[:-1]:
+        holder = holder.setdefault(name, {})
+    holder[path[-1]] = value
+    assert agree(msgspec.msgpack.encode(correction), MESSAGEPACK) == agree(encode(correction))
+
+
+ATTRIBUTES = {"correction_id": "ce_id", "issued_at": "ce_time"}
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+@pytest.mark.parametrize("good", GOOD)
+def test_a_field_that_an_attribute_carries(name: str, good: str) -> None:
+    document = GOOD[good]
+    without = {field: value for field, value in document.items() if field != name}
+    for written in (document[name], str(document[name]).upper(), "x", "", "0190b5a0000070008000000000000009", "\0"):
+        headers = [*CLOUD_EVENT, (ATTRIBUTES[name], written.encode())]
+        for body in (without, document, document | {name: None}):
+            agree(encode(body), headers)
+            agree(msgspec.msgpack.encode(body), [*headers, *MESSAGEPACK])
+    whole = agree(encode(document))
+    assert agree(encode(without), [*CLOUD_EVENT, (ATTRIBUTES[name], document[name].encode())]) == whole
+    assert agree(encode(document), [*CLOUD_EVENT, ("ce_type", b"whatever"), (ATTRIBUTES[name], None)]) == whole
+    assert agree(encode(without), CLOUD_EVENT) == "schema"
+
+
+def test_an_instant_as_an_attribute_agrees_with_the_same_instant_in_another_zone() -> None:
+    headers = [*CLOUD_EVENT, ("ce_time", b"2026-05-01T04:30:00Z")]
+    assert isinstance(agree(encode(FIGURES), headers), tuple)
 
 
 @THOROUGH

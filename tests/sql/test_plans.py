@@ -18,6 +18,7 @@ import sql
 from pipeline.settings import DatabaseSettings
 from pipeline.storage.connect import connect_writer
 
+OPERATOR = "folio_operator"
 UUID = "'00000000-0000-0000-0000-000000000001'::uuid"
 
 
@@ -27,6 +28,7 @@ class Case:
 
     arguments: str = ""
     partitions: int = 0
+    role: str = "folio_writer"
 
 
 # Organisation 7 is an ordinary one; lanes 1 and 2 exist. Every file in queries/ has its case here.
@@ -48,6 +50,7 @@ CASES = {
     "append_redrives": Case("'me', '{t}', '{1}', '{1}', '{1}', '{999999}'"),
     "append_outbox": Case(f"1, 999999, {UUID}, now(), 1, '\\x00'"),
     "batch_outbox": Case(f"'{{1,2}}', {UUID}"),
+    "change_properties": Case("'{7}', '{1}', '{Palace}', '{INR}', '{0}'", role=OPERATOR),
     "claim_lane": Case("1, 'me'"),
     "booked_figures": Case("'{7}', '{1}', ARRAY[current_date]", partitions=2),
     "cluster_epoch": Case(),
@@ -59,8 +62,11 @@ CASES = {
     "expenses_of_day": Case("7, 1, current_date - 40", partitions=2),
     "fence": Case("'{1,2}'"),
     "lane_status": Case(),
+    "latest_booked": Case("'{7}'", role=OPERATOR),
     "letters_to_redrive": Case("'t', 1, 400, 't', '{schema}', NULL, 100, 1000"),
     "list_dead_letters": Case("NULL, now(), 't', 1, 400, 't', NULL, '{schema}', 50"),
+    "list_properties": Case("7, 0, 9000, 100", role=OPERATOR),
+    "load_properties": Case("'{7,999999}', '{1,1}', '{NULL,NULL}', '{INR,INR}', '{0,0}'", role=OPERATOR),
     "mark_lane": Case("1, 0, 5, 5"),
     "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
@@ -72,13 +78,18 @@ CASES = {
     "record_rules": Case("1, 5, 5, interval '1 day', interval '1 day', 'INR', 'UTC'"),
     "register_properties": Case("'{999999}', '{1}', '{INR}', 'UTC', now()"),
     "revenues_of_day": Case("7, 1, current_date - 40", partitions=2),
+    "revise_properties": Case("'{1,2}'", role=OPERATOR),
+    "set_corrections_position": Case("1, 5"),
+    "set_finance_position": Case("1, 5"),
     "stamp_homes": Case("'{1,2}', now()"),
+    "standing_properties": Case("'{7,8}', '{1,1}'", role=OPERATOR),
     "stop_lane": Case("1, 0, 'x'"),
     "trim_outbox": Case("1"),
     "upsert_balances": Case(),
     "upsert_expenses": Case(),
     "upsert_revenues": Case(),
     "upsert_snapshots": Case(),
+    "upsert_time_zones": Case("'{7}', '{1}', ARRAY[now()], '{UTC}'", role=OPERATOR),
 }
 FILES = {path.stem for path in (Path(sql.__file__).parent / "queries").glob("*.sql")} - {"create_staging"}
 
@@ -176,6 +187,7 @@ async def _explained(worker: asyncpg.Connection, name: str, case: Case, known: d
     await worker.execute("BEGIN")
     try:
         await worker.execute(_STAGE)
+        await worker.execute(f"SET LOCAL ROLE {case.role}")
         # PREPARE and EXECUTE, so that the plan is the generic one which the worker's setting asks for.
         await worker.execute(f"PREPARE explained AS {sql.query(name)}")
         try:

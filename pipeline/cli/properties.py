@@ -19,7 +19,7 @@ from pipeline import settings as settings_module
 from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_CANNOT, EXIT_DIFFERENT, EXIT_OK
-from pipeline.properties.file import PropertyFile, read_properties
+from pipeline.properties.file import STANDARD_INPUT, PropertyFile, read_properties
 from pipeline.properties.listing import Listed, list_properties
 from pipeline.properties.load import Audit, Loaded, connect_operator, plan
 from pipeline.properties.load import load as write
@@ -111,7 +111,11 @@ async def _list(org: int | None, after: PropertyKey | None, limit: int) -> Seque
 
 
 def _who() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no such user in a container
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
 
 
 def _key(text: str | None) -> PropertyKey | None:
@@ -127,12 +131,13 @@ def _key(text: str | None) -> PropertyKey | None:
 
 
 def _tell_bad_lines(file: Path, found: PropertyFile) -> None:
+    source = "standard input" if file == STANDARD_INPUT else file
     for bad in found.bad[:BAD_LINES_SHOWN]:
-        print(f"{file}, line {bad.number}: {bad.problem}", file=sys.stderr)
+        print(f"{source}, line {bad.number}: {bad.problem}", file=sys.stderr)
     more = len(found.bad) - BAD_LINES_SHOWN
     if more > 0:
         print(f"and {more:,} more", file=sys.stderr)
-    print(f"{len(found.bad):,} lines are wrong; nothing was written", file=sys.stderr)
+    print(f"lines that are wrong: {len(found.bad):,}; nothing was written", file=sys.stderr)
 
 
 def _tell_plan(found: PropertyFile, judgements: Sequence[Judgement], loaded: Loaded | None) -> None:

@@ -17,7 +17,7 @@ from schemas.properties import BEGINNING, PropertyLine
 from schemas.records import PropertyKey
 from schemas.routing import home_lane
 
-# Some ten milliseconds under the locks of every lane concerned: workers wait no longer than for each other's batches.
+# About 0.15 s under the locks of every lane concerned: workers wait no longer than for each other's batches.
 CHUNK_PROPERTIES: Final = 1_000
 OPERATOR_ROLE: Final = "folio_operator"
 

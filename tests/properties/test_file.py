@@ -78,3 +78,11 @@ def test_a_file_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(module, "PROPERTIES_MAX", 2)
     with pytest.raises(SettingsRefused, match="line 3: more than 2 properties; split the file"):
         read_properties(written(tmp_path, "\n".join(GOOD % number for number in (1, 2, 3, 4))))
+
+
+def test_the_examples_of_the_documentation_can_be_loaded(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2].joinpath("docs/properties.md").read_text(encoding="utf-8")
+    (examples,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    found = read_properties(written(tmp_path, examples))
+    assert found.bad == []
+    assert len(found.lines) == 2

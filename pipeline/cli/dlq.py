@@ -19,7 +19,19 @@ from cyclopts.validators import Number
 from pipeline import settings as settings_module
 from pipeline.app import new_producer
 from pipeline.cli import dlq_views as views
-from pipeline.dead_letters.letters import Bucket, Filters, Place, Summary, audit, histogram, newest, whole, whole_topic
+from pipeline.dead_letters.letters import (
+    LANE_MAX,
+    OFFSET_MAX,
+    Bucket,
+    Filters,
+    Place,
+    Summary,
+    audit,
+    histogram,
+    newest,
+    whole,
+    whole_topic,
+)
 from pipeline.dead_letters.planning import Policy
 from pipeline.dead_letters.redriving import Tally, alone, would_redrive
 from pipeline.dead_letters.redriving import redrive as send_back
@@ -65,9 +77,9 @@ Since = Annotated[datetime | None, Parameter(converter=_since)]
 After = Annotated[Place | None, Parameter(converter=_after, accepts_keys=False, n_tokens=1)]
 Reasons = Annotated[list[Reason] | None, Parameter(negative=())]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
-LaneNumber = Annotated[int, Parameter(validator=Number(gte=0, lte=32_767))]
+LaneNumber = Annotated[int, Parameter(validator=Number(gte=0, lte=LANE_MAX))]
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=10_000))]
-Offset = Annotated[int, Parameter(validator=Number(gte=0))]
+Offset = Annotated[int, Parameter(validator=Number(gte=0, lte=OFFSET_MAX))]
 Output = Literal["text", "json"]
 
 
@@ -214,7 +226,7 @@ def redrive(
         return await would_redrive(connection, filters, policy, max_)
 
     async def do(connection: asyncpg.Connection) -> Tally | None:
-        return await _redrive(connection, settings, filters, policy, max_, as_ or _os_user())
+        return await _redrive(connection, settings, filters, policy, max_, views.printable(as_ or _os_user()))
 
     tally = asyncio.run(_with_database(settings, do if execute else plan))
     if tally is None:
@@ -272,7 +284,7 @@ async def _audited(
         await sending
         outcome = "done"
     except PipelineError as error:
-        outcome = f"{type(error).__name__}: {error}"
+        outcome = views.printable(f"{type(error).__name__}: {error}")
         raise
     finally:
         detail = {"filters": asked, "outcome": outcome, **views.tally_document(tally, executed=True)}

@@ -95,7 +95,8 @@ def tally_document(tally: Tally, *, executed: bool) -> dict[str, object]:
     for (reason, why), counted in sorted(tally.counted.items()):
         row = {"reason": reason, "letters": counted.letters, "example": str(counted.example)}
         if why:
-            stays.append(row | {"why": why, "detail": counted.detail})
+            # NUL, and what is no text, would be refused by the audit's column.
+            stays.append(row | {"why": why, "detail": printable(counted.detail)})
         else:
             goes.append(row)
     return {

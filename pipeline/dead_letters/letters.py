@@ -1,9 +1,10 @@
 """The dead letters in the database: newest first, one as a whole, counted by reason."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import asyncpg
 import msgspec
@@ -14,6 +15,9 @@ from schemas.records import Headers, Origin
 from schemas.topics import Feed
 
 Bucket = Literal["hour", "day"]
+# What the columns hold.
+LANE_MAX: Final = (1 << 15) - 1
+OFFSET_MAX: Final = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,10 @@ class Place:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Raises ValueError for what is no topic/lane/offset."""
-        topic, lane, offset = text.rsplit("/", 2) if text.count("/") >= 2 else ("", "", "")
-        if not (topic and lane.isascii() and lane.isdigit() and offset.isascii() and offset.isdigit()):
+        found = re.fullmatch(r"(.+)/([0-9]{1,5})/([0-9]{1,19})", text)
+        if found is None or int(found[2]) > LANE_MAX or int(found[3]) > OFFSET_MAX:
             raise ValueError(f"{text!r} is not topic/lane/offset, such as finance-events/3/1042")
-        return cls(topic, int(lane), int(offset))
+        return cls(found[1], int(found[2]), int(found[3]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from batchers.writing import packed_headers
+from pipeline.cli.dlq_views import printable
 from pipeline.dead_letters.letters import Letter, Place, unpacked_headers
 from pipeline.dead_letters.planning import (
     COUNT_HEADER,
@@ -127,7 +128,9 @@ def test_a_place_is_read_as_it_is_written() -> None:
     assert Place.parse(str(place)) == place
 
 
-@pytest.mark.parametrize("text", ["", "t", "t/1", "/1/2", "t/x/2", "t/1/-2", "t/1/\u0663"])
+@pytest.mark.parametrize(
+    "text", ["", "t", "t/1", "/1/2", "t/x/2", "t/1/-2", "t/1/\u0663", "t/32768/1", f"t/1/{1 << 63}"]
+)
 def test_what_is_no_place_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="topic/lane/offset"):
         Place.parse(text)
@@ -138,3 +141,8 @@ def test_headers_come_back_as_the_topic_had_them() -> None:
     headers: Headers = (("trace", None), (odd, b"\x00"), ("", b""), ("größe", b"\xff"))
     assert unpacked_headers(packed_headers(headers)) == headers
     assert unpacked_headers(packed_headers(())) == ()
+
+
+def test_nothing_that_a_producer_sent_acts_on_a_terminal_or_is_refused_by_the_audit() -> None:
+    odd = b"\xff".decode("utf-8", "surrogateescape")
+    assert printable(f"größe\n\t\x00\x1b[2J\x9b{odd}") == "größe\n\t\\x00\\x1b[2J\\x9b\\udcff"

@@ -1,0 +1,88 @@
+"""Moving a lane by hand: where it stands, what would be skipped or consumed again, and who owns it.
+
+Positions are in the database only. A lane that a worker owns is not moved: the worker would go on from where it is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocol
+
+import sql
+from pipeline.errors import SettingsRefused, TopicMismatch
+from pipeline.status import LaneStatus
+from pipeline.storage.audit import audit
+from pipeline.translate import broker_errors, database_errors
+from schemas.topics import Feed
+
+_MEMBERS = 5  # in Kafka's answer: error, group, state, kind of protocol, protocol, members
+_QUERY = {Feed.EVENTS: "set_finance_position", Feed.CORRECTIONS: "set_corrections_position"}
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A lane from one offset of a feed to another."""
+
+    lane: int
+    feed: Feed
+    start: int
+    target: int
+
+    @property
+    def consequence(self) -> str:
+        """What the move does to the books, in a sentence."""
+        if self.target > self.start:
+            skipped = f"{self.target - self.start:,} records from {self.start} on"
+            return f"skips {skipped}: they will not be in the books, and `folio verify` will say so"
+        if self.target < self.start:
+            again = f"{self.start - self.target:,} records from {self.target} on"
+            return f"consumes {again} again: the books know them, and `folio verify` will find them counted twice"
+        return "changes nothing"
+
+
+def plan_move(status: LaneStatus, feed: Feed, to: str, beginning: int) -> Move:
+    """Where a lane would go. `to` is an offset, or `beginning` or `end` of what the topic holds.
+
+    Raises SettingsRefused when the topic does not reach that far.
+    """
+    at = status.feeds[feed]
+    target = {"beginning": beginning, "end": at.end}.get(to)
+    if target is None:
+        if not to.isdecimal():
+            raise SettingsRefused(f"--to {to!r}: an offset, `beginning` or `end` is accepted")
+        target = int(to)
+    if not beginning <= target <= at.end:
+        raise SettingsRefused(f"--to {target}: lane {status.lane} of {feed} holds {beginning} to {at.end}")
+    return Move(status.lane, feed, at.position, target)
+
+
+async def owned_lanes(bootstrap: str, group: str) -> Mapping[int, str]:
+    """Lane to the member of the consumer group that has it, as the group's coordinator says."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="folio-positions")
+    with broker_errors("asking for the members of the group"):
+        await admin.start()
+        try:
+            (answer,) = await admin.describe_consumer_groups([group])
+        finally:
+            await admin.close()
+    owners: dict[int, str] = {}
+    (group_answer,) = answer.groups
+    for member in group_answer[_MEMBERS]:
+        member_id, client_id, _host, _metadata, assignment = member[:5]
+        if assignment:  # none while the group rebalances
+            for _topic, partitions in ConsumerProtocol.ASSIGNMENT.decode(assignment).assignment:
+                owners |= dict.fromkeys(partitions, client_id or member_id)
+    return owners
+
+
+async def move(connection: asyncpg.Connection, planned: Move, who: str) -> None:
+    """Move the lane, fence off its last owner, and leave a row in the audit. Raises TopicMismatch for no such lane."""
+    with database_errors("moving a lane"):
+        async with connection.transaction():
+            done = await connection.execute(sql.query(_QUERY[planned.feed]), planned.lane, planned.target)
+            if done != "UPDATE 1":
+                raise TopicMismatch(f"lane {planned.lane} was never claimed: there is no position to move")
+            detail = {"lane": planned.lane, "feed": planned.feed, "from": planned.start, "to": planned.target}
+            await audit(connection, who, "positions set", detail)

@@ -18,7 +18,6 @@ from pipeline.translate import broker_errors, database_errors
 from schemas.topics import Feed
 
 _MEMBERS = 5  # in Kafka's answer: error, group, state, kind of protocol, protocol, members
-_QUERY = {Feed.EVENTS: "set_finance_position", Feed.CORRECTIONS: "set_corrections_position"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,9 @@ async def move(connection: asyncpg.Connection, planned: Move, who: str) -> None:
     """Move the lane, fence off its last owner, and leave a row in the audit. Raises TopicMismatch for no such lane."""
     with database_errors("moving a lane"):
         async with connection.transaction():
-            done = await connection.execute(sql.query(_QUERY[planned.feed]), planned.lane, planned.target)
+            events = planned.feed is Feed.EVENTS
+            statement = sql.query("set_finance_position") if events else sql.query("set_corrections_position")
+            done = await connection.execute(statement, planned.lane, planned.target)
             if done != "UPDATE 1":
                 raise TopicMismatch(f"lane {planned.lane} was never claimed: there is no position to move")
             detail = {"lane": planned.lane, "feed": planned.feed, "from": planned.start, "to": planned.target}

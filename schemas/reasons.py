@@ -22,7 +22,7 @@ class Reason(StrEnum):
 MEANING: dict[Reason, str] = {
     Reason.TOO_LARGE: "The record is larger than the accepted maximum.",
     Reason.EMPTY: "The record has no value (a tombstone), and the topic is not compacted.",
-    Reason.MALFORMED: "The bytes are not well-formed JSON in UTF-8.",
+    Reason.MALFORMED: "The bytes are not well-formed JSON or MessagePack, or the headers announce neither.",
     Reason.SCHEMA: "A field is missing, has the wrong type, or is outside its range.",
     Reason.TEXT: "A text field contains NUL, which PostgreSQL cannot store.",
     Reason.STATUS_MISMATCH: "The event's type and the status in its data disagree.",

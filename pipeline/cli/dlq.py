@@ -1,8 +1,6 @@
 """folio dlq: what was quarantined and why, and sending back what the rules of now accept."""
 
 import asyncio
-import os
-import pwd
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -26,7 +24,6 @@ from pipeline.dead_letters.letters import (
     Filters,
     Place,
     Summary,
-    audit,
     histogram,
     newest,
     whole,
@@ -39,6 +36,7 @@ from pipeline.endpoints import resolve
 from pipeline.errors import PipelineError
 from pipeline.exits import EXIT_CANNOT, EXIT_OK
 from pipeline.settings import Settings
+from pipeline.storage.audit import audit, operator
 from pipeline.storage.connect import briefly, connect
 from pipeline.storage.migrate import require_schema
 from pipeline.topics import lane_count
@@ -226,7 +224,7 @@ def redrive(
         return await would_redrive(connection, filters, policy, max_)
 
     async def do(connection: asyncpg.Connection) -> Tally | None:
-        return await _redrive(connection, settings, filters, policy, max_, views.printable(as_ or _os_user()))
+        return await _redrive(connection, settings, filters, policy, max_, views.printable(as_ or operator()))
 
     tally = asyncio.run(_with_database(settings, do if execute else plan))
     if tally is None:
@@ -289,7 +287,8 @@ async def _audited(
     finally:
         detail = {"filters": asked, "outcome": outcome, **views.tally_document(tally, executed=True)}
         if not connection.is_closed():
-            await audit(connection, who, "dlq redrive", detail)
+            with database_errors("writing the operators' audit"):
+                await audit(connection, who, "dlq redrive", detail)
 
 
 @asynccontextmanager
@@ -314,15 +313,6 @@ async def _with_database(settings: Settings, work: Callable[[asyncpg.Connection]
         with database_errors("checking the schema"):
             await require_schema(connection)
         return await work(connection)
-
-
-def _os_user() -> str:
-    # Not getpass.getuser(): that believes the environment.
-    uid = os.getuid()
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 def _refuse(message: str) -> int:

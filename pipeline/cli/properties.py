@@ -1,8 +1,6 @@
 """folio properties: load what is known of properties, and list what stands."""
 
 import asyncio
-import getpass
-import socket
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ from pipeline.properties.listing import Listed, list_properties
 from pipeline.properties.load import Audit, Loaded, connect_operator, plan
 from pipeline.properties.load import load as write
 from pipeline.properties.rules import Judgement, Verdict
+from pipeline.storage.audit import operator
 from pipeline.storage.connect import briefly
 from schemas.records import PropertyKey
 
@@ -100,7 +99,7 @@ async def _load(file: Path, found: PropertyFile, *, execute: bool) -> tuple[list
             return judgements, None
         changing = [found.lines[judgement.key] for judgement in judgements if judgement.writes]
         detail = {"file": file.name, "sha256": found.sha256, **_by_verdict(counts)}
-        return judgements, await write(connection, changing, Audit(_who(), detail))
+        return judgements, await write(connection, changing, Audit(operator(), detail))
 
 
 async def _list(org: int | None, after: PropertyKey | None, limit: int) -> Sequence[Listed]:
@@ -108,14 +107,6 @@ async def _list(org: int | None, after: PropertyKey | None, limit: int) -> Seque
     connecting = connect_operator(resolve(settings).database_url, settings.database)
     async with briefly(connecting, "listing properties") as connection:
         return await list_properties(connection, org, after, limit)
-
-
-def _who() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no such user in a container
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _key(text: str | None) -> PropertyKey | None:

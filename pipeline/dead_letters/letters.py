@@ -1,7 +1,7 @@
 """The dead letters in the database: newest first, one as a whole, counted by reason."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, Self
@@ -214,12 +214,6 @@ async def remember_redriven(connection: asyncpg.Connection, who: str, sent: Sequ
             [new.lane for _, new in sent],
             [new.offset for _, new in sent],
         )
-
-
-async def audit(connection: asyncpg.Connection, who: str, command: str, detail: Mapping[str, object]) -> None:
-    """Leave a row that says who did what, and what came of it."""
-    with database_errors("writing the operators' audit"):
-        await connection.execute(sql.query("append_operator_audit"), who, command, msgspec.json.encode(detail).decode())
 
 
 def _letter(row: asyncpg.Record) -> Letter:

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
-import msgspec
 
 import sql
 from pipeline.errors import DatabaseUnavailable
 from pipeline.properties.rules import Judgement, Standing, Verdict, judge, needs_history
 from pipeline.settings import DatabaseSettings
+from pipeline.storage.audit import audit as append_audit
 from pipeline.storage.connect import connect_worker
 from schemas.properties import BEGINNING, PropertyLine
 from schemas.records import PropertyKey
@@ -70,10 +70,7 @@ async def load(connection: asyncpg.Connection, lines: Iterable[PropertyLine], au
             changed = sum(judgement.writes for judgement in judgements)
             # With the first change, so that nothing is ever written that the audit does not know of.
             if changed and not written:
-                await connection.execute(
-                    sql.query("append_operator_audit"),
-                    *(audit.who, "properties load", msgspec.json.encode(audit.detail).decode()),
-                )
+                await append_audit(connection, audit.who, "properties load", audit.detail)
         written += changed
     return Loaded(written, [])
 

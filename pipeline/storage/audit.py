@@ -1,6 +1,8 @@
 """The operators' audit: a row for whatever a command changes."""
 
-import getpass
+import os
+import pwd
+import socket
 from collections.abc import Mapping
 
 import asyncpg
@@ -10,11 +12,13 @@ import sql
 
 
 def operator() -> str:
-    """Who runs this command, as the operating system says."""
+    """Who runs this command, and where. Not getpass.getuser(): that believes the environment."""
+    uid = os.getuid()
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no such user in a container
-        return "unknown"
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:  # no such user in a container
+        user = f"uid {uid}"
+    return f"{user}@{socket.gethostname()}"
 
 
 async def audit(connection: asyncpg.Connection, who: str, command: str, detail: Mapping[str, object]) -> None:

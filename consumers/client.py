@@ -16,6 +16,8 @@ def new_consumer(bootstrap: str, settings: KafkaSettings, client_id: str) -> AIO
         bootstrap_servers=bootstrap,
         client_id=client_id,
         group_id=settings.group,
+        # A static member does not leave when it stops: its lanes wait for it, as long as the session timeout.
+        group_instance_id=client_id if settings.static_membership else None,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",

@@ -34,7 +34,7 @@ from consumers.stopping import Stop
 from pipeline.cache.balances import BalanceCache
 from pipeline.clock import SystemClock
 from pipeline.crash import crash_point
-from pipeline.errors import Transient
+from pipeline.errors import SettingsRefused, Transient
 from pipeline.health import Health
 from pipeline.metrics import Metrics
 from pipeline.settings import BatchSettings, RedisSettings, RuleSettings, Settings
@@ -58,6 +58,10 @@ class Worker:
     """A worker process: sessions one after the other until told to stop, over clients that outlive them."""
 
     def __init__(self, settings: Settings, endpoints: Endpoints, *, metrics_port: int) -> None:
+        if settings.kafka.static_membership and settings.worker.name is None:
+            raise SettingsRefused(
+                "FOLIO_KAFKA_STATIC_MEMBERSHIP needs FOLIO_WORKER_NAME: a name that outlives a restart"
+            )
         self._settings = settings
         self._endpoints = endpoints
         self._metrics_port = metrics_port

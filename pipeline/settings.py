@@ -84,6 +84,9 @@ class KafkaSettings(Section):
     )
     lanes: int = Field(8, ge=1, le=1024, description="Partitions of each topic when it is created.")
     replication_factor: int = Field(1, ge=1, description="Replicas of each topic when it is created.")
+    static_membership: bool = Field(
+        False, description="A worker that is back within the session timeout keeps its lanes; needs FOLIO_WORKER_NAME."
+    )
     session_timeout_seconds: float = Field(20, ge=6, le=45, description="Silence after which the group evicts.")
     fetch_partition_bytes_max: int = Field(1 << 20, ge=1 << 16, description="Bytes of one partition in a fetch.")
     request_timeout_seconds: float = Field(30, gt=0, description="Bound on one request to the broker.")

@@ -48,16 +48,24 @@ def judge_correction(origin: Origin, rules: Rules) -> AcceptedCorrection | Rejec
     correction = _decoded(origin, _CORRECTIONS)
     if isinstance(correction, Rejected):
         return correction
-    days = (correction.balance_date - origin.appended_at.date()).days
-    # A day more on either side: the calendar of the property may be a day away from that of UTC.
-    if not -rules.past_max.days - 1 <= days <= ceil(rules.future_max / _DAY) + 1:
-        detail = (
-            f"balance_date {correction.balance_date} is {days} days from {origin.appended_at} - at `$.balance_date`"
-        )
-        return Rejected(origin, Reason.TIME_OUT_OF_BOUNDS, detail)
+    untimely = _untimely(correction, origin, rules)
+    if untimely is not None:
+        return Rejected(origin, Reason.TIME_OUT_OF_BOUNDS, untimely)
     if _may_hold_nul(origin) and "\x00" in correction.reason + (correction.recorded_by.name or ""):
         return Rejected(origin, Reason.TEXT, "NUL in text - at `$.reason` or `$.recorded_by.name`")
     return AcceptedCorrection(origin, correction, correction_hash(correction))
+
+
+def _untimely(correction: BalanceCorrection, origin: Origin, rules: Rules) -> str | None:
+    """What is too far from the time of appending."""
+    days = (correction.balance_date - origin.appended_at.date()).days
+    # A day more on either side: the calendar of the property may be a day away from that of UTC.
+    if not -rules.past_max.days - 1 <= days <= ceil(rules.future_max / _DAY) + 1:
+        return f"balance_date {correction.balance_date} is {days} days from {origin.appended_at} - at `$.balance_date`"
+    # PostgreSQL's driver takes the ends of the calendar for infinity: what was issued has a time.
+    if not -rules.past_max <= correction.issued_at - origin.appended_at <= rules.future_max:
+        return f"issued_at {correction.issued_at.isoformat()} is too far from {origin.appended_at} - at `$.issued_at`"
+    return None
 
 
 def _decoded(origin: Origin, reader: Reader[T]) -> T | Rejected:

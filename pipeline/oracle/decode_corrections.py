@@ -157,6 +157,9 @@ def _require_time(correction: Correction, rules: Rules) -> None:
     future_max = timedelta(days=-(-rules.future_max // timedelta(days=1)) + 1)  # whole days, rounded up
     if not timedelta(days=-rules.past_max.days - 1) <= distance <= future_max:
         raise RuleError("time_out_of_bounds", f"balance_date is {distance.days} days after it was appended")
+    age = correction.appended_at - correction.content.issued_at
+    if not -rules.future_max <= age <= rules.past_max:
+        raise RuleError("time_out_of_bounds", f"issued_at is {age} before it was appended")
 
 
 def _require_no_nul(content: CorrectionContent, whole: Mapping[str, Any]) -> None:

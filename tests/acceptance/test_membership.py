@@ -36,7 +36,8 @@ async def test_a_zombie_is_fenced_off_and_comes_back_as_a_member(stream: Stream)
 
 async def test_sigterm_under_load_commits_publishes_and_leaves(stream: Stream) -> None:
     await stream.send(creations(1, 3_000))
-    with stream.worker(BATCH_ROWS_MAX="50", BATCH_GATHERED_ROWS_MAX="100") as first:
+    slow = {"BATCH_ROWS_MAX": "50", "BATCH_GATHERED_ROWS_MAX": "100", "KAFKA_SESSION_TIMEOUT_SECONDS": "45"}
+    with stream.worker(**slow) as first:
         async with asyncio.timeout(30):
             while not sum((await stream.outcomes()).values()):
                 await asyncio.sleep(0.01)
@@ -45,9 +46,9 @@ async def test_sigterm_under_load_commits_publishes_and_leaves(stream: Stream) -
     async with stream.database() as connection:
         behind = await connection.fetchval("SELECT count(*) FROM ops.lanes WHERE outbox_seq > published_seq")
     assert behind == 0, "what was committed was published before the worker left"
-    with stream.worker() as second:
-        # At once: the first has left the group, nobody waits for its silence.
-        await second.wait_for_log("lanes claimed", seconds=5)
+    with stream.worker(KAFKA_SESSION_TIMEOUT_SECONDS="45") as second:
+        # Well before the session of the first would end: it has left the group, nobody waits for its silence.
+        await second.wait_for_log("lanes claimed", seconds=20)
         await stream.wait_until_consumed(3_000)
         assert await second.stop() == 0
     report = await stream.prove()
@@ -90,6 +91,32 @@ async def test_two_workers_of_one_command_share_the_lanes(make_stream: MakeStrea
         assert await both.stop() == 0
     report = await stream.prove()
     assert report.exit_code == 0, report
+
+
+async def test_a_static_member_that_is_soon_back_moves_nobody_s_lanes(make_stream: MakeStream) -> None:
+    stream = await make_stream(lanes=4, KAFKA_STATIC_MEMBERSHIP="true", KAFKA_SESSION_TIMEOUT_SECONDS="20")
+    await stream.send(creations(1, 200))
+    with stream.worker(WORKER_NAME="one") as one, stream.worker(WORKER_NAME="two") as two:
+        async with asyncio.timeout(60):
+            while await _owners(stream) < 2:
+                await asyncio.sleep(0.1)
+        claims = two.log.count("lanes claimed")
+        assert await one.stop() == 0
+        with stream.worker(WORKER_NAME="one") as again:
+            await again.wait_for_log("lanes claimed")
+            await stream.send(creations(1_000, 200))
+            await stream.wait_until_consumed(400)
+            assert two.log.count("lanes claimed") == claims
+            assert await again.stop() == 0
+        assert await two.stop() == 0
+    report = await stream.prove()
+    assert report.exit_code == 0, report
+
+
+async def test_static_members_must_have_names(stream: Stream) -> None:
+    with stream.worker(KAFKA_STATIC_MEMBERSHIP="true") as worker:
+        assert await worker.wait() == 3
+        assert "FOLIO_KAFKA_STATIC_MEMBERSHIP needs FOLIO_WORKER_NAME" in worker.log
 
 
 async def test_workers_end_with_the_command_that_started_them(stream: Stream) -> None:

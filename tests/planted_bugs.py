@@ -133,6 +133,27 @@ BUGS = (
         "tests/batchers/test_fence.py::test_a_misrouted_organisation_waits_for_its_home_lane",
     ),
     Bug(
+        "corrections before the events of their batch",
+        "batchers/correct.py",
+        "self._before.plus(movement.figures) if movement is not None else self._before",
+        "self._before",
+        "tests/batchers/test_correct.py::test_figures_that_take_back_what_the_events_of_the_batch_moved_change_nothing",
+    ),
+    Bug(
+        "a correction applies each time it comes",
+        "batchers/decide.py",
+        "    if before is fingerprint:\n",
+        "    if before == fingerprint:\n",
+        "tests/acceptance/test_corrections.py::test_each_correction_applies_once_and_its_adjustment_stays",
+    ),
+    Bug(
+        "the position of corrections is not fenced",
+        "batchers/fence.py",
+        "if position is not None and position != slice_.start:",
+        "if position is not None and position != slice_.start and slice_.feed is Feed.EVENTS:",
+        "tests/batchers/test_fence.py::test_corrections_that_do_not_begin_where_the_lane_stands_are_shut_out",
+    ),
+    Bug(
         "a fill without its lease",
         "pipeline/cache/balances.py",
         "if lease ~= ARGV[5] then",

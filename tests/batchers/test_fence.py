@@ -97,6 +97,19 @@ async def test_of_two_owners_at_once_exactly_one_gets_each_batch_in(ledger: Ledg
     assert (await ledger.lane(HOME))["applied"] == 5
 
 
+async def test_corrections_that_do_not_begin_where_the_lane_stands_are_shut_out(ledger: Ledger) -> None:
+    """Each feed of a lane has a position of its own; both are compared."""
+    await ledger.commit(ledger.event(1), ledger.correction(declared=5))
+    again = ledger.batch(ledger.event(2), ledger.correction(declared=6))
+    ledger.positions[HOME, Feed.CORRECTIONS] = 0
+    late = ledger.batch(ledger.event(3), ledger.correction(declared=7))
+    with pytest.raises(FenceLost, match="stands at 1 of balance-corrections, our batch begins at 0"):
+        await ledger.books.commit(late)
+    await ledger.put(again)
+    row = await ledger.lane(HOME)
+    assert (row["finance_position"], row["corrections_position"]) == (2, 2)
+
+
 # --- home lanes ---
 
 

@@ -9,9 +9,10 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from pipeline.oracle.decode import Event, Rejected, Rules
+from pipeline.oracle.decode import Event
 from pipeline.oracle.decode_corrections import Correction
 from pipeline.oracle.movements import DayKey, Movements
+from pipeline.oracle.records import Rejected, Rules
 from pipeline.oracle.routing import home_lane
 
 PropertyKey = tuple[int, int]  # org, property

@@ -14,7 +14,7 @@ import asyncpg
 from pipeline.errors import DatabaseUnavailable, SchemaMismatch
 from pipeline.oracle import compare
 from pipeline.oracle.books import DATABASE_REJECTED, Ground, PropertyKey, RecordKey, Zone
-from pipeline.oracle.decode import Rules
+from pipeline.oracle.records import Rules
 
 # One round trip for so many rows: enough to hide the trip, and a megabyte at most.
 _ROWS_OF_FETCH: Final = 2_000

@@ -7,15 +7,13 @@ kind has what it needs, or it is `schema`; then come the bounds of time, then th
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from pipeline.oracle import fields
-from pipeline.oracle.decode import RECORD_BYTES_MAX, Record, Rejected, Rules
-from pipeline.oracle.decode_headers import AttributeFault, Carried, document_of
+from pipeline.oracle.decode_headers import Carried
 from pipeline.oracle.fields import SCHEMA, RuleError
 from pipeline.oracle.movements import Movements
-from pipeline.oracle.strict_json import MalformedError, Repeated, variants
+from pipeline.oracle.records import Contract, Record, Rejected, Rules
 
 FIGURES: Final = "figures"
 DECLARED_CLOSING: Final = "declared_closing"
@@ -23,7 +21,7 @@ RECOMPUTE: Final = "recompute"
 
 _INT64_MAX: Final = 2**63 - 1
 _FIGURE_CENTS_MAX: Final = 10**15
-_KINDS: Final = (FIGURES, DECLARED_CLOSING, RECOMPUTE)
+_KINDS: Final = fields.words((FIGURES, DECLARED_CLOSING, RECOMPUTE))
 _NAMES: Final = (
     *("correction_id", "org_id", "property_id", "balance_date", "kind", "reason", "issued_at"),
     *("recorded_by", "user_id", "name"),
@@ -62,52 +60,11 @@ class Correction(NamedTuple):
 JudgedCorrection = Correction | Rejected
 
 
-def judge_correction(record: Record, rules: Rules) -> JudgedCorrection:
-    """Decode a record and check every rule that needs no books. Never raises for what a producer sent."""
-    lane, offset, value = record.lane, record.offset, record.value
-    if value is None:
-        return Rejected(lane, offset, None, "empty", "no value")
-    digest = sha256(value).digest()
-    try:
-        return _correction(record, value, digest, rules)
-    except RuleError as broken:
-        return Rejected(lane, offset, digest, broken.reason, broken.detail)
-
-
-def _correction(record: Record, value: bytes, digest: bytes, rules: Rules) -> Correction:
-    if len(value) > RECORD_BYTES_MAX:
-        raise RuleError("too_large", f"{len(value)} bytes")
-    try:
-        document = document_of(value, record.header_names, record.header_values, _CARRIED)
-    except MalformedError as error:
-        raise RuleError("malformed", str(error)) from error
-    except AttributeFault as error:
-        raise RuleError(SCHEMA, str(error)) from error
-    if _has_repeated_names(document):
-        for variant in variants(document, _NAMES):
-            _typed(record, digest, variant)
-    correction = _typed(record, digest, document)
-    whole = fields.mapping(document, "$")
-    _require_what_the_kind_needs(correction.content, whole)
-    _require_time(correction, rules)
-    if b"\\u0000" in value or b"\0" in value:  # as JSON writes NUL, and as MessagePack does
-        _require_no_nul(correction.content, whole)
-    return correction
-
-
-def _has_repeated_names(document: object) -> bool:
-    return isinstance(document, Repeated) or (
-        isinstance(document, dict)
-        and (isinstance(document.get("figures"), Repeated) or isinstance(document.get("recorded_by"), Repeated))
-    )
-
-
 def _typed(record: Record, digest: bytes, document: object) -> Correction:
     """The correction, provided that each known field has its type and range."""
     whole = fields.mapping(document, "$")
     recorded_by = fields.mapping(fields.field(whole, "recorded_by"), "recorded_by")
-    if recorded_by.get("name") is not None:
-        fields.text(recorded_by, "name", 0, 200)
+    fields.optional_text(recorded_by, "name", 200)
     content = CorrectionContent(
         fields.integer(whole, "property_id", 1, _INT64_MAX),
         fields.day(whole, "balance_date"),
@@ -142,6 +99,11 @@ def _declared(whole: Mapping[str, Any]) -> int | None:
 # --- the rules across fields ---
 
 
+def _require(correction: Correction, whole: Mapping[str, Any], rules: Rules) -> None:
+    _require_what_the_kind_needs(correction.content, whole)
+    _require_time(correction, rules)
+
+
 def _require_what_the_kind_needs(content: CorrectionContent, whole: Mapping[str, Any]) -> None:
     if (content.kind == FIGURES) != (content.figures is not None):
         raise RuleError(SCHEMA, f"{content.kind} with figures {content.figures}")
@@ -162,7 +124,9 @@ def _require_time(correction: Correction, rules: Rules) -> None:
         raise RuleError("time_out_of_bounds", f"issued_at is {age} before it was appended")
 
 
-def _require_no_nul(content: CorrectionContent, whole: Mapping[str, Any]) -> None:
-    name = fields.mapping(whole["recorded_by"], "recorded_by").get("name")
-    if "\0" in content.reason or "\0" in (name or ""):
-        raise RuleError("text", "NUL in a text")
+def _texts(correction: Correction, whole: Mapping[str, Any]) -> tuple[str | None, ...]:
+    return correction.content.reason, fields.mapping(whole["recorded_by"], "recorded_by").get("name")
+
+
+_CONTRACT: Final = Contract[Correction](_CARRIED, _NAMES, ("figures", "recorded_by"), _typed, _require, _texts)
+judge_correction: Final = _CONTRACT.judge

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from pipeline.oracle.decode import Record
+from pipeline.oracle.records import Record
 from pipeline.oracle.routing import home_lane
 from pipeline.oracle.updates import Update
 

@@ -28,10 +28,11 @@ from pipeline.oracle.books import (
     property_currency,
     rules_at,
 )
-from pipeline.oracle.decode import Event, Rejected
+from pipeline.oracle.decode import Event
 from pipeline.oracle.decode_corrections import Correction, JudgedCorrection
 from pipeline.oracle.fold_corrections import follow, set_apart, take_correction, watch
 from pipeline.oracle.order import UNTOLD, Events, Order, in_order
+from pipeline.oracle.records import Rejected
 
 
 def fold(

@@ -15,10 +15,10 @@ from pipeline.oracle.books import (
     property_currency,
     rules_at,
 )
-from pipeline.oracle.decode import Rejected
 from pipeline.oracle.decode_corrections import DECLARED_CLOSING, FIGURES, Correction, JudgedCorrection
 from pipeline.oracle.movements import NOTHING, DayKey, Movements, moved
 from pipeline.oracle.order import Place
+from pipeline.oracle.records import Rejected
 
 
 def set_apart(

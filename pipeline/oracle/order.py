@@ -15,8 +15,9 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from pipeline.oracle.books import RecordKey
-from pipeline.oracle.decode import Event, Judged, Rejected
+from pipeline.oracle.decode import Event, Judged
 from pipeline.oracle.decode_corrections import Correction
+from pipeline.oracle.records import Rejected
 
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 

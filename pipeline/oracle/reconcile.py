@@ -26,7 +26,7 @@ from pipeline.oracle.compare_days import (
 )
 from pipeline.oracle.daily import by_property, movements
 from pipeline.oracle.database import Database, Lane, LaneRules
-from pipeline.oracle.decode import Judged, Record, Rules, judge
+from pipeline.oracle.decode import Judged, judge
 from pipeline.oracle.decode_corrections import Correction, JudgedCorrection, judge_correction
 from pipeline.oracle.expiry import Expiry, Routing
 from pipeline.oracle.findings import Findings
@@ -34,6 +34,7 @@ from pipeline.oracle.fold import fold
 from pipeline.oracle.fold_corrections import adjusted
 from pipeline.oracle.movements import DayKey
 from pipeline.oracle.order import Order, Placing, orgs_on_several_lanes
+from pipeline.oracle.records import Record, Rules
 from pipeline.oracle.report import Report
 from pipeline.oracle.spans import Span, UnprovenError, consumed
 from pipeline.oracle.topics import BALANCE_CORRECTIONS, FINANCE_EVENTS, REALTIME_UPDATES, Topics

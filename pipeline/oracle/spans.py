@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from pipeline.oracle.decode import Rules
+from pipeline.oracle.records import Rules
 
 
 class Span(NamedTuple):

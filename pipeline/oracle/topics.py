@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from pipeline.errors import BrokerUnavailable, OffsetExpired, TopicMismatch
-from pipeline.oracle.decode import Record
+from pipeline.oracle.records import Record
 from pipeline.oracle.spans import Span
 from pipeline.record_batches import keep_every_record_readable
 

@@ -7,13 +7,14 @@ from hashlib import blake2b
 
 import asyncpg
 import pytest
+from uuid_utils.compat import uuid7
 
 from batchers.decide import accepted
 from batchers.fence import check_fence, lanes_to_lock
 from batchers.halving import halves
 from pipeline.errors import DatabaseUnavailable, FenceLost
 from pipeline.settings import DatabaseSettings
-from schemas.lanes import Claim, Standing
+from schemas.lanes import Batch, LaneSlice
 from schemas.routing import home_lane
 from schemas.topics import Feed
 from tests.batchers.conftest import MakeLedger
@@ -114,12 +115,12 @@ async def test_corrections_that_do_not_begin_where_the_lane_stands_are_shut_out(
 
 
 async def test_a_batch_locks_its_lanes_and_the_homes_of_its_organisations() -> None:
-    lanes = [Offsets(lane) for lane in range(8)]
-    ledger = Ledger("", None, lane_count=8)  # type: ignore[arg-type]  # it never connects
-    ledger.positions = dict.fromkeys((lane, Feed.EVENTS) for lane in range(8))
-    records = [lanes[3].event(org=1), lanes[3].event(org=2), lanes[5].event(org=3)]
-    ledger.claims = {lane: Claim(lane, 1, dict.fromkeys(Feed, Standing()), 0, 0, 0) for lane in range(8)}
-    assert lanes_to_lock(ledger.batch(*records), 8) == {3, 5, *(home_lane(org, 8) for org in (1, 2, 3))}
+    three, five = Offsets(3), Offsets(5)
+    slices = (
+        LaneSlice(3, 1, 0, 2, [three.event(org=1), three.event(org=2)]),
+        LaneSlice(5, 1, 0, 1, [five.event(org=3)]),
+    )
+    assert lanes_to_lock(Batch(uuid7(), slices), 8) == {3, 5, *(home_lane(org, 8) for org in (1, 2, 3))}
 
 
 async def test_a_misrouted_organisation_waits_for_its_home_lane(ledger: Ledger) -> None:

@@ -121,7 +121,9 @@ async def test_a_culprit_that_overflows_only_a_later_day_is_found_too(ledger: Le
     assert await ledger.outcomes(HOME) == {"applied": 2, "quarantined": 1}
 
 
-async def test_a_batch_that_is_too_slow_goes_in_halves(make_ledger: MakeLedger) -> None:
+async def test_a_batch_that_is_too_slow_goes_in_halves(
+    make_ledger: MakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A transaction of more than three rows takes longer than its bound: PostgreSQL ends it."""
     ledger = await make_ledger(settings=DatabaseSettings(transaction_timeout_seconds=0.3))
     sizes: list[int] = []
@@ -132,7 +134,7 @@ async def test_a_batch_that_is_too_slow_goes_in_halves(make_ledger: MakeLedger) 
         await (_slow_down(ledger) if batch.rows > 3 else _speed_up(ledger))
         return await books_commit(batch)
 
-    ledger.books.commit = slow_commit  # type: ignore[method-assign]  # the real commit, slowed down
+    monkeypatch.setattr(ledger.books, "commit", slow_commit)
     records = [ledger.event(number) for number in range(1, 8)]
     await Desk(ledger).writer.write(ledger.batch(*records))
     assert sizes == [7, 3, 4, 2, 2]
@@ -154,7 +156,9 @@ async def _speed_up(ledger: Ledger) -> None:
     await ledger.admin.execute("DROP FUNCTION IF EXISTS ops.sleep CASCADE")
 
 
-async def test_a_single_slow_record_is_tried_again_until_it_goes_in(make_ledger: MakeLedger) -> None:
+async def test_a_single_slow_record_is_tried_again_until_it_goes_in(
+    make_ledger: MakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger = await make_ledger(settings=DatabaseSettings(transaction_timeout_seconds=0.3))
     attempts = 0
     books_commit = ledger.books.commit
@@ -165,7 +169,7 @@ async def test_a_single_slow_record_is_tried_again_until_it_goes_in(make_ledger:
         await (_slow_down(ledger) if attempts == 1 else _speed_up(ledger))
         return await books_commit(batch)
 
-    ledger.books.commit = slow_commit  # type: ignore[method-assign]  # the real commit, slowed down
+    monkeypatch.setattr(ledger.books, "commit", slow_commit)
     await Desk(ledger).writer.write(ledger.batch(ledger.event(1)))
     assert attempts == 2
     assert await ledger.outcomes(HOME) == {"applied": 1}
@@ -302,7 +306,9 @@ async def test_marks_that_could_not_be_saved_stop_nothing_and_are_saved_later(le
     assert (await ledger.lane(HOME))["published_seq"] == 1
 
 
-async def test_each_half_is_published_before_the_next_is_committed(make_ledger: MakeLedger) -> None:
+async def test_each_half_is_published_before_the_next_is_committed(
+    make_ledger: MakeLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A batch of late events may fall into many halves: their updates must not gather in memory until the last."""
     ledger = await make_ledger()
     await loaded_full(ledger, 9)
@@ -314,7 +320,7 @@ async def test_each_half_is_published_before_the_next_is_committed(make_ledger: 
         published_before.append(len(desk.published) + desk.publisher.depth)
         return await books_commit(batch)
 
-    ledger.books.commit = watched  # type: ignore[method-assign]  # the real commit, watched
+    monkeypatch.setattr(ledger.books, "commit", watched)
     await desk.writer.write(ledger.batch(*(ledger.event(n, property_=9 if n == 1 else 1) for n in range(1, 9))))
     assert published_before == sorted(published_before)
     assert published_before[-1] >= 2

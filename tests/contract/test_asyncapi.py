@@ -42,8 +42,8 @@ CARRIED: dict[str, tuple[dict[str, str], Callable[[Origin, Rules], Judged]]] = {
 
 
 def skip(reason: str) -> None:
-    again = "make test TESTARGS=tests/contract/test_asyncapi.py"
-    pytest.skip(f"{reason}; with Node.js 18 or later, and a registry that npm can reach: `{again}`")
+    needs = "Node.js 18 or later (`apt-get install nodejs npm`) and a registry that npm can reach"
+    pytest.skip(f"{reason}; with {needs}: `make test TESTARGS=tests/contract/test_asyncapi.py`")
 
 
 @pytest.fixture

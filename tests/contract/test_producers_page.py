@@ -96,7 +96,7 @@ async def test_a_python_example_sends_what_is_accepted(
 def java_client() -> str:
     """The class path of Kafka's own client, as the local stack's broker has it."""
     if shutil.which("javac") is None or shutil.which("java") is None:
-        pytest.skip("no JDK (javac and java) is on the PATH; install one to compile and run the Java example")
+        pytest.skip("no JDK to compile and run the example: `apt-get install default-jdk-headless`")
     folder = jar_folder(locked_jars(), cache_folder())
     jars = [folder / jar.name for jar in locked_jars() if jar.artifact in JAVA_CLIENT]
     if not all(jar.exists() for jar in jars):

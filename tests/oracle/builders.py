@@ -6,9 +6,10 @@ from hashlib import sha256
 from typing import Any
 
 from pipeline.oracle.books import Books, Ground, PropertyKey, RecordKey, Zone
-from pipeline.oracle.decode import Content, Event, Judged, Rejected, Rules
+from pipeline.oracle.decode import Content, Event, Judged
 from pipeline.oracle.decode_corrections import Correction, CorrectionContent
 from pipeline.oracle.fold import fold
+from pipeline.oracle.records import Rejected, Rules
 
 LANES = 8
 ORG, PROPERTY = 2, 70  # at home on lane 0

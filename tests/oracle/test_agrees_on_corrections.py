@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.oracle import decode
+from pipeline.oracle import records
 from pipeline.oracle.content_hash import CORRECTION_HASH_VERSION, correction_hash
 from pipeline.oracle.decode_corrections import Correction, judge_correction
 from schemas import codec
@@ -46,10 +46,10 @@ def verdict_of_pipeline(value: bytes | None, bounds: Bounds, headers: SentHeader
 
 
 def verdict_of_oracle(value: bytes | None, bounds: Bounds, headers: SentHeaders = ()) -> object:
-    rules = decode.Rules(0, *bounds, "INR", "Asia/Kolkata")
+    rules = records.Rules(0, *bounds, "INR", "Asia/Kolkata")
     names, values = tuple(name for name, _ in headers), tuple(header for _, header in headers)
-    judged = judge_correction(decode.Record(3, 7, APPENDED_AT, value, names, values), rules)
-    if isinstance(judged, decode.Rejected):
+    judged = judge_correction(records.Record(3, 7, APPENDED_AT, value, names, values), rules)
+    if isinstance(judged, records.Rejected):
         return judged.reason
     content = judged.content
     return (
@@ -108,9 +108,9 @@ HASHES: dict[str, str] = json.loads((SAMPLES / "correction_hashes.json").read_te
 
 @pytest.mark.parametrize("name", HASHES)
 def test_of_a_sample_the_hash_is_what_it_always_was(name: str) -> None:
-    rules = decode.Rules(0, timedelta(days=60_000), timedelta(days=60_000), "INR", "Asia/Kolkata")
+    rules = records.Rules(0, timedelta(days=60_000), timedelta(days=60_000), "INR", "Asia/Kolkata")
     value = (SAMPLES / "corrections" / f"{name}.json").read_bytes()
-    judged = judge_correction(decode.Record(0, 0, APPENDED_AT, value), rules)
+    judged = judge_correction(records.Record(0, 0, APPENDED_AT, value), rules)
     assert isinstance(judged, Correction), judged
     assert correction_hash(judged).hex() == HASHES[name]
 

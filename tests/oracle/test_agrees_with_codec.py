@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.oracle import decode
+from pipeline.oracle import decode, records
 from schemas import codec
 from schemas.records import Accepted, Origin
 from tests.oracle.strategies import APPENDED_AT, FUTURE_MAX, PAST_MAX, THOROUGH, encode, events
@@ -31,10 +31,10 @@ def verdict_of_pipeline(value: bytes | None, headers: SentHeaders = ()) -> objec
 
 
 def verdict_of_oracle(value: bytes | None, headers: SentHeaders = ()) -> object:
-    rules = decode.Rules(0, PAST_MAX, FUTURE_MAX, "INR", "Asia/Kolkata")
+    rules = records.Rules(0, PAST_MAX, FUTURE_MAX, "INR", "Asia/Kolkata")
     names, values = tuple(name for name, _ in headers), tuple(value for _, value in headers)
-    judged = decode.judge(decode.Record(3, 7, APPENDED_AT, value, names, values), rules)
-    if isinstance(judged, decode.Rejected):
+    judged = decode.judge(records.Record(3, 7, APPENDED_AT, value, names, values), rules)
+    if isinstance(judged, records.Rejected):
         return judged.reason
     content = judged.content
     return (

@@ -1,7 +1,7 @@
 """Each comparison notices what was planted: a row too few, too many, twice, or different in any one field."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -119,8 +119,10 @@ def otherwise(value: object) -> object:
             return value + timedelta(microseconds=1)
         case str() | None:
             return "other"
+        case date():
+            return value + timedelta(days=1)
         case _:
-            return value + timedelta(days=1)  # type: ignore[operator]  # only dates are left
+            raise TypeError(type(value))
 
 
 every_kind = pytest.mark.parametrize(("comparison", "rows"), [kind[:2] for kind in KINDS])

@@ -10,10 +10,10 @@ import pytest
 from pipeline.oracle.books import PropertyKey
 from pipeline.oracle.compare_days import BalanceComparison, BalanceRow, RealtimeComparison
 from pipeline.oracle.daily import Figures
-from pipeline.oracle.decode import Record
 from pipeline.oracle.expiry import Expiry, Routing
 from pipeline.oracle.findings import Findings
 from pipeline.oracle.movements import Movements
+from pipeline.oracle.records import Record
 from pipeline.oracle.updates import Update, UpdateError, parse_update
 from tests.oracle.builders import NOON
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.oracle import decode
+from pipeline.oracle import decode, records
 from pipeline.oracle.content_hash import HASH_VERSION, content_hash
 from schemas import codec
 from schemas.content_hash import HASH_VERSION as PIPELINES_VERSION
@@ -26,8 +26,8 @@ VERB = {"pending": "created", "approved": "approved", "rejected": "rejected", "d
 
 
 def judged(value: bytes) -> decode.Event:
-    rules = decode.Rules(0, EVER, SOON, "INR", "Asia/Kolkata")
-    verdict = decode.judge(decode.Record(0, 0, APPENDED_AT, value), rules)
+    rules = records.Rules(0, EVER, SOON, "INR", "Asia/Kolkata")
+    verdict = decode.judge(records.Record(0, 0, APPENDED_AT, value), rules)
     assert isinstance(verdict, decode.Event), verdict
     return verdict
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from pipeline.oracle.daily import Figures
-from pipeline.oracle.decode import Record
 from pipeline.oracle.expiry import MARGIN, PROMPT, Expiry, Routing
+from pipeline.oracle.records import Record
 from pipeline.oracle.routing import home_lane
 from pipeline.oracle.updates import Update
 from tests.oracle.builders import NOON

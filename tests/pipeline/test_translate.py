@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import asyncpg
 import pytest
@@ -116,9 +117,9 @@ def test_errors_of_the_cache(raised: Exception) -> None:
     "raised", [asyncio.CancelledError(), KeyError("ours"), AssertionError(), ValueError(), KeyboardInterrupt()]
 )
 def test_cancellation_and_our_own_mistakes_pass_untouched(
-    translating: Callable[[str], object], raised: BaseException
+    translating: Callable[[str], AbstractContextManager[None]], raised: BaseException
 ) -> None:
-    with pytest.raises(type(raised)) as caught, translating("x"):  # type: ignore[attr-defined]  # a parameter of any kind
+    with pytest.raises(type(raised)) as caught, translating("x"):
         raise raised
     assert caught.value is raised
 

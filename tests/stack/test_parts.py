@@ -292,7 +292,7 @@ class TestRefusals:
         assert status(small)[2].pid != status(stack)[2].pid
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for PostgreSQL")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for PostgreSQL: run the tests as root")
 class TestWithoutUserNamespaces:
     def test_postgres_runs_as_another_user(
         self, lend: Callable[..., dict[PartName, str]], monkeypatch: pytest.MonkeyPatch

@@ -27,7 +27,7 @@ from batchers.decide import (
     versions_to_probe,
 )
 from batchers.fence import LockedLane, already_committed, check_fence, lanes_to_lock, lock_lanes
-from batchers.outbox import Marks, OutboxRow, append_outbox, outbox_rows, realtime_updates
+from batchers.outbox import Marks, OutboxRow, append_outbox, outbox_of_batch, outbox_rows, realtime_updates
 from batchers.properties import Property, PropertyDefaults
 from batchers.property_memory import PropertyMemory
 from batchers.reading import (
@@ -52,7 +52,6 @@ from pipeline.clock import Clock
 from schemas.lanes import Batch, Positions
 from schemas.records import Judged, PropertyKey
 from schemas.topics import Feed
-from schemas.updates import split_updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class Books:
         async with self._connection.transaction() as connection:
             locked = await lock_lanes(connection, lanes_to_lock(batch, self._settings.lane_count))
             if already_committed(batch, locked):
-                return await _find_committed(connection, batch)
+                return Committed(await outbox_of_batch(connection, batch), {}, batch.ends)
             check_fence(batch, locked)
             self._reach("fenced")
             work = await self._write(connection, batch, locked)
@@ -139,9 +138,10 @@ class Books:
         await write_corrections(connection, corrections, changed.adjustments, _finance_positions(batch, locked))
         await write_balances(connection, changed.balances, recorded_at)
         self._reach("balances_written")
-        await write_dead_letters(connection, decisions.quarantined, recorded_at)
         epoch = await connection.fetchval(sql.query("cluster_epoch"))
-        outbox = outbox_rows(batch, locked, realtime_updates(changed.balances, epoch, recorded_at))
+        updates = realtime_updates(changed.balances, epoch, recorded_at)
+        outbox = outbox_rows(batch, locked, updates, decisions.quarantined)
+        await write_dead_letters(connection, outbox, recorded_at)
         await append_outbox(connection, batch.batch_id, outbox, recorded_at)
         self._reach("outbox_written")
         last_recorded_at = recorded_at + (len(staged) + len(corrections)) * MICROSECOND
@@ -182,12 +182,6 @@ def _recording_instant(clock: Clock, locked: Mapping[int, LockedLane]) -> dateti
     last = max(lane.last_recorded_at for lane in locked.values())
     now = clock.now()
     return now if now > last else last + MICROSECOND
-
-
-async def _find_committed(connection: asyncpg.Connection, batch: Batch) -> Committed:
-    rows = await connection.fetch(sql.query("batch_outbox"), batch.lanes, batch.batch_id)
-    outbox = [OutboxRow(row["lane"], row["seq"], split_updates(row["updates"])) for row in rows]
-    return Committed(outbox, {}, batch.ends)
 
 
 @dataclass(frozen=True, slots=True)

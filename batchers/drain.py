@@ -18,12 +18,22 @@ from pipeline.errors import Transient
 
 Effect = Callable[[Sequence[OutboxRow]], Awaitable[None]]
 Reload = Callable[[int, int, int], Awaitable[list[OutboxRow]]]  # (lane, after seq, bytes) -> rows in order
-# An update weighs about 400 bytes encoded and 2 KB in memory. A batch of late events can bring 50,000.
+# A batch of late events can bring 50,000 updates, and a batch of poison 16 MiB of dead letters.
 _RELOAD_BYTES_MAX = 4 * 1024 * 1024
-_WAITING_UPDATES_MAX = 20_000
+_WAITING_BYTES_MAX = 40 * 1024 * 1024
 
 T = TypeVar("T")
 log = structlog.get_logger()
+
+
+def in_turn(*effects: Effect) -> Effect:
+    """One effect after the other, as one: it is repeated whole when either fails."""
+
+    async def effect(rows: Sequence[OutboxRow]) -> None:
+        for each in effects:
+            await each(rows)
+
+    return effect
 
 
 class Drain:
@@ -65,8 +75,8 @@ class Drain:
     def _has_place(self) -> bool:
         if not self._waiting:
             return True
-        updates = sum(len(row.updates) for rows in self._waiting for row in rows)
-        return len(self._waiting) < self._waiting_max and updates < _WAITING_UPDATES_MAX
+        weight = sum(row.weight for rows in self._waiting for row in rows)
+        return len(self._waiting) < self._waiting_max and weight < _WAITING_BYTES_MAX
 
     @property
     def depth(self) -> int:

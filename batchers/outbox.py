@@ -1,8 +1,10 @@
-"""The outbox: what a batch changed, committed with it, until it is both published and invalidated."""
+"""The outbox: what a batch changed and refused, committed with it, until it is both published and invalidated."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -10,9 +12,14 @@ import asyncpg
 import sql
 from batchers.carry import Balance
 from batchers.fence import LockedLane
+from schemas.dead_letters import DeadLetter, dead_letter
+from schemas.headers import unpacked_headers
 from schemas.lanes import Batch, Claim
-from schemas.records import org_of
-from schemas.updates import BalanceUpdate, EncodedUpdate, encode_update, join_updates
+from schemas.records import Origin, Rejected, org_of
+from schemas.updates import BalanceUpdate, EncodedUpdate, encode_update, join_updates, split_updates
+
+_UPDATE_BYTES: Final = 2_000  # 400 of them encoded
+_EMPTY_LETTER_BYTES: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,17 @@ class OutboxRow:
     lane: int
     seq: int
     updates: Sequence[EncodedUpdate]
+    letters: Sequence[DeadLetter] = ()
+
+    @property
+    def letter_bytes(self) -> int:
+        """What the letters take in memory, about."""
+        return sum(letter.size + _EMPTY_LETTER_BYTES for letter in self.letters)
+
+    @property
+    def weight(self) -> int:
+        """What the row takes in memory, in bytes, about."""
+        return len(self.updates) * _UPDATE_BYTES + self.letter_bytes
 
 
 @dataclass(slots=True)
@@ -71,13 +89,24 @@ def realtime_updates(balances: Sequence[Balance], epoch: str, changed_at: dateti
         )
 
 
-def outbox_rows(batch: Batch, locked: Mapping[int, LockedLane], updates: Iterator[BalanceUpdate]) -> list[OutboxRow]:
-    """Each update goes with a lane that had an event of its organisation: the next owner of that lane publishes it."""
+def outbox_rows(
+    batch: Batch, locked: Mapping[int, LockedLane], updates: Iterator[BalanceUpdate], quarantined: Iterable[Rejected]
+) -> list[OutboxRow]:
+    """Each update goes with a lane that had an event of its organisation: the next owner of that lane publishes it.
+
+    A dead letter goes with the lane that it came by. A lane without either has no row.
+    """
     lane_of = {org_of(record): slice_.lane for slice_ in batch.slices for record in slice_.records}
-    by_lane: dict[int, list[EncodedUpdate]] = {}
+    updates_of: dict[int, list[EncodedUpdate]] = defaultdict(list)
     for update in updates:
-        by_lane.setdefault(lane_of[update.org_id], []).append(encode_update(update))
-    return [OutboxRow(lane, locked[lane].outbox_seq + 1, by_lane[lane]) for lane in sorted(by_lane)]
+        updates_of[lane_of[update.org_id]].append(encode_update(update))
+    letters_of: dict[int, list[DeadLetter]] = defaultdict(list)
+    for rejected in quarantined:
+        letters_of[rejected.origin.lane].append(dead_letter(rejected))
+    return [
+        OutboxRow(lane, locked[lane].outbox_seq + 1, updates_of[lane], letters_of[lane])
+        for lane in sorted(updates_of.keys() | letters_of.keys())
+    ]
 
 
 async def append_outbox(
@@ -92,4 +121,44 @@ async def append_outbox(
             recorded_at,
             len(row.updates),
             join_updates(row.updates),
+            len(row.letters),
+            row.letter_bytes,
         )
+
+
+async def read_outbox(connection: asyncpg.Connection, lane: int, after: int, bytes_max: int) -> list[OutboxRow]:
+    """The next rows of a lane behind `after`: at least one where there is one, and about `bytes_max` at most."""
+    return await _whole(connection, await connection.fetch(sql.query("read_outbox"), lane, after, bytes_max))
+
+
+async def outbox_of_batch(connection: asyncpg.Connection, batch: Batch) -> list[OutboxRow]:
+    """What the batch left in the outbox when it was committed."""
+    return await _whole(connection, await connection.fetch(sql.query("batch_outbox"), batch.lanes, batch.batch_id))
+
+
+async def _whole(connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list[OutboxRow]:
+    with_letters: dict[int, list[int]] = defaultdict(list)
+    for row in rows:
+        if row["letter_count"]:
+            with_letters[row["lane"]].append(row["seq"])
+    letters: dict[tuple[int, int], list[DeadLetter]] = defaultdict(list)
+    for lane, seqs in with_letters.items():
+        for row in await connection.fetch(sql.query("read_letters"), lane, seqs):
+            letters[lane, row["outbox_seq"]].append(_letter(row))
+    return [
+        OutboxRow(row["lane"], row["seq"], split_updates(row["updates"]), letters[row["lane"], row["seq"]])
+        for row in rows
+    ]
+
+
+def _letter(row: asyncpg.Record) -> DeadLetter:
+    origin = Origin(
+        row["topic"],
+        row["lane"],
+        row["record_offset"],
+        row["appended_at"],
+        row["record_key"],
+        row["record_value"],
+        unpacked_headers(row["headers"]),
+    )
+    return DeadLetter(origin, row["reason"], row["detail"])

@@ -12,10 +12,13 @@ import sql
 from batchers.carry import Balance
 from batchers.correct import Adjustment
 from batchers.decide import Change, Stored
+from batchers.outbox import OutboxRow
 from batchers.properties import Property, PropertyDefaults
 from batchers.reading import columns
 from schemas.content_hash import CORRECTION_HASH_VERSION, HASH_VERSION
-from schemas.records import AcceptedCorrection, AggregateKey, Headers, PropertyKey, Rejected
+from schemas.dead_letters import DeadLetter
+from schemas.headers import packed_headers
+from schemas.records import AcceptedCorrection, AggregateKey, PropertyKey
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -122,20 +125,6 @@ def _month_start(months_since_year_0: int) -> datetime:
     return datetime(months_since_year_0 // 12, months_since_year_0 % 12 + 1, 1, tzinfo=UTC)
 
 
-def packed_headers(headers: Headers) -> bytes | None:
-    """Headers as a MessagePack array of pairs; None where the record had none."""
-    return msgspec.msgpack.encode([(_storable(name), value) for name, value in headers]) if headers else None
-
-
-def _storable(name: str) -> str | bytes:
-    """A header's name as text, or as the bytes that came where they are no text."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "surrogateescape")
-    return name
-
-
 async def write_events(connection: asyncpg.Connection, rows: EventRows, staged: Sequence[Row]) -> None:
     """Store, snapshots, transactions, from one COPY."""
     if not staged:
@@ -180,28 +169,31 @@ def _balance_row(balance: Balance, recorded_at: datetime) -> Row:
 
 
 async def write_dead_letters(
-    connection: asyncpg.Connection, quarantined: Sequence[Rejected], recorded_at: datetime
+    connection: asyncpg.Connection, outbox: Sequence[OutboxRow], recorded_at: datetime
 ) -> None:
-    """Records that broke a rule, with their own bytes."""
-    if not quarantined:
+    """Records that broke a rule, with their own bytes, and the row of the outbox that exports them."""
+    letters = [(letter, row.seq) for row in outbox for letter in row.letters]
+    if not letters:
         return
     await connection.executemany(
-        sql.query("append_dead_letters"),
-        [
-            (
-                rejected.origin.topic,
-                rejected.origin.lane,
-                rejected.origin.offset,
-                rejected.reason.value,
-                rejected.detail.replace("\x00", "\\0"),
-                rejected.origin.appended_at,
-                recorded_at,
-                rejected.origin.key,
-                rejected.origin.value,
-                packed_headers(rejected.origin.headers),
-            )
-            for rejected in quarantined
-        ],
+        sql.query("append_dead_letters"), [_letter_row(letter, seq, recorded_at) for letter, seq in letters]
+    )
+
+
+def _letter_row(letter: DeadLetter, outbox_seq: int, recorded_at: datetime) -> Row:
+    origin = letter.origin
+    return (
+        origin.topic,
+        origin.lane,
+        origin.offset,
+        letter.reason,
+        letter.detail,
+        origin.appended_at,
+        recorded_at,
+        origin.key,
+        origin.value,
+        packed_headers(origin.headers),
+        outbox_seq,
     )
 
 

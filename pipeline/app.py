@@ -17,12 +17,12 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-import sql
 from batchers.books import Books, BooksSettings
-from batchers.drain import Drain, Effect
+from batchers.drain import Drain, Effect, in_turn
+from batchers.exporter import Exporter
 from batchers.gathering import Bounds, Gathering
 from batchers.invalidator import Invalidator
-from batchers.outbox import Marks, OutboxRow
+from batchers.outbox import Marks, OutboxRow, read_outbox
 from batchers.properties import PropertyDefaults
 from batchers.publisher import Publisher
 from batchers.writer import Writer
@@ -43,8 +43,7 @@ from pipeline.storage.connect import briefly, connect_worker, connect_writer
 from pipeline.storage.migrate import require_schema
 from pipeline.translate import broker_errors
 from schemas.lanes import Claim
-from schemas.topics import REALTIME_UPDATES, Feed
-from schemas.updates import split_updates
+from schemas.topics import DEAD_LETTERS, REALTIME_UPDATES, Feed
 
 _PRODUCER_CLOSE_SECONDS = 3.0
 _CLAIM_SHARE = 0.7  # of the session's timeout
@@ -190,18 +189,18 @@ class Worker:
             self._reach,
         )
         heads = {claim.lane: claim.outbox_seq for claim in claims}
-        publish = Publisher(
-            self._producer, self._settings.kafka.topic_prefix + REALTIME_UPDATES, self._metrics, self._reach
-        ).publish
-        invalidate = Invalidator(
-            self._balance_cache(), self._settings.redis.invalidation_groups_max, self._metrics, self._reach
-        ).invalidate
-        publisher = self._drain("publish", publish, marks.published, heads, _PUBLISH_GIVE_UP_SECONDS)
-        invalidator = self._drain("invalidate", invalidate, marks.invalidated, heads, None)
+        prefix = self._settings.kafka.topic_prefix
+        publisher = Publisher(self._producer, prefix + REALTIME_UPDATES, self._metrics, self._reach)
+        exporter = Exporter(self._producer, prefix + DEAD_LETTERS, self._metrics, self._reach)
+        groups_max = self._settings.redis.invalidation_groups_max
+        invalidator = Invalidator(self._balance_cache(), groups_max, self._metrics, self._reach)
+        publishing = in_turn(publisher.publish, exporter.export)
+        publish = self._drain("publish", publishing, marks.published, heads, _PUBLISH_GIVE_UP_SECONDS)
+        invalidate = self._drain("invalidate", invalidator.invalidate, marks.invalidated, heads, None)
         gathering = Gathering(bounds(batch), self._clock)
         epochs = {claim.lane: claim.epoch for claim in claims}
-        writer = Writer(gathering, books, publisher, invalidator, epochs, self._metrics, pause_max_seconds=pause)
-        return LaneGroup(writer, gathering, books, publisher, invalidator)
+        writer = Writer(gathering, books, publish, invalidate, epochs, self._metrics, pause_max_seconds=pause)
+        return LaneGroup(writer, gathering, books, publish, invalidate)
 
     def _drain(
         self, name: str, effect: Effect, marks: dict[int, int], heads: dict[int, int], give_up_seconds: float | None
@@ -229,8 +228,7 @@ class Worker:
 
     async def _read_outbox(self, lane: int, after: int, bytes_max: int) -> list[OutboxRow]:
         async with self._connected("reading the outbox") as connection:
-            rows = await connection.fetch(sql.query("read_outbox"), lane, after, bytes_max)
-        return [OutboxRow(row["lane"], row["seq"], split_updates(row["updates"])) for row in rows]
+            return await read_outbox(connection, lane, after, bytes_max)
 
 
 def bounds(batch: BatchSettings) -> Bounds:
@@ -256,7 +254,8 @@ def new_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
         enable_idempotence=True,
         linger_ms=0,
         max_batch_size=512 * 1024,
-        max_request_size=1024 * 1024,
+        # A dead letter is as large as the largest record that a topic takes, and says why on top of it.
+        max_request_size=2 * 1024 * 1024,
         request_timeout_ms=20_000,
     )
 

@@ -19,6 +19,7 @@ POINTS: Final = (
     "committed",
     "publishing",
     "published",
+    "exported",
     "invalidated",
 )
 

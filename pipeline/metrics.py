@@ -29,6 +29,9 @@ class Metrics:
         self.published = Counter(
             "folio_updates_published", "Realtime updates acknowledged by the brokers.", registry=self.registry
         )
+        self.exported = Counter(
+            "folio_dead_letters_exported", "Dead letters acknowledged by the brokers.", registry=self.registry
+        )
         self.invalidated = Counter(
             "folio_floors_raised", "Cached days invalidated by raising their floor.", registry=self.registry
         )

@@ -6,6 +6,7 @@ from typing import Final
 
 from pipeline.dead_letters.planning import COUNT_HEADER, FROM_HEADER, NEEDS_THE_BOOKS, WHY_MEANING
 from pipeline.dead_letters.redriving import PAGE_ROWS_MAX
+from schemas.dead_letters import HEADER_MEANING, OMITTED_HEADER
 from schemas.reasons import MEANING, Reason
 
 WHO_ACTS: Final[Mapping[Reason, str]] = {
@@ -48,6 +49,17 @@ folio dlq show finance-events 3 1042             # one letter as a whole; --raw 
 Each takes `--output json`. `--since` is an instant or `30m`, `24h`, `7d`, and counts from when the letter was recorded.
 Control characters are escaped in what people read, so that a record cannot act on a terminal; `--raw` writes them.
 
+## The topic
+
+Each letter goes to `finance-dead-letters` too, through the outbox, so that monitoring and producers hear of it: key, value
+and headers of the record, in the partition of its lane, and these headers:
+
+{headers}
+
+At least once, as every update: the place (topic, partition, offset) is the letter's identity. Where the topic has no room
+for record and headers together (`max.message.bytes`), the letter comes without key, value and headers of its own, and
+`{omitted}` tells the size of the value. The table has it whole, and stays the letters' home.
+
 ## Redriving
 
 ```
@@ -68,7 +80,14 @@ right, and with the append time that **its new record gets**, because that is wh
 
 def reference() -> str:
     """The whole page, in Markdown."""
-    return "\n".join([_HEAD, *_catalogue(), "", _LOOKING, *_stays(), "", _tail()])
+    looking = _LOOKING.format(headers="\n".join(_headers()), omitted=OMITTED_HEADER)
+    return "\n".join([_HEAD, *_catalogue(), "", looking, *_stays(), "", _tail()])
+
+
+def _headers() -> Iterator[str]:
+    yield "| header | what it says |\n|---|---|"
+    for name, meaning in HEADER_MEANING.items():
+        yield f"| `{name}` | {meaning} |"
 
 
 def _catalogue() -> Iterator[str]:

@@ -37,5 +37,6 @@ def topics(prefix: str = "") -> tuple[TopicSpec, ...]:
         TopicSpec(prefix + FINANCE_EVENTS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
         TopicSpec(prefix + BALANCE_CORRECTIONS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
         TopicSpec(prefix + REALTIME_UPDATES, _LOG | {"retention.ms": str(3 * _DAY_MS)}),
-        TopicSpec(prefix + DEAD_LETTERS, _LOG | {"retention.ms": str(30 * _DAY_MS)}),
+        # A dead letter is as large as the largest record (a broker's default is 1 MiB), and says why on top of it.
+        TopicSpec(prefix + DEAD_LETTERS, _LOG | {"retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(2 << 20)}),
     )

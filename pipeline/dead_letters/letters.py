@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Final, Literal, Self
 
 import asyncpg
-import msgspec
 
 import sql
 from pipeline.translate import database_errors
-from schemas.records import Headers, Origin
+from schemas.headers import unpacked_headers
+from schemas.records import Origin
 from schemas.topics import Feed
 
 Bucket = Literal["hour", "day"]
@@ -110,18 +110,6 @@ class ReasonCount:
 def whole_topic(name: str, prefix: str) -> str:
     """A topic by its whole name; those that are consumed may be called by their names without the prefix."""
     return prefix + name if name in set(Feed) else name
-
-
-def unpacked_headers(packed: bytes | None) -> Headers:
-    """The headers of a letter: what batchers.writing packed, with names as the records of a topic have them."""
-    if packed is None:
-        return ()
-    pairs: list[tuple[str | bytes, bytes | None]] = msgspec.msgpack.decode(packed)
-    return tuple((_name(name), value) for name, value in pairs)
-
-
-def _name(name: str | bytes) -> str:
-    return name if isinstance(name, str) else name.decode("utf-8", "surrogateescape")
 
 
 async def newest(

@@ -31,7 +31,8 @@ def history(transactions: int) -> list[Message]:
         if number % 11 == 0:
             events.append(first)
     messages: list[Message] = [(str(body["org_id"]).encode(), encoded(body)) for body in events]
-    messages.insert(len(messages) // 2, (b"1", b'{"poison'))
+    for index in (0, len(messages) // 2, len(messages)):
+        messages.insert(index, (b"1", b'{"poison'))
     messages.append((b"2", encoded(event(1, 2, org=2, amount=999_999))))
     return messages
 
@@ -52,5 +53,5 @@ async def test_a_worker_killed_there_loses_and_doubles_nothing(stream: Stream, p
     assert report.exit_code == 0, report
     assert report.events == len(messages)
     outcomes = await stream.outcomes()
-    assert outcomes["quarantined"] == 1
+    assert outcomes["quarantined"] == 3
     assert outcomes["conflict"] + outcomes["stale"] >= 1

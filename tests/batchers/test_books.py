@@ -106,10 +106,12 @@ async def test_poison_goes_to_the_dead_letters_with_its_bytes_and_its_neighbours
     assert committed.positions == {(HOME, Feed.EVENTS): 4}
 
 
-async def test_a_batch_of_poison_alone_moves_the_lane_and_nothing_else(ledger: Ledger) -> None:
+async def test_a_batch_of_poison_alone_moves_the_lane_and_leaves_its_letter(ledger: Ledger) -> None:
     committed = await ledger.commit(ledger.lanes[HOME].record(b"junk"))
     assert (await ledger.lane(HOME))["finance_position"] == 1
-    assert not committed.outbox
+    (row,) = committed.outbox
+    assert not row.updates
+    assert [(letter.origin.value, letter.reason) for letter in row.letters] == [(b"junk", "malformed")]
     assert await ledger.days() == []
 
 

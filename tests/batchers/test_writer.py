@@ -70,7 +70,7 @@ class Desk:
         async def reload(_lane: int, _after: int, _limit: int) -> list[OutboxRow]:
             return []
 
-        return Drain(name, effect, reload, marks, dict(marks), waiting_max=4, pause_max_seconds=0.01)
+        return Drain(name, effect, reload, marks, dict(marks), waiting_max=40, pause_max_seconds=0.01)
 
     def records(self, outcome: str) -> float:
         return self.metrics.registry.get_sample_value("folio_records_total", {"outcome": outcome}) or 0

@@ -4,9 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from batchers.writing import packed_headers
 from pipeline.cli.dlq_views import printable
-from pipeline.dead_letters.letters import Letter, Place, unpacked_headers
+from pipeline.dead_letters.letters import Letter, Place
 from pipeline.dead_letters.planning import (
     COUNT_HEADER,
     FROM_HEADER,
@@ -19,6 +18,7 @@ from pipeline.dead_letters.planning import (
     redrive_count,
 )
 from schemas.codec import Rules
+from schemas.headers import packed_headers, unpacked_headers
 from schemas.reasons import Reason
 from schemas.records import Headers, Origin
 from schemas.topics import Feed

@@ -12,12 +12,12 @@ import pytest_asyncio
 from aiokafka.errors import MessageSizeTooLargeError
 
 import sql
-from batchers.writing import packed_headers
 from pipeline.dead_letters.letters import Filters, Place
 from pipeline.dead_letters.planning import Policy
 from pipeline.dead_letters.redriving import PAGE_ROWS_MAX, Tally, alone, redrive, would_redrive
 from pipeline.errors import BrokerUnavailable
 from schemas.codec import Rules
+from schemas.headers import packed_headers
 from schemas.records import Headers
 from schemas.topics import FINANCE_EVENTS, Feed
 from tests.support.events import encoded, event
@@ -41,7 +41,7 @@ async def put(connection: asyncpg.Connection, offset: int, headers: Headers = ()
     body = encoded(event(offset + 1, at=NOW))
     await connection.execute(
         sql.query("append_dead_letters"),
-        *(FINANCE_EVENTS, 0, offset, "time_out_of_bounds", "x", NOW, NOW, key, body, packed_headers(headers)),
+        *(FINANCE_EVENTS, 0, offset, "time_out_of_bounds", "x", NOW, NOW, key, body, packed_headers(headers), None),
     )
 
 

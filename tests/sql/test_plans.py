@@ -44,11 +44,11 @@ CASES = {
         "ARRAY['\\x00'::bytea], '{1}', '{9}', '{9}', ARRAY[now()], ARRAY[now()], ARRAY[now()], '{7}', '{x}', "
         "ARRAY['\\x00'::bytea], ARRAY[NULL::bytea]"
     ),
-    "append_dead_letters": Case("'t', 1, 999999, 'schema', 'x', now(), now(), NULL, NULL, NULL"),
+    "append_dead_letters": Case("'t', 1, 999999, 'schema', 'x', now(), now(), NULL, NULL, NULL, 7"),
     "append_events": Case(),
     "append_operator_audit": Case("'me', 'dlq redrive', '{}'"),
     "append_redrives": Case("'me', '{t}', '{1}', '{1}', '{1}', '{999999}'"),
-    "append_outbox": Case(f"1, 999999, {UUID}, now(), 1, '\\x00'"),
+    "append_outbox": Case(f"1, 999999, {UUID}, now(), 1, '\\x00', 1, 1000"),
     "batch_outbox": Case(f"'{{1,2}}', {UUID}"),
     "change_properties": Case("'{7}', '{1}', '{Palace}', '{INR}', '{0}'", role=OPERATOR),
     "claim_lane": Case("1, 'me'"),
@@ -72,6 +72,7 @@ CASES = {
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
     "read_corrections": Case(f"'{{7}}', ARRAY[{UUID}]"),
     "read_dead_letter": Case("'t', 1, 400"),
+    "read_letters": Case("1, '{7,8}'"),
     "read_outbox": Case("1, 500, 4000000"),
     "read_properties": Case("'{7,8}', '{1,1}'"),
     "read_snapshots": Case("'{7,7}', '{revenue,expense}', '{7,7}'", partitions=1),

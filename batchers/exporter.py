@@ -1,0 +1,78 @@
+"""Dead letters to their topic, for whoever wants to hear of them there. The table stays their home."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
+
+from batchers.connection import Reach
+from batchers.outbox import OutboxRow
+from pipeline.errors import TopicMismatch
+from pipeline.metrics import Metrics
+from pipeline.translate import broker_errors
+from schemas.dead_letters import DeadLetter, exported_headers, omitting_headers
+
+# A letter is sent whole with its record: so many at a time, that a flood of large ones does not fill the memory twice.
+_TOGETHER_MAX = 500
+
+Delivery = asyncio.Future[Any]
+
+
+class Exporter:
+    """Sends each letter on its own, as few as they are, to the partition of the lane that it came by."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic: str, metrics: Metrics, reach: Reach) -> None:
+        self._producer = producer
+        self._topic = topic
+        self._metrics = metrics
+        self._reach = reach
+
+    async def export(self, rows: Sequence[OutboxRow]) -> None:
+        """Send the letters of these rows and wait until the brokers have them. Raises BrokerUnavailable."""
+        letters = [letter for row in rows for letter in row.letters]
+        if not letters:
+            return
+        with broker_errors(f"exporting to {self._topic}"):
+            partitions = await self._producer.partitions_for(self._topic)
+            if not partitions:
+                raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
+            for first in range(0, len(letters), _TOGETHER_MAX):
+                await self._send(letters[first : first + _TOGETHER_MAX], len(partitions))
+        self._metrics.exported.inc(len(letters))
+        self._reach("exported")
+
+    async def _send(self, letters: Sequence[DeadLetter], partitions: int) -> None:
+        handed = [(letter, await self._hand_over(letter, letter.origin.lane % partitions)) for letter in letters]
+        answers = await asyncio.gather(*(delivery for _, delivery in handed), return_exceptions=True)
+        for letter, answer in zip(letters, answers, strict=True):
+            if isinstance(answer, MessageSizeTooLargeError):
+                await self._send_alone(letter, letter.origin.lane % partitions)
+            elif isinstance(answer, BaseException):
+                raise answer
+
+    async def _send_alone(self, letter: DeadLetter, partition: int) -> None:
+        """The broker refuses a whole batch of the client for one record in it: this one, or a neighbour."""
+        try:
+            await (await self._hand_over(letter, partition))
+        except MessageSizeTooLargeError:
+            await (await self._hand_over_without_record(letter, partition))
+
+    async def _hand_over(self, letter: DeadLetter, partition: int) -> Delivery:
+        origin, headers = letter.origin, list(exported_headers(letter))
+        # The client sends no record without both; the reason (`empty`) tells what it was.
+        value = b"" if origin.key is None and origin.value is None else origin.value
+        try:
+            delivery: Delivery = await self._producer.send(
+                self._topic, key=origin.key, value=value, partition=partition, headers=headers
+            )
+        except MessageSizeTooLargeError:  # with our headers it is larger than the record was that the broker took
+            return await self._hand_over_without_record(letter, partition)
+        return delivery
+
+    async def _hand_over_without_record(self, letter: DeadLetter, partition: int) -> Delivery:
+        """Neither key nor headers of the record: it may be these that are too large."""
+        headers = list(omitting_headers(letter))
+        delivery: Delivery = await self._producer.send(self._topic, value=b"", partition=partition, headers=headers)
+        return delivery

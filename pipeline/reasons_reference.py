@@ -51,14 +51,14 @@ Control characters are escaped in what people read, so that a record cannot act 
 
 ## The topic
 
-Each letter goes to `finance-dead-letters` too, through the outbox, so that monitoring and producers hear of it: key, value
-and headers of the record, in the partition of its lane, and these headers:
+Each letter goes to `finance-dead-letters` too, through the outbox, so that monitoring and producers hear of it: key,
+value and headers of the record, in the partition of its lane, and these headers:
 
 {headers}
 
-At least once, as every update: the place (topic, partition, offset) is the letter's identity. Where the topic has no room
-for record and headers together (`max.message.bytes`), the letter comes without key, value and headers of its own, and
-`{omitted}` tells the size of the value. The table has it whole, and stays the letters' home.
+At least once, as every update: the place (topic, partition, offset) is the letter's identity. Where the topic has no
+room for record and headers together (`max.message.bytes`), the letter comes without key, value and headers of its own,
+and `{omitted}` tells the size of the value. The table has it whole, and stays the letters' home.
 
 ## Redriving
 

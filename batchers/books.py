@@ -35,6 +35,7 @@ from batchers.reading import (
     read_balances,
     read_booked_figures,
     read_corrections,
+    read_paused_orgs,
     read_properties,
     read_snapshots,
 )
@@ -50,7 +51,7 @@ from batchers.writing import (
 )
 from pipeline.clock import Clock
 from schemas.lanes import Batch, Positions
-from schemas.records import Judged, PropertyKey
+from schemas.records import Judged, PropertyKey, org_of
 from schemas.topics import Feed
 
 
@@ -165,7 +166,8 @@ class Books:
         properties = self._properties.recall(wanted, self._settings.lane_count, locked)
         found = await read_properties(connection, sorted(wanted - properties.keys()))
         self._properties.remember(found, self._settings.lane_count, locked)
-        return Known(snapshots, stored, properties | found, self._settings.defaults, applied)
+        paused = await read_paused_orgs(connection, {org_of(record) for record in records}, locked)
+        return Known(snapshots, stored, properties | found, self._settings.defaults, applied, paused)
 
 
 @dataclass(frozen=True, slots=True)

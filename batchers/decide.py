@@ -13,7 +13,7 @@ the store holds under its own version:
 Within a batch every version reaches the store, and only the newest touches the books.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -32,6 +32,7 @@ from schemas.records import (
     Judged,
     PropertyKey,
     Rejected,
+    org_of,
 )
 
 
@@ -100,6 +101,7 @@ class Known:
     properties: Mapping[PropertyKey, Property]
     defaults: PropertyDefaults
     corrections: Mapping[CorrectionKey, Fingerprint] = field(default_factory=dict)
+    paused_orgs: Collection[int] = ()
 
 
 @dataclass(slots=True)
@@ -146,7 +148,8 @@ def decide(records: Iterable[Judged], known: Known) -> Decisions:
     decisions = Decisions()
     seen: dict[tuple[AggregateKey, int], Fingerprint] = {}
     corrections = dict(known.corrections)
-    for sequence, record in enumerate(records):
+    for sequence, judged in enumerate(records):
+        record = _set_aside(judged, known.paused_orgs) if known.paused_orgs else judged
         match record:
             case Accepted():
                 outcome = _decide_event(record, sequence, known, decisions, seen)
@@ -157,6 +160,14 @@ def decide(records: Iterable[Judged], known: Known) -> Decisions:
                 outcome = Outcome.QUARANTINED
         decisions.count(record.origin.lane, outcome)
     return decisions
+
+
+def _set_aside(record: Judged, paused_orgs: Collection[int]) -> Judged:
+    """A paused organisation's records wait among the dead letters, in their order, until it is resumed."""
+    org_id = org_of(record)
+    if org_id not in paused_orgs:
+        return record
+    return Rejected(record.origin, Reason.ORG_PAUSED, f"organisation {org_id} is paused")
 
 
 def _decide_correction(

@@ -28,6 +28,7 @@ class LockedLane:
     last_recorded_at: datetime
     chain_head: bytes
     properties_revision: int
+    paused_orgs: int
 
     def position(self, feed: Feed) -> int | None:
         """The next offset of a feed; None before its first batch."""

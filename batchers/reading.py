@@ -12,6 +12,7 @@ from batchers.carry import Balance
 from batchers.coalesce import Figures
 from batchers.correct import DayKey
 from batchers.decide import Fingerprint, Snapshot
+from batchers.fence import LockedLane
 from batchers.properties import Property
 from pipeline.errors import BatchTooSlow
 from schemas.records import AggregateKey, CorrectionKey, PropertyKey
@@ -115,6 +116,16 @@ async def read_booked_figures(connection: asyncpg.Connection, days: Collection[D
         return {}
     rows = await connection.fetch(sql.query("booked_figures"), *columns(days, 3))
     return {(row[0], row[1], row[2]): Figures(*map(int, row[3:])) for row in rows}
+
+
+async def read_paused_orgs(
+    connection: asyncpg.Connection, orgs: Collection[int | None], locked: Mapping[int, LockedLane]
+) -> frozenset[int]:
+    """Those of `orgs` that are paused. Their home lanes are locked, so none is paused or resumed meanwhile."""
+    if not any(lane.paused_orgs for lane in locked.values()):
+        return frozenset()
+    rows = await connection.fetch(sql.query("paused_orgs"), [org_id for org_id in orgs if org_id is not None])
+    return frozenset(row["org_id"] for row in rows)
 
 
 def columns(rows: Iterable[Sequence[object]], width: int) -> list[list[object]]:

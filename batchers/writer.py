@@ -10,6 +10,7 @@ import stamina
 import structlog
 
 from batchers.books import Books, Committed
+from batchers.breaker import PoisonBreaker
 from batchers.drain import Drain
 from batchers.gathering import Gathering
 from batchers.halving import halves, quarantined
@@ -36,6 +37,7 @@ class Writer:
         publisher: Drain,
         invalidator: Drain,
         epochs: Mapping[int, int],
+        breaker: PoisonBreaker,
         metrics: Metrics,
         *,
         pause_max_seconds: float,
@@ -46,6 +48,7 @@ class Writer:
         self._publisher = publisher
         self._invalidator = invalidator
         self._epochs = epochs
+        self._breaker = breaker
         self._metrics = metrics
         self._pause_max_seconds = pause_max_seconds
 
@@ -71,6 +74,7 @@ class Writer:
         self._publisher.offer(committed.outbox)
         self._invalidator.offer(committed.outbox)
         self.positions.update(committed.positions)
+        await self._breaker.observe(batch, committed.outbox)
         # Publishing holds the stream back when it cannot keep up; a lost cache holds back nothing.
         await self._publisher.wait_for_room()
 

@@ -3,8 +3,10 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from batchers.books import Books
+from batchers.breaker import PoisonBreaker
 from batchers.drain import Drain
 from batchers.gathering import Gathering
 from batchers.outbox import Marks
@@ -57,7 +59,10 @@ def lanes_of_writer(lanes: int, wanted: int, writers_max: int) -> int:
 class Writers:
     """What a session hands its records to."""
 
-    def __init__(self, claims: Sequence[Claim], lanes_of_writer: int, assemble: Assemble) -> None:
+    def __init__(
+        self, claims: Sequence[Claim], lanes_of_writer: int, assemble: Assemble, breaker: PoisonBreaker
+    ) -> None:
+        self._breaker = breaker
         self._group_of: dict[int, LaneGroup] = {}
         self._groups: list[LaneGroup] = []
         ordered = sorted(claims, key=lambda claim: claim.lane)
@@ -84,6 +89,10 @@ class Writers:
 
     def add(self, lane: int, feed: Feed, records: Sequence[Judged]) -> None:
         self._group_of[lane].gathering.add(lane, feed, records)
+
+    def accept_poison(self, lane: int, until: datetime) -> None:
+        """Somebody has resumed the lane: what was appended until then is let through."""
+        self._breaker.accept(lane, until)
 
     def full(self, lane: int) -> bool:
         return self._group_of[lane].gathering.full

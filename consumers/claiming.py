@@ -7,6 +7,7 @@ from datetime import timedelta
 import asyncpg
 
 import sql
+from consumers.pausing import Pause
 from pipeline.errors import Fatal, OffsetExpired, TopicAltered, TopicMismatch
 from pipeline.translate import database_errors
 from schemas.lanes import Claim, LastRecord, Standing
@@ -52,6 +53,7 @@ class ClaimedLane:
     claim: Claim
     starts: Mapping[Feed, int]
     stopped: Fatal | None = None
+    pause: Pause | None = None
 
 
 async def claim_lanes(connection: asyncpg.Connection, claimant: Claimant, held: Held) -> list[ClaimedLane]:
@@ -76,7 +78,9 @@ async def claim_lanes(connection: asyncpg.Connection, claimant: Claimant, held: 
 async def _take_over(
     connection: asyncpg.Connection, claimant: Claimant, lane: int, held: Mapping[Feed, TopicRange]
 ) -> ClaimedLane:
-    claim = await _claim(connection, lane, claimant.owner)
+    row = await connection.fetchrow(sql.query("claim_lane"), lane, claimant.owner)
+    assert row is not None, "every lane was given a row above"
+    claim = _claim(row)
     try:
         starts = {
             feed: start_position(f"{claimant.topics[feed]}, lane {lane}", claim.standings[feed], held[feed])
@@ -85,14 +89,13 @@ async def _take_over(
     except (OffsetExpired, TopicAltered) as error:
         await connection.execute(sql.query("stop_lane"), lane, claim.epoch, str(error))
         return ClaimedLane(claim, {}, error)
+    pause = Pause(row["paused_by"], row["pause_reason"]) if row["paused_by"] is not None else None
     positions = [starts[feed] if (at := claim.standings[feed].position) is None else at for feed in Feed]
     await connection.execute(sql.query("record_rules"), lane, *positions, *astuple(claimant.rules))
-    return ClaimedLane(claim, starts)
+    return ClaimedLane(claim, starts, pause=pause)
 
 
-async def _claim(connection: asyncpg.Connection, lane: int, owner: str) -> Claim:
-    row = await connection.fetchrow(sql.query("claim_lane"), lane, owner)
-    assert row is not None, "every lane was given a row above"
+def _claim(row: asyncpg.Record) -> Claim:
     return Claim(
         lane=row["lane"],
         epoch=row["owner_epoch"],
@@ -103,6 +106,7 @@ async def _claim(connection: asyncpg.Connection, lane: int, owner: str) -> Claim
         outbox_seq=row["outbox_seq"],
         published_seq=row["published_seq"],
         invalidated_seq=row["invalidated_seq"],
+        poison_accepted_until=row["poison_accepted_until"],
     )
 
 

@@ -53,6 +53,15 @@ class Fetching:
         self._receiver = receiver
         self._stop_lane = stop_lane
         self._paused: set[TopicPartition] = set()
+        self._held: set[int] = set()
+
+    def hold(self, lane: int) -> None:
+        """Fetch nothing more of a lane; what was fetched goes on its way."""
+        self._held.add(lane)
+
+    def release(self, lane: int) -> None:
+        """Fetch the lane again."""
+        self._held.discard(lane)
 
     async def run(self) -> None:
         """Fetch until cancelled."""
@@ -102,10 +111,11 @@ class Fetching:
 
     def _pause_and_resume(self) -> None:
         for partition, lane in self._lanes.items():
-            if partition not in self._paused and self._receiver.full(lane.lane):
+            held = lane.lane in self._held
+            if partition not in self._paused and (held or self._receiver.full(lane.lane)):
                 self._consumer.pause(partition)
                 self._paused.add(partition)
-            elif partition in self._paused and self._receiver.roomy(lane.lane):
+            elif partition in self._paused and not held and self._receiver.roomy(lane.lane):
                 self._consumer.resume(partition)
                 self._paused.discard(partition)
                 lane.fetched_at = time.monotonic()

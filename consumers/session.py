@@ -4,12 +4,11 @@ Everything that goes wrong ends the session; the worker begins a new one from th
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -18,6 +17,7 @@ from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes,
 from consumers.fetching import Fetching
 from consumers.lane import FetchedLane
 from consumers.membership import Membership
+from consumers.pausing import Connected, Pause, Pausing
 from consumers.stopping import Stop
 from consumers.watching import Watch
 from pipeline.errors import DatabaseUnavailable, Fatal, PipelineError, TopicMismatch
@@ -46,6 +46,8 @@ class Sink(Protocol):
 
     def add(self, lane: int, feed: Feed, records: Sequence[Judged]) -> None: ...
 
+    def accept_poison(self, lane: int, until: datetime) -> None: ...
+
     def full(self, lane: int) -> bool: ...
 
     def roomy(self, lane: int) -> bool: ...
@@ -66,8 +68,8 @@ class SessionSettings:
     claim_seconds: float  # the client sends no heartbeats while we claim: less than the session's timeout
 
 
-OpenSink = Callable[[Sequence[Claim], int], Sink]  # (claims, number of lanes in all)
-Connected = Callable[[str], AbstractAsyncContextManager[asyncpg.Connection]]  # told what for
+Trip = Callable[[Claim, str], Awaitable[None]]  # pauses the lane of a claim, for a reason
+OpenSink = Callable[[Sequence[Claim], int, Trip], Sink]  # (claims, number of lanes in all, …)
 
 
 class Session:
@@ -87,6 +89,7 @@ class Session:
         self._settings = settings
         self._metrics = metrics
         self._membership = Membership()
+        self._pausing: Pausing | None = None
         self.ready = False  # whether the lanes are claimed and records may flow
         self.held = False  # whether lanes were ever claimed
 
@@ -142,25 +145,31 @@ class Session:
         lane_count = self._lane_count()
         try:
             async with asyncio.timeout(self._settings.claim_seconds):
-                lanes = await self._claim(assigned, lane_count)
+                lanes, paused = await self._claim(assigned, lane_count)
         except TimeoutError as error:
             raise DatabaseUnavailable(f"claiming took longer than {self._settings.claim_seconds:g} s") from error
-        sink = self._open_sink([lane.claim for lane in lanes.values() if lane.feed is Feed.EVENTS], lane_count)
+        sink = self._open_sink(
+            [lane.claim for lane in lanes.values() if lane.feed is Feed.EVENTS], lane_count, self._trip
+        )
         fetching = Fetching(self._consumer, lanes, self._rules(), sink, self._stop_lane)
+        lane_numbers = {lane.lane for lane in lanes.values()}
+        self._pausing = Pausing(self._connected, paused, lane_numbers, fetching, sink, self._metrics)
         watch = Watch(self._consumer, lanes, sink, self._settings.stall_seconds, self._metrics)
         self._membership.taken()
         self.ready = self.held = True
-        self._metrics.lanes_owned.set(len({lane.lane for lane in lanes.values()}))
+        self._metrics.lanes_owned.set(len(lane_numbers))
         log.info("lanes claimed", lanes=_by_lane({(each.lane, each.feed): each.position for each in lanes.values()}))
         try:
             async with asyncio.TaskGroup() as tasks:
                 fetch = tasks.create_task(fetching.run())
                 watcher = tasks.create_task(watch.run())
+                pausing = tasks.create_task(self._pausing.run())
                 write = tasks.create_task(sink.run())
                 await _unless(stop, self._membership.revoked.wait())
                 self.ready = False
                 fetch.cancel()
                 watcher.cancel()
+                pausing.cancel()
                 sink.close()
                 await self._finish(write, stop)
             await watch.commit_offsets()
@@ -191,7 +200,13 @@ class Session:
             raise TopicMismatch(f"the topics must have equally many partitions: {found}; see `folio topics check`")
         return max(counts.values())
 
-    async def _claim(self, assigned: frozenset[TopicPartition], lane_count: int) -> dict[TopicPartition, FetchedLane]:
+    async def _trip(self, claim: Claim, reason: str) -> None:
+        assert self._pausing is not None, "nothing is committed before the lanes are fetched"
+        await self._pausing.trip(claim, reason)
+
+    async def _claim(
+        self, assigned: frozenset[TopicPartition], lane_count: int
+    ) -> tuple[dict[TopicPartition, FetchedLane], dict[int, Pause]]:
         """Claim every assigned lane and seek to its position. A lane that cannot go on is left out, and says why."""
         held = await self._ranges(assigned)
         settings = self._settings
@@ -208,7 +223,8 @@ class Session:
                 self._consumer.seek(partition, start)
                 lanes[partition] = FetchedLane(feed, settings.topics[feed], claimed.claim, start)
         self._metrics.lanes_stopped.set(sum(claimed.stopped is not None for claimed in claimed_lanes))
-        return lanes
+        paused = {claimed.claim.lane: claimed.pause for claimed in claimed_lanes if claimed.pause is not None}
+        return lanes, paused
 
     def _partitions(self, lane: int) -> list[TopicPartition]:
         return [TopicPartition(topic, lane) for topic in self._settings.topics.values()]

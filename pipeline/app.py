@@ -18,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from batchers.books import Books, BooksSettings
+from batchers.breaker import BreakerSettings, PoisonBreaker, Trip
 from batchers.drain import Drain, Effect, in_turn
 from batchers.exporter import Exporter
 from batchers.gathering import Bounds, Gathering
@@ -165,17 +166,21 @@ class Worker:
     async def _connect_writer(self) -> asyncpg.Connection:
         return await connect_writer(self._endpoints.database_url, self._settings.database, self._name)
 
-    def _open_writers(self, claims: Sequence[Claim], lane_count: int) -> Writers:
+    def _open_writers(self, claims: Sequence[Claim], lane_count: int, trip: Trip) -> Writers:
+        poison = self._settings.poison
+        breaker = PoisonBreaker(claims, BreakerSettings(poison.share_max, poison.window_records), trip)
+
         def assemble(members: Sequence[Claim], marks: Marks) -> LaneGroup:
-            return self._assemble(members, marks, lane_count)
+            return self._assemble(members, marks, lane_count, breaker)
 
         batch = self._settings.batch
-        writers = Writers(claims, lanes_of_writer(len(claims), batch.lanes_per_writer, batch.writers_max), assemble)
+        lanes_of_each = lanes_of_writer(len(claims), batch.lanes_per_writer, batch.writers_max)
+        writers = Writers(claims, lanes_of_each, assemble, breaker)
         for effect in ("publish", "invalidate"):
             self._metrics.waiting_batches.labels(effect).set_function(partial(writers.waiting_batches, effect))
         return writers
 
-    def _assemble(self, claims: Sequence[Claim], marks: Marks, lane_count: int) -> LaneGroup:
+    def _assemble(self, claims: Sequence[Claim], marks: Marks, lane_count: int, breaker: PoisonBreaker) -> LaneGroup:
         """A writer for these lanes, with its own connection and its own two drains of the outbox."""
         assert self._producer is not None
         batch, rules = self._settings.batch, self._settings.rules
@@ -199,7 +204,7 @@ class Worker:
         invalidate = self._drain("invalidate", invalidator.invalidate, marks.invalidated, heads, None)
         gathering = Gathering(bounds(batch), self._clock)
         epochs = {claim.lane: claim.epoch for claim in claims}
-        writer = Writer(gathering, books, publish, invalidate, epochs, self._metrics, pause_max_seconds=pause)
+        writer = Writer(gathering, books, publish, invalidate, epochs, breaker, self._metrics, pause_max_seconds=pause)
         return LaneGroup(writer, gathering, books, publish, invalidate)
 
     def _drain(

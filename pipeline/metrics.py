@@ -51,6 +51,9 @@ class Metrics:
         self.lanes_stopped = Gauge(
             "folio_lanes_stopped", "Lanes that wait for an operator; see ops.lanes.", registry=self.registry
         )
+        self.lanes_paused = Gauge(
+            "folio_lanes_paused", "Lanes that stand still until somebody resumes them.", registry=self.registry
+        )
         self.lag_records = Gauge(
             "folio_lag_records", "Records of the owned lanes that are not committed.", registry=self.registry
         )

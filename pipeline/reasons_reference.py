@@ -20,6 +20,7 @@ WHO_ACTS: Final[Mapping[Reason, str]] = {
         "The operator, where the time is right and the bound too narrow: widen `FOLIO_RULES_OCCURRED_*`, restart the "
         "workers, redrive. Else the producer: mend its clock."
     ),
+    Reason.ORG_PAUSED: "The operator: `folio resume org`, then redrive.",
     Reason.CURRENCY_MISMATCH: (
         "The accountant: whether the event or the property is wrong. A right property: the producer sends the event "
         "again. A wrong one: mend it, then redrive by name."

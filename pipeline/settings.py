@@ -125,6 +125,15 @@ class RuleSettings(Section):
         return timedelta(hours=self.occurred_future_max_hours)
 
 
+class PoisonSettings(Section):
+    """When a lane is paused because its producer is broken; `folio resume lane` lets it go on."""
+
+    share_max: float = Field(
+        0.5, gt=0, le=1, description="More of a lane's last records than this in the dead letters pause it; 1: never."
+    )
+    window_records: int = Field(1_000, ge=10, le=1_000_000, description="How many last records are counted.")
+
+
 class BatchSettings(Section):
     """Flow control: how much gathers, and how long it may wait."""
 
@@ -176,6 +185,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     rules: RuleSettings = RuleSettings()
+    poison: PoisonSettings = PoisonSettings()
     batch: BatchSettings = BatchSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()

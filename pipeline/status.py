@@ -11,6 +11,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 import sql
+from pipeline.pauses import OrgPause, open_pauses
 from pipeline.record_batches import keep_every_record_readable
 from pipeline.settings import DatabaseSettings
 from pipeline.stack import Endpoints
@@ -54,6 +55,8 @@ class LaneStatus:
     unpublished: int
     uninvalidated: int
     stopped_reason: str | None
+    paused_by: str | None
+    pause_reason: str | None
 
     @property
     def lag_records(self) -> int:
@@ -70,6 +73,7 @@ class StreamStatus:
 
     at: float
     lanes: tuple[LaneStatus, ...]
+    paused_orgs: tuple[OrgPause, ...] = ()
 
     @property
     def consumed(self) -> int:
@@ -132,7 +136,8 @@ class StatusReader:
         for partition, (lane, feed) in self._partitions.items():
             status = FeedStatus(positions[partition], ends[partition], ages.get(partition, 0.0))
             feeds.setdefault(lane, {})[feed] = status
-        return StreamStatus(time.monotonic(), tuple(_lane(lane, rows.get(lane), feeds[lane]) for lane in sorted(feeds)))
+        found = tuple(_lane(lane, rows.get(lane), feeds[lane]) for lane in sorted(feeds))
+        return StreamStatus(time.monotonic(), found, tuple(await open_pauses(self._connection)))
 
     async def committed(self) -> CommittedCounts:
         """How far the books are, without a word to the broker: cheap enough to ask ten times a second."""
@@ -212,6 +217,8 @@ def _lane(lane: int, row: asyncpg.Record | None, feeds: Mapping[Feed, FeedStatus
         unpublished=known.get("unpublished", 0),
         uninvalidated=known.get("uninvalidated", 0),
         stopped_reason=known.get("stopped_reason"),
+        paused_by=known.get("paused_by"),
+        pause_reason=known.get("pause_reason"),
     )
 
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
+from typing import Final
 from uuid import UUID
 
 from schemas.records import Judged, Origin
 from schemas.topics import Feed
 
+# Nothing was appended before: the breaker counts everything.
+NOTHING_ACCEPTED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 Positions = Mapping[tuple[int, Feed], int]  # by lane and feed, the next offset
 
 
@@ -51,6 +54,7 @@ class Claim:
     outbox_seq: int
     published_seq: int
     invalidated_seq: int
+    poison_accepted_until: datetime = NOTHING_ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ for _name, _where in {
     "status": "status:status",
     "verify": "verify:verify",
     "positions": "positions:app",
+    "pause": "pausing:pause",
+    "resume": "pausing:resume",
     "stack": "stack:app",
     "doctor": "doctor:doctor",
     "dlq": "dlq:app",

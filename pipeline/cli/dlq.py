@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -35,6 +36,7 @@ from pipeline.dead_letters.redriving import redrive as send_back
 from pipeline.endpoints import resolve
 from pipeline.errors import PipelineError
 from pipeline.exits import EXIT_CANNOT, EXIT_OK
+from pipeline.pauses import open_pauses
 from pipeline.settings import Settings
 from pipeline.storage.audit import audit, operator
 from pipeline.storage.connect import briefly, connect
@@ -218,12 +220,14 @@ def redrive(
     filters = _filters(settings, topic, reason, since)
     feeds = {settings.kafka.topic_prefix + feed: feed for feed in Feed}
     rules = Rules(past_max=settings.rules.past_max, future_max=settings.rules.future_max)
-    policy = Policy(rules, feeds, attempts_max, frozenset(filters.reasons or ()))
+    judging = Policy(rules, feeds, attempts_max, frozenset(filters.reasons or ()))
 
     async def plan(connection: asyncpg.Connection) -> Tally:
+        policy = replace(judging, paused_orgs=await _paused_orgs(connection))
         return await would_redrive(connection, filters, policy, max_)
 
     async def do(connection: asyncpg.Connection) -> Tally | None:
+        policy = replace(judging, paused_orgs=await _paused_orgs(connection))
         return await _redrive(connection, settings, filters, policy, max_, views.printable(as_ or operator()))
 
     tally = asyncio.run(_with_database(settings, do if execute else plan))
@@ -231,6 +235,10 @@ def redrive(
         return _refuse("another redrive runs; wait for its end")
     views.show_tally(tally, output, executed=execute)
     return EXIT_OK
+
+
+async def _paused_orgs(connection: asyncpg.Connection) -> frozenset[int]:
+    return frozenset(pause.org_id for pause in await open_pauses(connection))
 
 
 async def _redrive(

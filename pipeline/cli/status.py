@@ -35,7 +35,8 @@ def status(
         print(msgspec.json.encode(_document(now, rate)).decode())
     else:
         _show(now, rate)
-    return EXIT_DIFFERENT if any(lane.stopped_reason for lane in now.lanes) else EXIT_OK
+    standing = any(lane.stopped_reason or lane.paused_by for lane in now.lanes)
+    return EXIT_DIFFERENT if standing else EXIT_OK
 
 
 async def _sample(seconds: float) -> tuple[StreamStatus, float]:
@@ -50,6 +51,7 @@ def _document(now: StreamStatus, rate: float) -> dict[str, object]:
         "lag_seconds": now.lag_seconds,
         "records_per_second": rate,
         "outcomes": now.outcomes(),
+        "paused_orgs": now.paused_orgs,
         "lanes": [
             asdict(lane) | {"lag_records": lane.lag_records, "lag_seconds": lane.lag_seconds} for lane in now.lanes
         ],
@@ -84,3 +86,10 @@ def _show(now: StreamStatus, rate: float) -> None:
     for lane in now.lanes:
         if lane.stopped_reason:
             console.print(f"lane {lane.lane} is stopped: {lane.stopped_reason}", style="bold red", markup=False)
+        if lane.paused_by:
+            said = f"lane {lane.lane} is paused by {lane.paused_by}: {lane.pause_reason}"
+            console.print(said, style="yellow", markup=False)
+    for pause in now.paused_orgs:
+        since = pause.paused_at.isoformat(" ", "seconds")
+        said = f"organisation {pause.org_id} is paused since {since} by {pause.paused_by}: {pause.reason}"
+        console.print(said, style="yellow", markup=False)

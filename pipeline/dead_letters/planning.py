@@ -11,7 +11,7 @@ import msgspec
 from pipeline.dead_letters.letters import Letter
 from schemas.codec import Rules, judge, judge_correction
 from schemas.reasons import Reason
-from schemas.records import Headers, Origin, Rejected
+from schemas.records import Headers, Judged, Origin, Rejected, org_of
 from schemas.topics import Feed
 
 FROM_HEADER: Final = "folio-redriven-from"
@@ -32,6 +32,7 @@ class Why(StrEnum):
     ATTEMPTS_SPENT = "attempts_spent"
     STILL_BROKEN = "still_broken"
     BROKEN_WHEN_SENT_AGAIN = "broken_when_sent_again"
+    ORG_STILL_PAUSED = "org_still_paused"
 
 
 WHY_MEANING: Final[Mapping[Why, str]] = {
@@ -39,6 +40,7 @@ WHY_MEANING: Final[Mapping[Why, str]] = {
     Why.NEEDS_BOOKS: "the books refused it, not the rules: mend them, then name the reason with --reason",
     Why.ATTEMPTS_SPENT: "it was redriven --attempts-max times already",
     Why.STILL_BROKEN: "the rules of now reject it as well",
+    Why.ORG_STILL_PAUSED: "its organisation is paused: `folio resume org` first",
     Why.BROKEN_WHEN_SENT_AGAIN: "accepted as of its old append time, but rejected with the one that it would get now",
 }
 
@@ -51,6 +53,7 @@ class Policy:
     feeds: Mapping[str, Feed]
     attempts_max: int
     named: frozenset[str] = frozenset()  # the reasons that the operator named
+    paused_orgs: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +87,25 @@ def _decided(letter: Letter, policy: Policy, now: datetime) -> Goes | Stays:
     attempts = redrive_count(letter.origin.headers)
     if attempts >= policy.attempts_max:
         return Stays(letter, Why.ATTEMPTS_SPENT, f"{attempts} times")
-    if (broken := _broken(letter.origin, feed, policy.rules)) is not None:
-        return Stays(letter, Why.STILL_BROKEN, broken)
+    verdict = _judged(letter.origin, feed, policy.rules)
+    if isinstance(verdict, Rejected):
+        return Stays(letter, Why.STILL_BROKEN, _told(verdict))
+    if (org_id := org_of(verdict)) in policy.paused_orgs:
+        return Stays(letter, Why.ORG_STILL_PAUSED, f"organisation {org_id}")
     # The topic stamps a new append time on the new record, and that is what the worker will judge it by.
     again = msgspec.structs.replace(letter.origin, appended_at=now)
-    if (broken := _broken(again, feed, policy.rules)) is not None:
-        return Stays(letter, Why.BROKEN_WHEN_SENT_AGAIN, broken)
+    verdict = _judged(again, feed, policy.rules)
+    if isinstance(verdict, Rejected):
+        return Stays(letter, Why.BROKEN_WHEN_SENT_AGAIN, _told(verdict))
     return Goes(letter, _redriven_headers(letter, attempts + 1))
 
 
-def _broken(origin: Origin, feed: Feed, rules: Rules) -> str | None:
-    verdict = judge(origin, rules) if feed is Feed.EVENTS else judge_correction(origin, rules)
-    return f"{verdict.reason}: {verdict.detail}" if isinstance(verdict, Rejected) else None
+def _judged(origin: Origin, feed: Feed, rules: Rules) -> Judged:
+    return judge(origin, rules) if feed is Feed.EVENTS else judge_correction(origin, rules)
+
+
+def _told(rejected: Rejected) -> str:
+    return f"{rejected.reason}: {rejected.detail}"
 
 
 def redrive_count(headers: Headers) -> int:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pipeline.oracle.decode import Event
 from pipeline.oracle.decode_corrections import Correction
 from pipeline.oracle.movements import DayKey, Movements
+from pipeline.oracle.pauses import NO_PAUSES, Pauses
 from pipeline.oracle.records import Rejected, Rules
 from pipeline.oracle.routing import home_lane
 
@@ -29,6 +30,7 @@ CONFLICT: Final = "conflict"
 QUARANTINED: Final = "quarantined"
 
 VERSION_CONFLICT: Final = "version_conflict"
+ORG_PAUSED: Final = "org_paused"
 CURRENCY_MISMATCH: Final = "currency_mismatch"
 DATABASE_REJECTED: Final = "database_rejected"
 CORRECTION_CONFLICT: Final = "correction_conflict"
@@ -52,6 +54,8 @@ class Ground:
     lane_count: int
     correction_rules: Mapping[int, Sequence[Rules]]  # by lane, in order of position in the topic of corrections
     corrections_rejected: frozenset[RecordKey]  # by the database
+    pauses: Pauses = NO_PAUSES  # of finance-events
+    correction_pauses: Pauses = NO_PAUSES
 
 
 class Registration(NamedTuple):

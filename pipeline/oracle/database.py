@@ -14,6 +14,7 @@ import asyncpg
 from pipeline.errors import DatabaseUnavailable, SchemaMismatch
 from pipeline.oracle import compare
 from pipeline.oracle.books import DATABASE_REJECTED, Ground, PropertyKey, RecordKey, Zone
+from pipeline.oracle.pauses import Pauses, Stretch
 from pipeline.oracle.records import Rules
 
 # One round trip for so many rows: enough to hide the trip, and a megabyte at most.
@@ -124,6 +125,14 @@ class Database:
             [tuple(row) for row in await self._fetch("dead_letters", corrections)],
         )
 
+    async def pauses(self) -> tuple[Pauses, Pauses]:
+        """Of either topic, which organisations' records were set aside."""
+        rows = await self._fetch("org_pauses")
+        return (
+            Pauses((org_id, lane, Stretch(start, end)) for org_id, lane, start, end, _, _ in rows),
+            Pauses((org_id, lane, Stretch(start, end)) for org_id, lane, _, _, start, end in rows),
+        )
+
     async def corrections_order(self) -> list[compare.Row]:
         """Lane, offset, finance position and recorded_at of each applied correction, each lane's in offset order.
 
@@ -160,6 +169,7 @@ def ground(
     rules: LaneRules,
     properties: Properties,
     dead_letters: DeadLetters,
+    pauses: tuple[Pauses, Pauses],
 ) -> Ground:
     """What the fold takes from the database as given."""
     return Ground(
@@ -170,6 +180,8 @@ def ground(
         lane_count=len(lanes),
         correction_rules=rules.corrections,
         corrections_rejected=_rejected(dead_letters.corrections),
+        pauses=pauses[0],
+        correction_pauses=pauses[1],
     )
 
 

@@ -17,6 +17,7 @@ from pipeline.oracle.books import (
     CURRENCY_MISMATCH,
     DATABASE_REJECTED,
     DUPLICATE,
+    ORG_PAUSED,
     STALE,
     VERSION_CONFLICT,
     Books,
@@ -54,7 +55,10 @@ def fold(
             books.quarantine(judged, DATABASE_REJECTED)
         else:
             books.note_route(judged, ground)
-            _take(books, judged, ground)
+            if ground.pauses.hold(judged.org_id, judged.lane, judged.offset):
+                books.quarantine(judged, ORG_PAUSED)
+            else:
+                _take(books, judged, ground)
     return books
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pipeline.oracle.books import (
     CORRECTION_CONFLICT,
     DATABASE_REJECTED,
+    ORG_PAUSED,
     Adjustment,
     Books,
     DeadLetter,
@@ -33,6 +34,9 @@ def set_apart(
                 books.quarantine_correction(judged, judged.reason)
             elif (lane, judged.offset) in ground.corrections_rejected:
                 books.quarantine_correction(judged, DATABASE_REJECTED)
+            elif ground.correction_pauses.hold(judged.org_id, lane, judged.offset):
+                books.note_route(judged, ground)
+                books.quarantine_correction(judged, ORG_PAUSED)
             else:
                 others[lane].append(judged)
     return others

@@ -71,7 +71,7 @@ async def reconcile(
 async def _prove(tables: Database, log: Topics, retention_months: int, progress: Progress) -> Report:
     lanes, rules, properties = await tables.lanes(), await tables.rules(), await tables.properties()
     dead_letters = await tables.dead_letters(log.name_of(FINANCE_EVENTS), log.name_of(BALANCE_CORRECTIONS))
-    ground = database.ground(lanes, rules, properties, dead_letters)
+    ground = database.ground(lanes, rules, properties, dead_letters, await tables.pauses())
 
     findings = Findings()
     records = await _read(log, await _spans(log, lanes, rules), rules, progress)

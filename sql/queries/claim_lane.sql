@@ -7,4 +7,4 @@ SET owner_epoch    = owner_epoch + 1,
 WHERE lane = $1
 RETURNING lane, owner_epoch, finance_position, last_offset, last_appended_at, last_record_hash, corrections_position,
           corrections_last_offset, corrections_last_appended_at, corrections_last_record_hash, outbox_seq, published_seq,
-          invalidated_seq
+          invalidated_seq, paused_by, pause_reason, poison_accepted_until

@@ -11,6 +11,7 @@ from schemas.content_hash import HASH_VERSION, content_hash_v1
 from schemas.events import FinanceEvent
 from schemas.reasons import Reason
 from schemas.records import Judged
+from schemas.topics import Feed
 from tests.support.events import NOON, Offsets
 from tests.support.memory_books import DEFAULTS, MemoryBooks
 
@@ -227,3 +228,19 @@ def test_a_stored_hash_of_an_older_list_is_compared_under_that_list(
     # The older list has no description: under it, another description is the same content.
     assert outcomes(decide([lane.event(amount=100, description="new")], known)) == {"duplicate": 1}
     assert outcomes(decide([lane.event(amount=101)], known)) == {"conflict": 1}
+
+
+def test_records_of_a_paused_organisation_are_set_aside_whatever_they_are(lane: Offsets) -> None:
+    desk = Offsets(feed=Feed.CORRECTIONS)
+    records: list[Judged] = [
+        lane.event(1, org=1),
+        lane.event(1, org=2),
+        lane.record(b"{"),
+        desk.correction(org=1, declared=5),
+        desk.correction(org=2, declared=5),
+    ]
+    decisions = decide(records, Known({}, {}, {}, DEFAULTS, paused_orgs={1}))
+    assert outcomes(decisions) == {"applied": 2, "quarantined": 3}
+    assert reasons(decisions) == [Reason.ORG_PAUSED, Reason.MALFORMED, Reason.ORG_PAUSED]
+    assert "organisation 1" in decisions.quarantined[0].detail
+    assert list(decisions.registered) == [(2, 1)]  # nothing of the paused one was touched

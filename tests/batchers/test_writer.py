@@ -9,6 +9,7 @@ import pytest
 import stamina
 
 from batchers.books import Committed
+from batchers.breaker import BreakerSettings, PoisonBreaker
 from batchers.drain import Drain
 from batchers.gathering import Bounds, Gathering
 from batchers.outbox import OutboxRow
@@ -18,7 +19,7 @@ from pipeline.clock import SystemClock
 from pipeline.errors import DatabaseUnavailable, FenceLost
 from pipeline.metrics import Metrics
 from pipeline.settings import DatabaseSettings
-from schemas.lanes import Batch
+from schemas.lanes import Batch, Claim
 from schemas.routing import home_lane
 from schemas.topics import Feed
 from tests.batchers.conftest import MakeLedger
@@ -45,6 +46,7 @@ class Desk:
     def __init__(self, ledger: Ledger, bounds: Bounds | None = None) -> None:
         self.published: list[tuple[int, int]] = []
         self.invalidated: list[tuple[int, int]] = []
+        self.tripped: list[tuple[int, str]] = []
         self.metrics = Metrics()
         epochs = {lane: claim.epoch for lane, claim in ledger.claims.items()}
         self.gathering = Gathering(bounds or Bounds(100, 1 << 20, 0, 1000, 1 << 20), SystemClock())
@@ -58,10 +60,14 @@ class Desk:
             self.publisher,
             self.invalidator,
             epochs,
+            PoisonBreaker(list(ledger.claims.values()), BreakerSettings(0.5, 10), self._trip),
             self.metrics,
             pause_max_seconds=0.01,
         )
         self.group = LaneGroup(self.writer, self.gathering, ledger.books, self.publisher, self.invalidator)
+
+    async def _trip(self, claim: Claim, reason: str) -> None:
+        self.tripped.append((claim.lane, reason))
 
     def _drain(self, name: str, done: list[tuple[int, int]], marks: dict[int, int]) -> Drain:
         async def effect(rows: Sequence[OutboxRow]) -> None:

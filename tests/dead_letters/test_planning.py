@@ -1,5 +1,6 @@
 """Which letters go back and which stay, from values alone."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -84,6 +85,14 @@ def test_what_the_books_refused_goes_only_where_its_reason_is_named(reason: str)
     assert why(letter(reason=reason)) is Why.NEEDS_BOOKS
     assert why(letter(reason=reason), policy(WIDE, other)) is Why.NEEDS_BOOKS
     assert why(letter(reason=reason), policy(WIDE, reason)) is None
+
+
+def test_a_letter_of_a_paused_organisation_waits_for_it_to_be_resumed() -> None:
+    paused = replace(policy(), paused_orgs=frozenset({1}))
+    assert why(letter(reason="org_paused"), paused) is Why.ORG_STILL_PAUSED
+    assert why(letter(reason="org_paused")) is None
+    count = encoded(correction(day=NOON.date(), declared=5))
+    assert why(letter(count, topic="p.balance-corrections"), paused) is Why.ORG_STILL_PAUSED
 
 
 def test_a_topic_of_another_stream_is_left_alone() -> None:

@@ -9,6 +9,7 @@ from pipeline.oracle.books import Books, Ground, PropertyKey, RecordKey, Zone
 from pipeline.oracle.decode import Content, Event, Judged
 from pipeline.oracle.decode_corrections import Correction, CorrectionContent
 from pipeline.oracle.fold import fold
+from pipeline.oracle.pauses import NO_PAUSES, Pauses
 from pipeline.oracle.records import Rejected, Rules
 
 LANES = 8
@@ -91,6 +92,7 @@ def ground(
     lane_count: int = LANES,
     correction_rules: Mapping[int, Sequence[Rules]] | None = None,
     corrections_rejected: frozenset[RecordKey] = frozenset(),
+    pauses: Pauses = NO_PAUSES,
 ) -> Ground:
     rules = rules or {lane: [RULES] for lane in range(LANES)}
     return Ground(
@@ -101,6 +103,8 @@ def ground(
         lane_count=lane_count,
         correction_rules=correction_rules or rules,
         corrections_rejected=corrections_rejected,
+        pauses=pauses,
+        correction_pauses=pauses,
     )
 
 

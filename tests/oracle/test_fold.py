@@ -9,6 +9,7 @@ from pipeline.oracle.books import Registration, Tally, Zone, rules_at
 from pipeline.oracle.decode import Event, Judged
 from pipeline.oracle.fold import fold
 from pipeline.oracle.order import Order, orgs_on_several_lanes
+from pipeline.oracle.pauses import Pauses, Stretch
 from tests.oracle.builders import NOON, ORG, PROPERTY, RULES, books_of, event, ground, lanes_of, rejected
 
 KEY = (ORG, "revenue", 1)
@@ -242,3 +243,14 @@ def test_other_orgs_and_rejected_records_of_those_lanes_are_folded_too() -> None
         {}, event(0), event(0, lane=1), event(1, lane=1, org_id=8), rejected(2, lane=1)
     )
     assert outcomes == {(0, 0): "applied", (1, 1): "applied", (1, 2): "schema"}
+
+
+def test_records_of_a_paused_organisation_are_set_aside_between_the_offsets_of_the_pause() -> None:
+    pauses = Pauses([(ORG, 0, Stretch(1, 3)), (ORG, 0, Stretch(5, None)), (ORG, 1, Stretch(0, None))])
+    records = [event(offset, aggregate_id=offset + 1) for offset in range(7)]
+    books = books_of(*records, given=ground(pauses=pauses))
+    assert sorted(books.dead_letters) == [(0, 1), (0, 2), (0, 5), (0, 6)]
+    assert {letter.reason for letter in books.dead_letters.values()} == {"org_paused"}
+    assert books.tallies[0].applied == 3
+    other = books_of(event(1, org_id=OTHER_ORG), given=ground(pauses=pauses))
+    assert not other.dead_letters

@@ -14,6 +14,7 @@ from pipeline.oracle.fold import fold
 from pipeline.oracle.fold_corrections import adjusted
 from pipeline.oracle.movements import Movements
 from pipeline.oracle.order import Order, Place, orgs_on_several_lanes
+from pipeline.oracle.pauses import Pauses, Stretch
 from tests.oracle.builders import NOON, ORG, PROPERTY, RULES, correction, event, ground, lanes_of, rejected
 
 DAY = [date(2026, 5, day) for day in range(1, 8)]
@@ -209,3 +210,12 @@ def test_an_org_with_corrections_on_another_lane_is_folded_in_the_order_of_the_d
         places = {(1, 0): Place(0, NOON + timedelta(seconds=second))}
         books = fold(events, ground(), corrections, Order(several, recorded_at, places))
         assert [adjustment.before.cash_received_cents for adjustment in books.adjustments.values()] == [before]
+
+
+def test_corrections_of_a_paused_organisation_are_set_aside() -> None:
+    pauses = Pauses([(ORG, 0, Stretch(1, 2))])
+    records = [correction(cents, declared_closing_cents=cents) for cents in (1, 2, 3)]
+    books = in_this_order(*records, given=ground(pauses=pauses))
+    assert {place: letter.reason for place, letter in books.corrections_refused.items()} == {(0, 1): "org_paused"}
+    assert books.tallies[0].applied == 2
+    assert list(books.counted.values()) == [3]

@@ -72,6 +72,13 @@ CASES = {
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
     "read_corrections": Case(f"'{{7}}', ARRAY[{UUID}]"),
     "read_dead_letter": Case("'t', 1, 400"),
+    "count_paused_org": Case("1, 1", role=OPERATOR),
+    "lane_pauses": Case("'{1,2}'"),
+    "lock_every_lane": Case(role=OPERATOR),
+    "open_pauses": Case(role=OPERATOR),
+    "pause_lane": Case("1, 'me', 'x', NULL"),
+    "pause_org": Case(f"{UUID}, 7, 'me', 'x'", role=OPERATOR),
+    "paused_orgs": Case("'{7}'"),
     "read_letters": Case("1, '{7,8}'"),
     "read_outbox": Case("1, 500, 4000000"),
     "read_properties": Case("'{7,8}', '{1,1}'"),
@@ -81,6 +88,8 @@ CASES = {
     "revenues_of_day": Case("7, 1, current_date - 40", partitions=2),
     "revise_properties": Case("'{1,2}'", role=OPERATOR),
     "set_corrections_position": Case("1, 5"),
+    "resume_lane": Case("1", role=OPERATOR),
+    "resume_org": Case("7, 'me'", role=OPERATOR),
     "set_finance_position": Case("1, 5"),
     "stamp_homes": Case("'{1,2}', now()"),
     "standing_properties": Case("'{7,8}', '{1,1}'", role=OPERATOR),
@@ -99,6 +108,7 @@ KEYS_ALONE = {
     "ops.jobs_pkey": "a job has one row",
     "ops.reports_pkey": "a report has one row",
     "ops.operator_audit_pkey": "an entry has one row",
+    "ops.org_pauses_pkey": "a pause has one row, and its positions refer to it",
 }
 
 _FILL = """

@@ -189,6 +189,42 @@ BUGS = (
         "    pass\n",
         "tests/acceptance/test_poison.py::test_headers_of_any_kind_keep_no_record_back",
     ),
+    Bug(
+        "dead letters marked as exported and never sent",
+        "pipeline/app.py",
+        "in_turn(publisher.publish, exporter.export)",
+        "publisher.publish",
+        "tests/acceptance/test_dead_letter_topic.py::test_each_letter_is_in_the_topic_as_its_record_came",
+    ),
+    Bug(
+        "letters not read back by the next owner",
+        "batchers/outbox.py",
+        '        if row["letter_count"]:\n',
+        "        if False:\n",
+        "tests/acceptance/test_dead_letter_topic.py"
+        "::test_a_worker_killed_before_its_letters_are_marked_leaves_them_to_the_next",
+    ),
+    Bug(
+        "a claim forgets that the lane is paused",
+        "consumers/claiming.py",
+        'if row["paused_by"] is not None else None',
+        "if False else None",
+        "tests/acceptance/test_pausing.py::test_a_paused_lane_waits_and_its_neighbours_go_on",
+    ),
+    Bug(
+        "an organisation is paused without the lock of every lane",
+        "sql/queries/lock_every_lane.sql",
+        "ORDER BY lane\nFOR UPDATE\n",
+        "ORDER BY lane\n",
+        "tests/batchers/test_pauses.py::test_a_pause_begins_behind_the_batch_that_is_on_its_way",
+    ),
+    Bug(
+        "a breaker that never trips",
+        "batchers/breaker.py",
+        "share > self._settings.share_max",
+        "share > 1",
+        "tests/batchers/test_breaker.py",
+    ),
 )
 
 

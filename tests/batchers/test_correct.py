@@ -1,13 +1,10 @@
-"""Corrections on top of events: pure functions, against a model that applies one record after the other."""
+"""Corrections on top of events: the cases worked by hand. Every interleaving of them is in `test_histories.py`."""
 
-from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from batchers.carry import Balance, carry
 from batchers.coalesce import NOTHING, Figures, Movement, Movements
@@ -155,94 +152,3 @@ def test_recompute_knows_the_adjustments_of_its_own_batch() -> None:
         books.correction(D1),
     )
     assert books.rows[D1].figures == (60, 0, 0, 0)
-
-
-# --- every interleaving, against a model without batches ---
-
-days = st.integers(0, 5).map(lambda number: D1 + timedelta(days=number))
-small = st.integers(0, 50)
-steps = st.one_of(
-    st.tuples(st.just("event"), days, st.tuples(small, small, small, small)),
-    st.tuples(st.just("figures"), days, st.tuples(small, small, small, small)),
-    st.tuples(st.just("declared"), days, st.none() | small),
-    st.tuples(st.just("recompute"), days, st.none()),
-)
-Step = tuple[str, date, Any]
-
-
-class Naive:
-    """Movements, counts and adjustments of each day, one record after the other; balances only when asked for."""
-
-    def __init__(self) -> None:
-        self.figures: dict[date, Figures] = {}
-        self.counts: dict[date, int] = {}
-        self.adjustments: list[tuple[date, Figures, Figures]] = []
-
-    def take(self, step: Step) -> None:
-        kind, day, what = step
-        now = self.figures.get(day, NOTHING)
-        if kind == "event":
-            self.figures[day] = now.plus(Figures(*what))
-        elif kind == "figures":
-            self.adjustments.append((day, now, Figures(*what)))
-            self.figures[day] = Figures(*what)
-        elif kind == "declared" and what is None:
-            self.counts.pop(day, None)
-        elif kind == "declared":
-            self.counts[day] = what
-
-    def balances(self) -> dict[date, tuple[int, Figures, int]]:
-        """Opening, figures and closing of each day with anything to say."""
-        found, opening = {}, 0
-        for day in sorted(self.figures.keys() | self.counts.keys()):
-            figures = self.figures.get(day, NOTHING)
-            calculated = opening + figures.cash_received_cents - figures.cash_expenses_cents
-            closing = self.counts.get(day, calculated)
-            if figures != NOTHING or day in self.counts:
-                found[day] = (opening, figures, closing)
-            opening = closing
-        return found
-
-
-def weighty(rows: dict[date, Balance]) -> dict[date, tuple[int, Figures, int]]:
-    """An absent row equals a row with zero movements and no count."""
-    return {
-        day: (row.opening_cents, row.figures, row.closing_cents)
-        for day, row in rows.items()
-        if row.figures != NOTHING or row.declared_closing_cents is not None
-    }
-
-
-def in_batches(history: Sequence[Step], sizes: Sequence[int]) -> list[list[Step]]:
-    """Cut a history; each batch takes its events first, as the transaction does."""
-    batches: list[list[Step]] = []
-    start = 0
-    while start < len(history):
-        size = sizes[len(batches) % len(sizes)]
-        batches.append(list(history[start : start + size]))
-        start += size
-    return [sorted(batch, key=lambda step: step[0] != "event") for batch in batches]
-
-
-@settings(max_examples=10_000, deadline=None)
-@given(st.lists(steps, max_size=14), st.lists(st.integers(1, 5), min_size=1, max_size=4))
-def test_books_and_adjustments_equal_a_model_without_batches(history: list[Step], sizes: list[int]) -> None:
-    books, naive = Property(), Naive()
-    for batch in in_batches(history, sizes):
-        movements: dict[date, Movement] = {}
-        records = []
-        versions = {day: row.version for day, row in books.rows.items()}
-        for kind, day, what in batch:
-            naive.take((kind, day, what))
-            if kind == "event" and any(what):
-                before = movements[day].figures if day in movements else NOTHING
-                movements[day] = Movement(before.plus(Figures(*what)), len(movements), UUID(int=1))
-            elif kind != "event":
-                records.append(books.correction(day, **({} if kind == "recompute" else {kind: what})))
-        changed = books.batch(movements, *records)
-        # A row that a batch changes gets its next version, once; every other row keeps its own.
-        assert {row.balance_date: row.version for row in changed} == {
-            row.balance_date: versions.get(row.balance_date, 0) + 1 for row in changed
-        }
-        assert weighty(books.rows) == naive.balances()
-    assert books.adjustments == naive.adjustments

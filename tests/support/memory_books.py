@@ -7,7 +7,8 @@ from datetime import date
 from hashlib import blake2b
 
 from batchers.carry import Balance, carry
-from batchers.coalesce import coalesce
+from batchers.coalesce import NOTHING, Figures, coalesce
+from batchers.correct import Adjustment, DayKey, correct, day_of, recomputed_days
 from batchers.decide import (
     Decisions,
     Fingerprint,
@@ -19,26 +20,28 @@ from batchers.decide import (
     versions_to_probe,
 )
 from batchers.properties import Property, PropertyDefaults
-from schemas.content_hash import HASH_VERSION
-from schemas.records import AggregateKey, Judged, PropertyKey
+from schemas.content_hash import CORRECTION_HASH_VERSION, HASH_VERSION
+from schemas.records import AggregateKey, CorrectionKey, Judged, PropertyKey
 
 DEFAULTS = PropertyDefaults("INR", "Asia/Kolkata")
 
 
 @dataclass
 class MemoryBooks:
-    """One lane's books."""
+    """One lane's books; of several lanes, each batch in the order in which `Books` takes it."""
 
     properties: dict[PropertyKey, Property] = field(default_factory=dict)
     snapshots: dict[AggregateKey, Snapshot] = field(default_factory=dict)
     store: dict[tuple[AggregateKey, int], Fingerprint] = field(default_factory=dict)
     balances: dict[PropertyKey, dict[date, Balance]] = field(default_factory=dict)
+    corrections: dict[CorrectionKey, Fingerprint] = field(default_factory=dict)
+    adjustments: list[Adjustment] = field(default_factory=list)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     version_gaps: int = 0
     chain: bytes = bytes(16)
 
     def commit(self, records: Sequence[Judged]) -> Decisions:
-        """What `Books.commit` does with one slice, between the fence and the outbox."""
+        """What `Books.commit` does with the records of a batch, between the fence and the outbox."""
         decisions = decide(records, self._known(records))
         self.properties |= decisions.registered
         for stored in decisions.stored:
@@ -50,7 +53,10 @@ class MemoryBooks:
         for of_lane in decisions.outcomes.values():
             self.outcomes.update(of_lane)
         self.version_gaps += sum(decisions.version_gaps.values())
-        self._move_balances(decisions)
+        for applied in decisions.corrections:
+            assert applied.key not in self.corrections, "a correction was applied twice"
+            self.corrections[applied.key] = Fingerprint(CORRECTION_HASH_VERSION, applied.content_hash)
+        self._move_balances(decisions, len(records))
         return decisions
 
     def commit_in(self, batches: Iterable[Sequence[Judged]]) -> None:
@@ -67,16 +73,43 @@ class MemoryBooks:
         snapshots = {key: self.snapshots[key] for key in keys & self.snapshots.keys()}
         probes = versions_to_probe(records, snapshots)
         stored = {place: self.store[place] for place in probes & self.store.keys()}
-        return Known(snapshots, stored, dict(self.properties), DEFAULTS)
+        return Known(snapshots, stored, dict(self.properties), DEFAULTS, dict(self.corrections))
 
-    def _move_balances(self, decisions: Decisions) -> None:
-        for key, movements in coalesce(decisions.changes.items()).items():
+    def _move_balances(self, decisions: Decisions, first_sequence: int) -> None:
+        movements = coalesce(decisions.changes.items())
+        days = [(*key, day) for key, moved in movements.items() for day in moved]
+        days += map(day_of, decisions.corrections)
+        first_days: dict[PropertyKey, date] = {}
+        for org_id, property_id, day in sorted(days, reverse=True):
+            first_days[org_id, property_id] = day
+        existing = {key: self._from_before(key, first) for key, first in first_days.items()}
+        booked = {day: self._booked(day) for day in recomputed_days(decisions.corrections)}
+        movements, adjustments = correct(movements, decisions.corrections, existing, booked, first_sequence)
+        self.adjustments += adjustments
+        for key, moved in movements.items():
             rows = self.balances.setdefault(key, {})
-            first = min(movements)
-            earlier = [day for day in rows if day < first]
-            existing = [rows[day] for day in sorted(rows) if day >= max(earlier, default=first)]
-            changed = carry(*key, existing, movements, self.properties[key].opening_cash_cents)
+            changed = carry(*key, existing[key], moved, self.properties[key].opening_cash_cents)
             for row in changed:
                 before = rows.get(row.balance_date)
                 assert row.version == (before.version if before is not None else 0) + 1
                 rows[row.balance_date] = row
+
+    def _from_before(self, key: PropertyKey, first: date) -> list[Balance]:
+        """The property's rows from the latest one before `first` on, as `read_balances` has them."""
+        rows = self.balances.get(key, {})
+        start = max((day for day in rows if day < first), default=first)
+        return [rows[day] for day in sorted(rows) if day >= start]
+
+    def _booked(self, key: DayKey) -> Figures:
+        """What transactions and adjustments say of a day, as `read_booked_figures` has it."""
+        org_id, property_id, day = key
+        booked = NOTHING
+        for (org, kind, _), snapshot in self.snapshots.items():
+            if (org, snapshot.property_id, snapshot.balance_date) == (org_id, property_id, day):
+                cents = [0, 0, 0, 0]
+                cents[2 * (kind == "expense") + (snapshot.payment_mode == "bank")] = snapshot.contribution_cents
+                booked = booked.plus(Figures(*cents))
+        for adjustment in self.adjustments:
+            if day_of(adjustment.record) == key:
+                booked = booked.plus(adjustment.after.minus(adjustment.before))
+        return booked

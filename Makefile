@@ -4,13 +4,17 @@ BIN := .venv/bin
 LOCKS := requirements/stack.txt requirements/test.txt requirements/build.txt
 STAMP := .venv/installed
 
-.PHONY: run test check format planted-bugs bench lock clean
+.PHONY: run test campaign check format planted-bugs bench lock clean
 
 run: $(STAMP)  ## a trading day through the whole pipeline on the local stack, reconciled
 	$(BIN)/folio demo
 
 test: $(STAMP)  ## every test, on a stack of its own
 	$(BIN)/python -m pytest --numprocesses=3 --dist=worksteal $(TESTARGS)
+
+campaign: $(STAMP)  ## the tests that have a longer form, in it: 10,000 histories, a minute of workers that come and go
+	FOLIO_TEST_HISTORIES=10000 FOLIO_TEST_CHURN_SECONDS=60 $(BIN)/python -m pytest --numprocesses=2 \
+	  tests/batchers/test_histories.py tests/acceptance/test_churn.py
 
 check: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

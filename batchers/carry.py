@@ -28,6 +28,7 @@ class Balance(Struct, frozen=True, gc=False):
     declared_closing_cents: int | None
     last_event_id: UUID | None
     cause: Cause = "event"  # of its last change
+    traceparent: str | None = None  # of its last change, too; the books do not keep it
 
     @property
     def calculated_closing_cents(self) -> int:
@@ -104,4 +105,5 @@ def _moved(
         declared_closing_cents=count,
         last_event_id=blame.event_id if blame is not None else None,
         cause=movement.cause if movement is not None else "carry_forward",
+        traceparent=blame.traceparent if blame is not None else None,
     )

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from batchers.decide import Change, Snapshot
 from schemas.records import AggregateKey, PropertyKey
+from schemas.traceparent import traceparent_of
 from schemas.updates import Cause
 
 
@@ -51,6 +52,7 @@ class Movement(Struct, frozen=True, gc=False):
     event_id: UUID
     cause: Cause = "event"
     count: Count | None = None  # None: the day's count stays as it is
+    traceparent: str | None = None  # of the newest
 
 
 Movements = dict[PropertyKey, dict[date, Movement]]
@@ -65,6 +67,15 @@ class _Day:
         self.figures = [0, 0, 0, 0]
         self.newest = newest
 
+    def movement(self) -> Movement:
+        record = self.newest.record
+        return Movement(
+            Figures(*self.figures),
+            self.newest.sequence,
+            record.event.event_id,
+            traceparent=traceparent_of(record.origin.headers),
+        )
+
 
 def coalesce(changes: Iterable[tuple[AggregateKey, Change]]) -> Movements:
     """The net movement of every day that the changed transactions touch; days that net to nothing are left out."""
@@ -75,11 +86,7 @@ def coalesce(changes: Iterable[tuple[AggregateKey, Change]]) -> Movements:
         _add(properties, key, change, change.after, 1)
     movements: Movements = {}
     for property_key, days in properties.items():
-        moved = {
-            at: Movement(Figures(*day.figures), day.newest.sequence, day.newest.record.event.event_id)
-            for at, day in days.items()
-            if any(day.figures)
-        }
+        moved = {at: day.movement() for at, day in days.items() if any(day.figures)}
         if moved:
             movements[property_key] = moved
     return movements

@@ -17,6 +17,7 @@ from msgspec import UNSET
 from batchers.carry import Balance
 from batchers.coalesce import NOTHING, Count, Figures, Movement, Movements
 from schemas.records import AcceptedCorrection, PropertyKey
+from schemas.traceparent import traceparent_of
 
 DayKey = tuple[int, int, date]  # org_id, property_id, balance_date
 
@@ -68,7 +69,8 @@ class _Day:
         count = Count(self.count) if self.count != self._count_before else None
         if figures == NOTHING and count is None:
             return None
-        return Movement(figures, sequence, record.correction.correction_id, "correction", count)
+        traceparent = traceparent_of(record.origin.headers)
+        return Movement(figures, sequence, record.correction.correction_id, "correction", count, traceparent)
 
 
 def correct(

@@ -12,8 +12,11 @@ from typing import TypeVar
 
 import stamina
 import structlog
+from opentelemetry.context import Context, get_current
+from structlog.contextvars import bound_contextvars
 
 from batchers.outbox import OutboxRow
+from batchers.tracing import effect_known
 from pipeline.errors import Transient
 
 Effect = Callable[[Sequence[OutboxRow]], Awaitable[None]]
@@ -55,7 +58,8 @@ class Drain:
         self._effect = effect
         self._reload = reload
         self._marks = marks
-        self._waiting: deque[Sequence[OutboxRow]] = deque()
+        # With the context that each batch was offered in: its span, below which that of the effect belongs.
+        self._waiting: deque[tuple[Sequence[OutboxRow], Context]] = deque()
         self._waiting_max = waiting_max
         self._pause_max_seconds = pause_max_seconds
         self._give_up_seconds = give_up_seconds  # None: an effect may fail for ever, and is tried again for ever
@@ -75,7 +79,7 @@ class Drain:
     def _has_place(self) -> bool:
         if not self._waiting:
             return True
-        weight = sum(row.weight for rows in self._waiting for row in rows)
+        weight = sum(row.weight for rows, _ in self._waiting for row in rows)
         return len(self._waiting) < self._waiting_max and weight < _WAITING_BYTES_MAX
 
     @property
@@ -91,7 +95,7 @@ class Drain:
             for lane in lanes:
                 self._left_behind[lane] = self._left_behind.get(lane, 0) + 1
         elif rows:
-            self._waiting.append(rows)
+            self._waiting.append((rows, get_current()))
         self._idle.clear()
         self._changed.set()
 
@@ -117,12 +121,13 @@ class Drain:
             self._changed.clear()
             while self._waiting or self._behind:
                 while self._waiting:
-                    await self._carry(self._waiting[0])
+                    await self._carry(*self._waiting[0])
                     self._waiting.popleft()
                     self._idle.set()
                 # A little of each lane in turn: one that always has more must not keep the others waiting.
                 for lane in sorted(self._behind):
-                    await self._catch_up(lane)
+                    with bound_contextvars(lane=lane):
+                        await self._catch_up(lane)
                     self._idle.set()
             self._idle.set()
 
@@ -131,16 +136,18 @@ class Drain:
         left_before = self._left_behind.get(lane, 0)
         rows = await self._patiently(lambda: self._reload(lane, self._marks[lane], _RELOAD_BYTES_MAX))
         if rows:
-            await self._carry(rows)
+            await self._carry(rows, Context())
         elif self._left_behind.get(lane, 0) == left_before:
             self._behind.discard(lane)
             self._left_behind.pop(lane, None)
 
-    async def _carry(self, rows: Sequence[OutboxRow]) -> None:
+    async def _carry(self, rows: Sequence[OutboxRow], parent: Context) -> None:
         # A row that was read back may be offered in memory too: once is enough.
         due = [row for row in rows if row.seq > self._marks[row.lane]]
         if due:
-            await self._patiently(lambda: self._effect(due))
+            with effect_known(self.name, due, parent):
+                await self._patiently(lambda: self._effect(due))
+                log.debug("effect done", effect=self.name)
         for row in due:
             self._marks[row.lane] = row.seq
 

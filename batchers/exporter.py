@@ -34,7 +34,7 @@ class Exporter:
         letters = [letter for row in rows for letter in row.letters]
         if not letters:
             return
-        with broker_errors(f"exporting to {self._topic}"):
+        with self._metrics.attempted("export"), broker_errors(f"exporting to {self._topic}"):
             partitions = await self._producer.partitions_for(self._topic)
             if not partitions:
                 raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")

@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from uuid_utils.compat import uuid7
 
@@ -64,6 +65,11 @@ class Gathering:
     def roomy(self) -> bool:
         """Whether fetching may go on again: well below the bound, or it would pause and go on at every record."""
         return self._rows <= self._bounds.gathered_rows_max // 2 and self._bytes <= self._bounds.gathered_bytes_max // 2
+
+    def oldest(self, lane: int, feed: Feed) -> datetime | None:
+        """The append time of the oldest record that waits; None where none does."""
+        records = self._queues[lane, feed].records
+        return records[0].origin.appended_at if records else None
 
     def open_lane(self, claim: Claim) -> None:
         """Records of a lane will come, from where it stands in each feed, under our claim."""

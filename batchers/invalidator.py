@@ -38,10 +38,11 @@ class Invalidator:
 
     async def invalidate(self, rows: Sequence[OutboxRow]) -> None:
         """Raise the floors of every day that these rows changed. Raises CacheUnavailable."""
-        for epoch, floors in floors_by_epoch(rows).items():
-            for call in bounded_calls(floors, self._groups_max, CALL_DAYS_MAX):
-                await self._cache.raise_floors(epoch, call)
-                self._metrics.invalidated.inc(sum(len(days) for days in call.values()))
+        with self._metrics.attempted("invalidate"):
+            for epoch, floors in floors_by_epoch(rows).items():
+                for call in bounded_calls(floors, self._groups_max, CALL_DAYS_MAX):
+                    await self._cache.raise_floors(epoch, call)
+                    self._metrics.invalidated.inc(sum(len(days) for days in call.values()))
         self._reach("invalidated")
 
 

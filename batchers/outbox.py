@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
+from msgspec import UNSET
 
 import sql
 from batchers.carry import Balance
@@ -29,6 +30,7 @@ class OutboxRow:
     lane: int
     seq: int
     updates: Sequence[EncodedUpdate]
+    batch_id: UUID
     letters: Sequence[DeadLetter] = ()
 
     @property
@@ -86,6 +88,7 @@ def realtime_updates(balances: Sequence[Balance], epoch: str, changed_at: dateti
             changed_at=changed_at,
             cause=balance.cause,
             event_id=balance.last_event_id,
+            traceparent=balance.traceparent if balance.traceparent is not None else UNSET,
         )
 
 
@@ -104,7 +107,7 @@ def outbox_rows(
     for rejected in quarantined:
         letters_of[rejected.origin.lane].append(dead_letter(rejected))
     return [
-        OutboxRow(lane, locked[lane].outbox_seq + 1, updates_of[lane], letters_of[lane])
+        OutboxRow(lane, locked[lane].outbox_seq + 1, updates_of[lane], batch.batch_id, letters_of[lane])
         for lane in sorted(updates_of.keys() | letters_of.keys())
     ]
 
@@ -146,8 +149,8 @@ async def _whole(connection: asyncpg.Connection, rows: Sequence[asyncpg.Record])
         for row in await connection.fetch(sql.query("read_letters"), lane, seqs):
             letters[lane, row["outbox_seq"]].append(_letter(row))
     return [
-        OutboxRow(row["lane"], row["seq"], split_updates(row["updates"]), letters[row["lane"], row["seq"]])
-        for row in rows
+        OutboxRow(lane, seq, split_updates(updates), batch_id, letters[lane, seq])
+        for lane, seq, batch_id, updates, _letter_count in rows
     ]
 
 

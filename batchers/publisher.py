@@ -4,14 +4,16 @@ from collections import defaultdict
 from collections.abc import Awaitable, Sequence
 
 from aiokafka import AIOKafkaProducer
+from msgspec import UNSET
 
 from batchers.connection import Reach
 from batchers.outbox import OutboxRow
 from pipeline.errors import TopicMismatch
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
+from schemas import traceparent
 from schemas.routing import home_lane
-from schemas.updates import EncodedUpdate
+from schemas.updates import BalanceUpdate, EncodedUpdate
 
 Message = tuple[bytes, bytes]
 
@@ -27,7 +29,7 @@ class Publisher:
 
     async def publish(self, rows: Sequence[OutboxRow]) -> None:
         """Send the updates of these rows and wait until the brokers have them. Raises BrokerUnavailable."""
-        with broker_errors(f"publishing to {self._topic}"):
+        with self._metrics.attempted("publish"), broker_errors(f"publishing to {self._topic}"):
             partitions = await self._producer.partitions_for(self._topic)
             if not partitions:
                 raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
@@ -45,13 +47,18 @@ class Publisher:
         deliveries = []
         batch = self._producer.create_batch()
         for update, value in updates:
-            key = b"%d" % update.org_id
-            if batch.append(key=key, value=value, timestamp=None) is None:
+            key, headers = b"%d" % update.org_id, _headers(update)
+            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
                 deliveries.append(await self._producer.send_batch(batch, self._topic, partition=partition))
                 batch = self._producer.create_batch()
-                batch.append(key=key, value=value, timestamp=None)
+                batch.append(key=key, value=value, timestamp=None, headers=headers)
         deliveries.append(await self._producer.send_batch(batch, self._topic, partition=partition))
         return deliveries
+
+
+def _headers(update: BalanceUpdate) -> list[tuple[str, bytes]]:
+    """The trace of what caused the update, where tracing tools look for it."""
+    return [(traceparent.HEADER, update.traceparent.encode())] if update.traceparent is not UNSET else []
 
 
 def _by_partition(rows: Sequence[OutboxRow], partitions: int) -> dict[int, list[EncodedUpdate]]:

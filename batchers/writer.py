@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 
 import stamina
@@ -11,9 +12,11 @@ import structlog
 
 from batchers.books import Books, Committed
 from batchers.breaker import PoisonBreaker
+from batchers.decide import Outcome
 from batchers.drain import Drain
 from batchers.gathering import Gathering
 from batchers.halving import halves, quarantined
+from batchers.tracing import batch_known, outcomes_known, step_known
 from pipeline.errors import BatchRejected, BatchTooSlow, DatabaseUnavailable, OutcomeUnknown
 from pipeline.metrics import Metrics
 from schemas.lanes import Batch
@@ -44,6 +47,7 @@ class Writer:
     ) -> None:
         self.gathering = gathering
         self.positions: dict[tuple[int, Feed], int] = {}  # by lane and feed the next offset, as committed
+        self._writing: Batch | None = None
         self._books = books
         self._publisher = publisher
         self._invalidator = invalidator
@@ -52,12 +56,23 @@ class Writer:
         self._metrics = metrics
         self._pause_max_seconds = pause_max_seconds
 
+    def oldest_waiting(self, lane: int, feed: Feed) -> datetime | None:
+        """The append time of the oldest record of a feed that we hold and have not committed."""
+        for slice_ in self._writing.slices if self._writing is not None else ():
+            position = self.positions.get((lane, feed), slice_.start)
+            if (slice_.lane, slice_.feed) == (lane, feed) and position < slice_.end:
+                # A batch that was halved is committed in part.
+                return next(record.origin.appended_at for record in slice_.records if record.origin.offset >= position)
+        return self.gathering.oldest(lane, feed)
+
     async def run(self) -> None:
         """Write what gathers until it is closed and empty. Raises FenceLost when a lane is no longer ours."""
         while not self.gathering.drained:
             batch = await self.gathering.take(_IDLE_SECONDS)
             if batch is not None:
+                self._writing = batch
                 await self.write(batch)
+                self._writing = None
             else:
                 await self.save_marks()
 
@@ -66,13 +81,15 @@ class Writer:
 
         A crash between two steps repeats the rest from the outbox; subscribers drop what they have by version.
         """
-        committed = await self._commit(batch)
-        if committed is None:
-            for half in halves(batch):
-                await self.write(half)
-            return
-        self._publisher.offer(committed.outbox)
-        self._invalidator.offer(committed.outbox)
+        with batch_known(batch) as span:
+            committed = await self._commit(batch)
+            if committed is None:
+                for half in halves(batch):
+                    await self.write(half)
+                return
+            outcomes_known(span, committed.outcomes)
+            self._publisher.offer(committed.outbox)
+            self._invalidator.offer(committed.outbox)
         self.positions.update(committed.positions)
         await self._breaker.observe(batch, committed.outbox)
         # Publishing holds the stream back when it cannot keep up; a lost cache holds back nothing.
@@ -103,10 +120,12 @@ class Writer:
                 raise
             log.warning("batch took too long, halving it", rows=batch.rows, error=str(error))
         except BatchRejected as error:
+            # What the database says may repeat the row: the dead letter keeps it, the log has its class alone.
+            refusal = type(error.__cause__).__name__
             if batch.rows == 1:
-                log.warning("record rejected by the database, quarantined", error=str(error))
+                log.warning("record rejected by the database, quarantined", refusal=refusal)
                 return await self._commit_patiently(quarantined(batch, str(error)))
-            log.warning("batch rejected by the database, halving it", rows=batch.rows, error=str(error))
+            log.warning("batch rejected by the database, halving it", rows=batch.rows, refusal=refusal)
         return None
 
     async def _commit_patiently(self, batch: Batch) -> Committed:
@@ -115,14 +134,23 @@ class Writer:
         retries = stamina.retry_context(
             on=partial(_worth_retrying, batch.rows), attempts=None, timeout=None, wait_max=self._pause_max_seconds
         ).with_name("commit", (), {})
-        async for attempt in retries:
-            with attempt:
-                started = time.perf_counter()
-                committed = await self._books.commit(batch)
-                if attempt.num > 1:
-                    log.info("the database is back", attempts=attempt.num)
-        self._metrics.committed(batch.rows, committed.outcomes.items(), time.perf_counter() - started)
+        with step_known("commit") as span:
+            async for attempt in retries:
+                with attempt, self._metrics.attempted("commit"):
+                    started = time.perf_counter()
+                    committed = await self._books.commit(batch)
+                    if attempt.num > 1:
+                        log.info("the database is back", attempts=attempt.num)
+            span.set_attribute("folio.attempts", attempt.num)
+        seconds = time.perf_counter() - started
+        self._metrics.committed(batch.rows, committed.outcomes.items(), seconds)
+        log.debug("batch committed", rows=batch.rows, seconds=round(seconds, 4), **_named(committed.outcomes))
         return committed
+
+
+def _named(outcomes: Mapping[Outcome, int]) -> dict[str, int]:
+    """For the log: what became of the records, without what did not occur."""
+    return {outcome.value: count for outcome, count in outcomes.items() if count}
 
 
 def _worth_retrying(rows: int, error: Exception) -> bool:

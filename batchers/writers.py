@@ -94,6 +94,10 @@ class Writers:
         """Somebody has resumed the lane: what was appended until then is let through."""
         self._breaker.accept(lane, until)
 
+    def oldest_waiting(self, lane: int, feed: Feed) -> datetime | None:
+        """The append time of the oldest record of a feed that is held and not committed."""
+        return self._group_of[lane].writer.oldest_waiting(lane, feed)
+
     def full(self, lane: int) -> bool:
         return self._group_of[lane].gathering.full
 

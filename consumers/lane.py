@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
 from pipeline.errors import TopicAltered
 from schemas.lanes import Claim, last_record
@@ -18,6 +19,7 @@ class FetchedLane:
         self.topic = topic
         self.claim = claim
         self.fetched_at = time.monotonic()
+        self.newest_at: datetime | None = None  # the append time of the last record that was let through
         self.position = standing.position if standing.position is not None else start
         self._recognise = standing.last if standing.last is not None and standing.last.offset == start else None
 
@@ -36,6 +38,7 @@ class FetchedLane:
         fresh = [record for record in records if record.origin.offset >= self.position]
         if fresh:
             self.position = fresh[-1].origin.offset + 1
+            self.newest_at = fresh[-1].origin.appended_at
         return fresh
 
     def _check_last(self, records: Sequence[Judged]) -> None:

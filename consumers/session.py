@@ -44,6 +44,8 @@ class Sink(Protocol):
     @property
     def gathered_rows(self) -> int: ...
 
+    def oldest_waiting(self, lane: int, feed: Feed) -> datetime | None: ...
+
     def add(self, lane: int, feed: Feed, records: Sequence[Judged]) -> None: ...
 
     def accept_poison(self, lane: int, until: datetime) -> None: ...
@@ -105,7 +107,7 @@ class Session:
                     await self._hold(assigned, stop)
                 finally:
                     self.ready = False
-                    self._metrics.lanes_owned.set(0)
+                    self._metrics.lanes_given_up()
                     self._membership.released()
         finally:
             self._membership.close()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -10,9 +11,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumers.lane import FetchedLane
+from consumers.waiting import Waiting, ages
 from pipeline.errors import Stalled
 from pipeline.metrics import Metrics
 from schemas.lanes import Positions
+from schemas.topics import Feed
 
 _PERIOD_SECONDS = 2.0
 
@@ -27,6 +30,8 @@ class Progress(Protocol):
 
     @property
     def gathered_rows(self) -> int: ...
+
+    def oldest_waiting(self, lane: int, feed: Feed) -> datetime | None: ...
 
     def full(self, lane: int) -> bool: ...
 
@@ -48,6 +53,8 @@ class Watch:
         self._stall_seconds = stall_seconds
         self._metrics = metrics
         self._offsets_committed: dict[TopicPartition, int] = {}
+        now = datetime.now(UTC)
+        self._waiting = {partition: Waiting(lane.lane, lane.feed, now) for partition, lane in lanes.items()}
 
     async def run(self) -> None:
         """Go on until cancelled. Raises Stalled when records wait in the topic and none have come for too long."""
@@ -59,6 +66,7 @@ class Watch:
     async def _look(self) -> None:
         if not self._lanes:
             return
+        looked_at = datetime.now(UTC)
         try:
             async with asyncio.timeout(_PERIOD_SECONDS * 2):
                 ends = await self._consumer.end_offsets(list(self._lanes))
@@ -68,6 +76,7 @@ class Watch:
             log.warning("the broker does not answer", error=f"{type(error).__name__}: {error}")
             for lane in self._lanes.values():
                 lane.fetched_at = time.monotonic()  # a silent broker is not a silent consumer
+            self._tell_ages(looked_at, {})
             return
         committed = self._progress.positions
         lag = sum(
@@ -76,8 +85,27 @@ class Watch:
         )
         self._metrics.lag_records.set(lag)
         self._metrics.gathered_rows.set(self._progress.gathered_rows)
+        delivered = {partition: max(lane.position, passed[partition]) for partition, lane in self._lanes.items()}
+        self._tell_ages(looked_at, {partition: ends[partition] > at for partition, at in delivered.items()})
         for partition, lane in self._lanes.items():
-            self._check_fetched(lane, max(lane.position, passed[partition]), ends[partition])
+            self._check_fetched(lane, delivered[partition], ends[partition])
+
+    def _tell_ages(self, looked_at: datetime, undelivered: Mapping[TopicPartition, bool]) -> None:
+        """How old the oldest uncommitted records are. Without an answer of the broker's: what we hold, else as before.
+
+        A record between the client and the writer is in neither for an instant, and one that the topic got since
+        `looked_at` is not looked for: it is younger than the next look.
+        """
+        for partition, lane in self._lanes.items():
+            waiting = self._waiting[partition]
+            oldest = self._progress.oldest_waiting(lane.lane, lane.feed)
+            if oldest is not None:
+                waiting.held(oldest)
+            elif undelivered.get(partition):
+                waiting.undelivered(lane.newest_at)
+            elif partition in undelivered:
+                waiting.nothing(looked_at)
+        self._metrics.waiting(ages(self._waiting.values(), datetime.now(UTC)))
 
     def _check_fetched(self, lane: FetchedLane, delivered: int, end: int) -> None:
         """Consumers have been known to die without a word: records in the topic, none delivered, nothing paused."""
@@ -87,6 +115,7 @@ class Watch:
             return
         silent_seconds = time.monotonic() - lane.fetched_at
         if silent_seconds > self._stall_seconds:
+            self._metrics.stalls.inc()
             raise Stalled(
                 f"lane {lane.lane}: {end - delivered} records wait, none delivered for {silent_seconds:.0f} s"
             )

@@ -65,7 +65,7 @@ class Worker:
         self._settings = settings
         self._endpoints = endpoints
         self._metrics_port = metrics_port
-        self._name = settings.worker.name or f"{socket.gethostname()}-{os.getpid()}"
+        self.name = settings.worker.name or f"{socket.gethostname()}-{os.getpid()}"
         self._stop = Stop(settings.worker.shutdown_grace_seconds)
         self._metrics = Metrics()
         self._clock = SystemClock()
@@ -78,6 +78,10 @@ class Worker:
     def ready(self) -> bool:
         """Whether lanes are claimed and records may flow."""
         return self._session is not None and self._session.ready
+
+    def grace_left(self) -> float:
+        """Seconds that the end may still take."""
+        return self._stop.seconds_left()
 
     def stop(self) -> None:
         """Ask the worker to end in order. It has ended when the grace is over, whatever still hangs."""
@@ -119,7 +123,7 @@ class Worker:
         await self._check_schema()
         async with self._running_producer():
             self._session = Session(
-                new_consumer(self._endpoints.kafka_bootstrap, self._settings.kafka, self._name),
+                new_consumer(self._endpoints.kafka_bootstrap, self._settings.kafka, self.name),
                 self._connected,
                 self._open_writers,
                 self._session_settings(),
@@ -129,7 +133,7 @@ class Worker:
 
     @contextlib.asynccontextmanager
     async def _running_producer(self) -> AsyncIterator[None]:
-        self._producer = new_producer(self._endpoints.kafka_bootstrap, self._name)
+        self._producer = new_producer(self._endpoints.kafka_bootstrap, self.name)
         with broker_errors("connecting to the broker"):
             await self._producer.start()
         try:
@@ -150,7 +154,7 @@ class Worker:
         worker = self._settings.worker
         return SessionSettings(
             topics={feed: self._settings.kafka.topic_prefix + feed for feed in Feed},
-            owner=self._name,
+            owner=self.name,
             rules=recorded_rules(self._settings.rules),
             stall_seconds=worker.stall_seconds,
             claim_seconds=self._settings.kafka.session_timeout_seconds * _CLAIM_SHARE,
@@ -161,10 +165,10 @@ class Worker:
             await require_schema(connection)
 
     def _connected(self, doing: str) -> AbstractAsyncContextManager[asyncpg.Connection]:
-        return briefly(connect_worker(self._endpoints.database_url, self._settings.database, self._name), doing)
+        return briefly(connect_worker(self._endpoints.database_url, self._settings.database, self.name), doing)
 
     async def _connect_writer(self) -> asyncpg.Connection:
-        return await connect_writer(self._endpoints.database_url, self._settings.database, self._name)
+        return await connect_writer(self._endpoints.database_url, self._settings.database, self.name)
 
     def _open_writers(self, claims: Sequence[Claim], lane_count: int, trip: Trip) -> Writers:
         poison = self._settings.poison

@@ -1,6 +1,7 @@
 """Every metric of a worker, defined once, with its meaning. No metric carries a tenant: there are ten million."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final
 
@@ -57,12 +58,55 @@ class Metrics:
         self.lag_records = Gauge(
             "folio_lag_records", "Records of the owned lanes that are not committed.", registry=self.registry
         )
+        self.freshness_seconds = Gauge(
+            "folio_freshness_seconds",
+            "Age of the oldest uncommitted record of the owned lanes, since its broker appended it; 0 when none waits.",
+            registry=self.registry,
+        )
+        self.lag_seconds = Gauge(
+            "folio_lag_seconds",
+            "Age of the oldest uncommitted record of each owned lane; 0 when none waits.",
+            ["lane"],
+            registry=self.registry,
+        )
+        self.failed_attempts = Counter(
+            "folio_failed_attempts",
+            "Attempts at a step of a batch (commit, publish, export, invalidate) that failed, by class of error.",
+            ["step", "error"],
+            registry=self.registry,
+        )
+        self.stalls = Counter(
+            "folio_stalls",
+            "Times that records waited in the topic and none was delivered for too long.",
+            registry=self.registry,
+        )
         self.rejoins = Counter(
             "folio_rejoins",
             "Times that the worker left the group and joined again, by cause.",
             ["cause"],
             registry=self.registry,
         )
+
+    def waiting(self, seconds: Mapping[int, float]) -> None:
+        """By owned lane, the age of its oldest uncommitted record."""
+        for lane, age in seconds.items():
+            self.lag_seconds.labels(str(lane)).set(age)
+        self.freshness_seconds.set(max(seconds.values(), default=0.0))
+
+    def lanes_given_up(self) -> None:
+        """No lane is owned: what was told of lanes is another worker's to tell now."""
+        for gauge in (self.lanes_owned, self.lag_records, self.gathered_rows, self.freshness_seconds):
+            gauge.set(0)
+        self.lag_seconds.clear()
+
+    @contextmanager
+    def attempted(self, step: str) -> Iterator[None]:
+        """Count what fails inside, and let it pass."""
+        try:
+            yield
+        except Exception as error:
+            self.failed_attempts.labels(step, type(error).__name__).inc()
+            raise
 
     def committed(self, rows: int, outcomes: Iterable[tuple[StrEnum, int]], seconds: float) -> None:
         """One batch is in the books."""

@@ -173,6 +173,14 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
 
+class TracingSettings(Section):
+    """Traces. Where they go is said by OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT."""
+
+    exporter: Literal["none", "otlp"] = Field(
+        "none", description="Where spans go; otlp: to a collector by HTTP, needs the extra `tracing`."
+    )
+
+
 class Settings(BaseSettings):
     """All sections. Build it with `load`, which turns what is wrong into one clear message."""
 
@@ -189,6 +197,7 @@ class Settings(BaseSettings):
     batch: BatchSettings = BatchSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ def _database_error(doing: str, error: BaseException) -> PipelineError:
         return BatchTooSlow(f"{doing}: {error.__cause__}")
     if isinstance(error, pg.CheckViolationError) and not error.constraint_name:
         # A check without a name is the bound of a partition: another one was attached while the statement waited.
-        return DatabaseUnavailable(f"{doing}: {error}; the partitions have changed meanwhile")
+        # Without its detail, in which the server repeats the row: this one is logged.
+        return DatabaseUnavailable(f"{doing}: {error.args[0]}; the partitions have changed meanwhile")
     for kinds, ours, advice in _DATABASE_ERRORS:
         if isinstance(error, kinds):
             return ours(f"{doing}: {error}{advice}")

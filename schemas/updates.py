@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 Cause = Literal["event", "correction", "carry_forward"]
 
@@ -16,7 +16,7 @@ class BalanceUpdate(Struct, frozen=True, gc=False):
 
     `version` rises by exactly one with each update of a day, within one `epoch`: subscribers drop what is not newer
     and refetch on a gap. `event_id` is the newest event, or correction, that
-    caused the change.
+    caused the change, and `traceparent` the trace that this one named (W3C), absent where it named none.
     """
 
     org_id: int
@@ -36,6 +36,7 @@ class BalanceUpdate(Struct, frozen=True, gc=False):
     changed_at: datetime
     cause: Cause
     event_id: UUID | None
+    traceparent: str | UnsetType = UNSET
 
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -56,10 +56,9 @@ BUGS = (
     Bug(
         "mark before the effect",
         "batchers/drain.py",
-        "        if due:\n            await self._patiently(lambda: self._effect(due))\n"
-        "        for row in due:\n            self._marks[row.lane] = row.seq\n",
-        "        for row in due:\n            self._marks[row.lane] = row.seq\n"
-        "        if due:\n            await self._patiently(lambda: self._effect(due))\n",
+        "                await self._patiently(lambda: self._effect(due))\n",
+        "                self._marks |= {row.lane: row.seq for row in due}\n"
+        "                await self._patiently(lambda: self._effect(due))\n",
         "tests/batchers/test_drain.py::test_a_mark_moves_only_after_the_effect",
     ),
     Bug(

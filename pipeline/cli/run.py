@@ -15,6 +15,7 @@ from pipeline.app import Worker
 from pipeline.endpoints import resolve
 from pipeline.logs import configure
 from pipeline.supervisor import supervise
+from pipeline.tracing import start_tracing
 
 
 def run(
@@ -37,12 +38,16 @@ def run(
         resolve(settings)  # refuse here, once, rather than in every child
         return supervise(workers, settings.worker.metrics_port, settings.worker.shutdown_grace_seconds)
     worker = Worker(settings, resolve(settings), metrics_port=settings.worker.metrics_port)
+    flush = start_tracing(settings.tracing, worker.name)
     # What is loaded by now lives as long as the process: the collector need not look at it again and again. Batches
     # hold many objects and no cycles, so the young generation may grow to a batch's size before it is looked at.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
-    uvloop.run(_until_told(worker, sys.stdin.fileno() if until_stdin_ends else None))
+    try:
+        uvloop.run(_until_told(worker, sys.stdin.fileno() if until_stdin_ends else None))
+    finally:
+        flush(worker.grace_left())
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import uvloop
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from msgspec import UNSET
 
 from pipeline import settings as settings_module
 from pipeline.endpoints import resolve
@@ -93,8 +94,13 @@ def as_line(encoded: EncodedUpdate) -> bytes:
     return (
         f"{time}Z  org {update.org_id}  property {update.property_id}  {update.balance_date}  v{update.version}  "
         f"closing {update.closing_balance_cents:,} cents, discrepancy {update.balance_discrepancy_cents:,}  "
-        f"{update.cause}"
+        f"{update.cause}{_trace(update)}"
     ).encode()
+
+
+def _trace(update: BalanceUpdate) -> str:
+    """The id that a tracing tool is asked for."""
+    return f"  trace {update.traceparent.split('-')[1]}" if update.traceparent is not UNSET else ""
 
 
 def _start(since: str | None, otherwise: Literal["beginning", "end"]) -> Start:

@@ -52,6 +52,8 @@ An accountant's correction of one day: its figures, a count of its cash, or an o
 {_FORMS.format(carried="ce_id and ce_time stand for correction_id and issued_at")}
 {_LIMITS}"""
 
+_TRACE_IN: Final = "W3C Trace Context, carried on to the updates that this record causes; ignored when not valid."
+
 _UPDATE: Final = """\
 Every figure of a day, each time a committed batch changed it. At least once: drop what is not newer, refetch on a gap.
 Always JSON; the state comes from the database, this topic is not compacted."""
@@ -80,7 +82,7 @@ def document() -> Document:
                 "FinanceEvent": _message(FINANCE_EVENTS, "FinanceEvent", _EVENT) | _accepted_headers(),
                 "BalanceCorrection": _message(BALANCE_CORRECTIONS, "BalanceCorrection", _CORRECTION)
                 | _accepted_headers(),
-                "BalanceUpdate": _message(REALTIME_UPDATES, "BalanceUpdate", _UPDATE),
+                "BalanceUpdate": _message(REALTIME_UPDATES, "BalanceUpdate", _UPDATE) | _sent_headers(),
             },
             "schemas": json_schemas.components("#/components/schemas/{name}"),
         },
@@ -152,6 +154,19 @@ def _accepted_headers() -> Document:
         "ce_source": {"type": "string", "description": "Not looked at."},
         "ce_type": {"type": "string"},
         "ce_time": {"type": "string", "format": "date-time"},
+        "traceparent": {"type": "string", "description": f"{_TRACE_IN} Before ce_traceparent, where both are there."},
+        "ce_traceparent": {"type": "string", "description": f"{_TRACE_IN} Of a CloudEvent."},
+    }
+    return {"headers": {"type": "object", "properties": headers}}
+
+
+def _sent_headers() -> Document:
+    headers = {
+        "traceparent": {
+            "type": "string",
+            "pattern": json_schemas.TRACEPARENT,
+            "description": "As in the value; absent where the cause of the change had none.",
+        }
     }
     return {"headers": {"type": "object", "properties": headers}}
 

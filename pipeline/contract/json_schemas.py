@@ -27,6 +27,8 @@ MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
 
 # Many validators take formats for remarks; patterns bind them all. This one: the offset, without which a time is none.
 _WITH_OFFSET: Final = "(?:[Zz]|[+-][0-9]{2}:[0-9]{2})$"
+# As we write it: version 00.
+TRACEPARENT: Final = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
 _WITHOUT_NUL: Final = "^[^\\u0000]*$"
 _UNKNOWN_FIELDS: Final = "Unknown fields are accepted everywhere, and kept."
 
@@ -53,6 +55,7 @@ _MEANINGS: Final[dict[str, dict[str, str]]] = {
     "BalanceUpdate": {
         "epoch": "Versions are comparable within one epoch; in a new one, fetch the day again.",
         "version": "Rises by exactly one with each update of the day; drop what is not newer, refetch on a gap.",
+        "traceparent": "W3C Trace Context of the event or correction that caused it; absent where it had none.",
     },
 }
 
@@ -91,6 +94,7 @@ def _completed(structs: tuple[type[msgspec.Struct], ...], ref_template: str) -> 
     if "BalanceUpdate" in found:
         # Always UTC, though its Struct does not say so: we write it.
         found["BalanceUpdate"]["properties"]["changed_at"] |= {"format": "date-time", "pattern": _WITH_OFFSET}
+        found["BalanceUpdate"]["properties"]["traceparent"] |= {"pattern": TRACEPARENT}
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 import stamina
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from uuid_utils.compat import uuid7
 
 from batchers.drain import Drain
 from batchers.outbox import OutboxRow
@@ -43,9 +44,10 @@ class World:
     def commit(self, *lanes: int) -> list[OutboxRow]:
         """A batch: the next row of each lane, in the table, and as the writer has it in memory."""
         rows = []
+        batch_id = uuid7()
         for lane in lanes:
             of_lane = self.table.setdefault(lane, [])
-            rows.append(OutboxRow(lane, len(of_lane) + 1, ()))
+            rows.append(OutboxRow(lane, len(of_lane) + 1, (), batch_id))
             of_lane.append(rows[-1])
         return rows
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -58,7 +59,10 @@ def invalidator(cache: Cache, reached: list[str], groups_max: int = 50) -> tuple
 
 
 def rows(*updates: Sequence[BalanceUpdate]) -> list[OutboxRow]:
-    return [OutboxRow(0, seq, [encode_update(each) for each in of_row]) for seq, of_row in enumerate(updates, 1)]
+    return [
+        OutboxRow(0, seq, [encode_update(each) for each in of_row], UUID(int=seq))
+        for seq, of_row in enumerate(updates, 1)
+    ]
 
 
 def test_of_several_changes_of_a_day_the_newest_version_counts_whatever_the_order() -> None:

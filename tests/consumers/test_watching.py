@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -28,6 +29,7 @@ class Writers:
     committed: dict[tuple[int, Feed], int] = field(default_factory=dict)
     full_lanes: set[int] = field(default_factory=set)
     gathered_rows: int = 0
+    oldest: dict[tuple[int, Feed], datetime] = field(default_factory=dict)  # of what is held
 
     @property
     def positions(self) -> Positions:
@@ -35,6 +37,9 @@ class Writers:
 
     def full(self, lane: int) -> bool:
         return lane in self.full_lanes
+
+    def oldest_waiting(self, lane: int, feed: Feed) -> datetime | None:
+        return self.oldest.get((lane, feed))
 
 
 class Scene:
@@ -56,6 +61,9 @@ class Scene:
     def metric(self, name: str) -> float | None:
         return self.metrics.registry.get_sample_value(name)
 
+    def lag_seconds(self, lane: int) -> float | None:
+        return self.metrics.registry.get_sample_value("folio_lag_seconds", {"lane": str(lane)})
+
 
 @pytest.fixture
 def scene() -> Scene:
@@ -67,6 +75,7 @@ async def test_records_that_wait_and_are_not_delivered_are_a_stall(scene: Scene)
     scene.silent_for(STALL_SECONDS + 1)
     with pytest.raises(Stalled, match="lane 1: 2 records wait, none delivered for 31 s"):
         await scene.watch._look()
+    assert scene.metric("folio_stalls_total") == 1
 
 
 async def test_the_marker_of_a_transaction_is_no_record_that_waits(scene: Scene) -> None:
@@ -132,6 +141,44 @@ async def test_lag_counts_what_is_not_committed(scene: Scene) -> None:
     scene.writers.gathered_rows = 3
     await scene.watch._look()
     assert (scene.metric("folio_lag_records"), scene.metric("folio_gathered_rows")) == (5 + 4, 3)
+
+
+async def test_freshness_is_the_age_of_the_oldest_record_that_is_held(scene: Scene) -> None:
+    scene.consumer.ends = {partition(0): 12, partition(1): 10}
+    scene.writers.oldest = {(0, Feed.EVENTS): datetime.now(UTC) - timedelta(seconds=40)}
+    await scene.watch._look()
+    assert scene.metric("folio_freshness_seconds") == pytest.approx(40, abs=1)
+    assert scene.lag_seconds(0) == pytest.approx(40, abs=1)
+    assert scene.lag_seconds(1) == 0
+
+
+async def test_freshness_grows_while_the_broker_says_nothing_and_falls_when_all_is_committed(scene: Scene) -> None:
+    scene.writers.oldest = {(0, Feed.EVENTS): datetime.now(UTC) - timedelta(seconds=40)}
+    scene.consumer.away = True
+    await scene.watch._look()
+    assert scene.metric("folio_freshness_seconds") == pytest.approx(40, abs=1)
+    scene.writers.oldest, scene.consumer.away = {}, False
+    await scene.watch._look()
+    assert scene.metric("folio_freshness_seconds") == 0
+
+
+async def test_a_paused_lane_of_which_nothing_is_held_waits_since_its_last_delivered_record(scene: Scene) -> None:
+    """Its neighbours have filled the writer: what waits in the topic is younger than what came last, and no more."""
+    scene.watch._waiting[partition(1)].none_before = datetime.now(UTC) - timedelta(hours=1)
+    scene.lanes[partition(1)].newest_at = datetime.now(UTC) - timedelta(seconds=25)
+    scene.consumer.ends[partition(1)] = 99
+    scene.consumer.pause(partition(1))
+    await scene.watch._look()
+    assert scene.lag_seconds(1) == pytest.approx(25, abs=1)
+
+
+async def test_lanes_that_were_given_up_are_not_told_of_any_more(scene: Scene) -> None:
+    scene.consumer.ends[partition(1)] = 99
+    await scene.watch._look()
+    assert scene.metric("folio_lag_records") == 89
+    scene.metrics.lanes_given_up()
+    assert (scene.metric("folio_lag_records"), scene.metric("folio_freshness_seconds")) == (0, 0)
+    assert scene.lag_seconds(1) is None
 
 
 async def test_the_group_hears_of_committed_positions_and_of_each_once(scene: Scene) -> None:

@@ -10,7 +10,7 @@ from pipeline.metrics import Metrics
 
 REPOSITORY = Path(__file__).parents[2]
 # Labels with few values, known beforehand. Never an organisation, a property, a user or a key: there are ten million.
-LABELS = {"outcome", "result", "effect", "cause"}
+LABELS = {"outcome", "result", "effect", "cause", "lane", "step", "error"}
 # Defined, and set by nothing: `Drain.depth` is told to nobody yet. Strict: once set, the name must go.
 NOT_YET: set[str] = set()
 
@@ -39,6 +39,20 @@ def test_every_metric_is_set_by_the_code() -> None:
     )
     unset = {name for name in families() if not re.search(rf"(metrics|self)\.{name}\.(inc|set|observe|labels)\(", code)}
     assert unset == NOT_YET
+
+
+def rows() -> list[str]:
+    """The rows of the page's table."""
+    return [
+        f"| `{metric._name}` | {metric._type} | {', '.join(f'`{label}`' for label in metric._labelnames)} "
+        f"| {metric._documentation} |"
+        for metric in families().values()
+    ]
+
+
+def test_the_page_tells_of_every_metric_what_the_code_says() -> None:
+    page = (REPOSITORY / "docs" / "observability.md").read_text(encoding="utf-8")
+    assert [line for line in page.splitlines() if line.startswith("| `folio_")] == rows()
 
 
 def test_each_worker_has_metrics_of_its_own() -> None:

@@ -47,6 +47,7 @@ WRONG = {
     "FOLIO_KAFKA_STATIC_MEMBERSHIP": ["perhaps"],
     "FOLIO_BATCH_WRITERS_MAX": ["0", "65"],
     "FOLIO_LOG_LEVEL": ["loud", "INFO "],
+    "FOLIO_TRACING_EXPORTER": ["jaeger", "OTLP", ""],
 }
 # Judged where they are used: an address by connecting to it, a crash point by pipeline.crash.
 FREE_TEXT = {

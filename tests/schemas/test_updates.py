@@ -7,6 +7,7 @@ from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from schemas.updates import BalanceUpdate, encode_update, join_updates, split_updates
 
@@ -30,6 +31,7 @@ updates = st.builds(
     changed_at=st.integers(0, 2**52).map(lambda us: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)),
     cause=st.sampled_from(["event", "carry_forward"]),
     event_id=st.none() | st.uuids(),
+    traceparent=st.just(UNSET) | st.just("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from schemas.codec import Rules, judge, judge_correction
-from schemas.records import Accepted, AcceptedCorrection, Judged, Origin
+from schemas.records import Accepted, AcceptedCorrection, Headers, Judged, Origin
 from schemas.topics import Feed
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -88,10 +88,11 @@ class Offsets:
     next: int = 0
     appended_at: datetime = NOON + timedelta(hours=1)
     feed: Feed = Feed.EVENTS
+    headers: Headers = ()  # of every record from now on
 
     def record(self, value: bytes | None, key: bytes | None = b"1") -> Judged:
         """The next record of the lane, judged."""
-        origin = Origin(self.feed, self.lane, self.next, self.appended_at, key, value, ())
+        origin = Origin(self.feed, self.lane, self.next, self.appended_at, key, value, self.headers)
         self.next += 1
         return judge(origin, RULES) if self.feed is Feed.EVENTS else judge_correction(origin, RULES)
 

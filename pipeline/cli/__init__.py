@@ -21,6 +21,7 @@ for _name, _where in {
     "topics": "topics:app",
     "produce": "produce:produce",
     "status": "status:status",
+    "freshness": "freshness:freshness",
     "verify": "verify:verify",
     "positions": "positions:app",
     "pause": "pausing:pause",

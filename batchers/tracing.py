@@ -61,7 +61,9 @@ def effect_known(effect: str, rows: Sequence[OutboxRow], parent: Context) -> Ite
     ):
         if span.is_recording():
             span.set_attributes({f"folio.{name}": value for name, value in names.items()})
-            span.set_attributes({"folio.lanes": lanes, "folio.updates": sum(len(row.updates) for row in rows)})
+            span.set_attribute("folio.lanes", lanes)
+            span.set_attribute("folio.updates", sum(len(row.updates) for row in rows))
+            span.set_attribute("folio.letters", sum(len(row.letters) for row in rows))
         yield span
 
 

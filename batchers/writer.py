@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -83,9 +83,9 @@ class Writer:
         """
         with batch_known(batch) as span:
             committed = await self._commit(batch)
-            if committed is None:
-                for half in halves(batch):
-                    await self.write(half)
+            if not isinstance(committed, Committed):
+                for part in committed:
+                    await self.write(part)
                 return
             outcomes_known(span, committed.outcomes)
             self._publisher.offer(committed.outbox)
@@ -111,8 +111,8 @@ class Writer:
         except (DatabaseUnavailable, OutcomeUnknown) as error:
             log.warning("marks not saved, the next owner repeats some updates", error=str(error))
 
-    async def _commit(self, batch: Batch) -> Committed | None:
-        """None where the database will not take the batch whole, and it can be halved."""
+    async def _commit(self, batch: Batch) -> Committed | Sequence[Batch]:
+        """Where the database will not take the batch, those to write in its stead: its halves, or its dead letter."""
         try:
             return await self._commit_patiently(batch)
         except BatchTooSlow as error:
@@ -124,9 +124,9 @@ class Writer:
             refusal = type(error.__cause__).__name__
             if batch.rows == 1:
                 log.warning("record rejected by the database, quarantined", refusal=refusal)
-                return await self._commit_patiently(quarantined(batch, str(error)))
+                return [quarantined(batch, str(error))]
             log.warning("batch rejected by the database, halving it", rows=batch.rows, refusal=refusal)
-        return None
+        return halves(batch)
 
     async def _commit_patiently(self, batch: Batch) -> Committed:
         """Try the same batch again until the database answers. The fence tells whether an attempt went in."""

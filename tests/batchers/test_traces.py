@@ -12,14 +12,14 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-import sql
 from batchers import tracing
+from batchers.outbox import read_outbox
 from batchers.tracing import LINKS_MAX, sampled_events
 from pipeline.errors import FenceLost
 from schemas.records import Accepted, Headers
 from schemas.routing import home_lane
 from schemas.topics import Feed
-from schemas.updates import BalanceUpdate, split_updates
+from schemas.updates import BalanceUpdate
 from tests.batchers.test_writer import FULL, TODAY, Desk
 from tests.support.events import NOON
 from tests.support.ledger import Ledger
@@ -42,8 +42,7 @@ def an_event(ledger: Ledger, number: int, headers: Headers, **of_event: Any) -> 
 
 async def updates_in_the_table(ledger: Ledger) -> list[BalanceUpdate]:
     """As a worker reads the outbox that another one left."""
-    rows = await ledger.rows(sql.query("read_outbox"), HOME, 0, 1 << 20)
-    return [update for row in rows for update, _ in split_updates(row["updates"])]
+    return [update for row in await read_outbox(ledger.admin, HOME, 0, 1 << 20) for update, _ in row.updates]
 
 
 async def test_the_trace_waits_in_the_outbox_and_is_published_from_there(ledger: Ledger) -> None:
@@ -138,9 +137,9 @@ async def test_a_batch_that_is_halved_has_its_halves_below_it_and_no_row_in_its_
 ) -> None:
     await ledger.load_balance(TODAY, FULL, property_=9)
     await written(ledger, an_event(ledger, 1, ()), an_event(ledger, 2, (), property_=9, amount=987_654_321))
-    *halves, whole = named(spans, "folio.batch")
-    assert whole.context is not None
-    assert [half.parent.span_id for half in halves if half.parent is not None] == [whole.context.span_id] * 2
+    first, letter, second, whole = named(spans, "folio.batch")
+    above = [(first, whole), (letter, second), (second, whole)]
+    assert all(lower.parent == upper.context for lower, upper in above)
     refused = [span for span in named(spans, "folio.commit") if span.status.status_code is trace.StatusCode.ERROR]
     assert [span.attributes and span.attributes["error.type"] for span in refused] == ["BatchRejected"] * 2
     assert all(not span.events for span in spans.get_finished_spans())

@@ -54,11 +54,14 @@ class Desk:
             for lane, of_lane in lanes.items()
         }
         slices = tuple(LaneSlice(lane, 1, 0, 99, of_lane) for lane, of_lane in records.items())
-        outbox = [
-            OutboxRow(lane, 1, (), [dead_letter(record) for record in of_lane if isinstance(record, Rejected)])
+        batch = Batch(uuid7(), slices)
+        letters = {
+            lane: [dead_letter(record) for record in of_lane if isinstance(record, Rejected)]
             for lane, of_lane in records.items()
-        ]
-        await self.breaker.observe(Batch(uuid7(), slices), outbox)
+        }
+        await self.breaker.observe(
+            batch, [OutboxRow(lane, 1, (), batch.batch_id, of_lane) for lane, of_lane in letters.items()]
+        )
 
     @property
     def lanes(self) -> list[int]:

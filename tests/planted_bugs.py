@@ -224,6 +224,20 @@ BUGS = (
         "share > 1",
         "tests/batchers/test_breaker.py",
     ),
+    Bug(
+        "a trace is lost in the outbox",
+        "batchers/outbox.py",
+        "            traceparent=balance.traceparent if balance.traceparent is not None else UNSET,\n",
+        "",
+        "tests/batchers/test_traces.py::test_the_trace_waits_in_the_outbox_and_is_published_from_there",
+    ),
+    Bug(
+        "a batch in hand is not waiting any more",
+        "batchers/writer.py",
+        "                self._writing = batch\n",
+        "",
+        "tests/batchers/test_oldest_waiting.py::test_a_batch_in_hand_counts_until_it_is_committed_however_long_that_takes",
+    ),
 )
 
 

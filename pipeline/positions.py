@@ -80,9 +80,8 @@ async def move(connection: asyncpg.Connection, planned: Move, who: str) -> None:
     """Move the lane, fence off its last owner, and leave a row in the audit. Raises TopicMismatch for no such lane."""
     with database_errors("moving a lane"):
         async with connection.transaction():
-            events = planned.feed is Feed.EVENTS
-            statement = sql.query("set_finance_position") if events else sql.query("set_corrections_position")
-            done = await connection.execute(statement, planned.lane, planned.target)
+            targets = [planned.target if planned.feed is feed else None for feed in Feed]
+            done = await connection.execute(sql.query("set_position"), planned.lane, *targets)
             if done != "UPDATE 1":
                 raise TopicMismatch(f"lane {planned.lane} was never claimed: there is no position to move")
             detail = {"lane": planned.lane, "feed": planned.feed, "from": planned.start, "to": planned.target}

@@ -90,7 +90,7 @@ CASES = {
     "set_corrections_position": Case("1, 5"),
     "resume_lane": Case("1", role=OPERATOR),
     "resume_org": Case("7, 'me'", role=OPERATOR),
-    "set_finance_position": Case("1, 5"),
+    "set_position": Case("1, 5, NULL"),
     "stamp_homes": Case("'{1,2}', now()"),
     "standing_properties": Case("'{7,8}', '{1,1}'", role=OPERATOR),
     "stop_lane": Case("1, 0, 'x'"),

@@ -70,7 +70,7 @@ class BooksSettings:
 
     lane_count: int
     retention_months: int
-    defaults: PropertyDefaults
+    defaults: PropertyDefaults | None  # None: a property must be loaded before its first record
     # Late events reach every later day of their property. A day weighs about 2 KB on its way: 50,000 weigh 100 MB.
     reached_days_max: int = 50_000
 

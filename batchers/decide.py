@@ -30,6 +30,7 @@ from schemas.records import (
     AggregateKey,
     CorrectionKey,
     Judged,
+    Origin,
     PropertyKey,
     Rejected,
     org_of,
@@ -99,7 +100,7 @@ class Known:
     snapshots: Mapping[AggregateKey, Snapshot]
     stored: Mapping[tuple[AggregateKey, int], Fingerprint]
     properties: Mapping[PropertyKey, Property]
-    defaults: PropertyDefaults
+    defaults: PropertyDefaults | None  # None: a property must be loaded before its first record
     corrections: Mapping[CorrectionKey, Fingerprint] = field(default_factory=dict)
     paused_orgs: Collection[int] = ()
 
@@ -176,9 +177,11 @@ def _decide_correction(
     """A correction applies once; what comes again under its id must say the same."""
     correction = record.correction
     fingerprint = Fingerprint(CORRECTION_HASH_VERSION, record.content_hash)
-    before = seen.setdefault(record.key, fingerprint)
-    if before is fingerprint:
-        _property_of((correction.org_id, correction.property_id), None, known, decisions)
+    before = seen.get(record.key)
+    if before is None:
+        if _property_of((correction.org_id, correction.property_id), None, known, decisions) is None:
+            return _property_unknown(record.origin, correction.property_id, decisions)
+        seen[record.key] = fingerprint
         decisions.corrections.append(record)
         return Outcome.APPLIED
     if before == fingerprint:
@@ -197,6 +200,8 @@ def _decide_event(
 ) -> Outcome:
     event = record.event
     property_ = _property_of((event.org_id, event.property_id), event.data.currency, known, decisions)
+    if property_ is None:
+        return _property_unknown(record.origin, event.property_id, decisions)
     if event.data.currency is not None and event.data.currency != property_.currency:
         detail = f"currency {event.data.currency}; property {event.property_id} keeps {property_.currency}"
         decisions.quarantined.append(Rejected(record.origin, Reason.CURRENCY_MISMATCH, detail))
@@ -220,11 +225,18 @@ def _decide_event(
     return outcome
 
 
-def _property_of(key: PropertyKey, currency: str | None, known: Known, decisions: Decisions) -> Property:
+def _property_of(key: PropertyKey, currency: str | None, known: Known, decisions: Decisions) -> Property | None:
+    """The property, registered now where that is allowed; None where it had to be loaded, and was not."""
     property_ = known.properties.get(key) or decisions.registered.get(key)
-    if property_ is None:
+    if property_ is None and known.defaults is not None:
         property_ = decisions.registered[key] = known.defaults.register(currency)
     return property_
+
+
+def _property_unknown(origin: Origin, property_id: int, decisions: Decisions) -> Outcome:
+    detail = f"property {property_id} is not loaded"
+    decisions.quarantined.append(Rejected(origin, Reason.PROPERTY_UNKNOWN, detail))
+    return Outcome.QUARANTINED
 
 
 def _outcome(

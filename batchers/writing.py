@@ -29,12 +29,13 @@ _NOT_NEWEST: Row = (False, None, None, *(None,) * 13)
 async def register_properties(
     connection: asyncpg.Connection,
     registered: Mapping[PropertyKey, Property],
-    defaults: PropertyDefaults,
+    defaults: PropertyDefaults | None,
     recorded_at: datetime,
 ) -> None:
     """Insert the properties that the batch is the first to name."""
     if not registered:
         return
+    assert defaults is not None, "without defaults nothing registers itself"
     orgs, properties = zip(*registered, strict=True)
     currencies = [property_.currency for property_ in registered.values()]
     await connection.execute(

@@ -30,6 +30,7 @@ class RecordedRules:
     future_max: timedelta
     default_currency: str
     default_time_zone: str
+    unknown_property: str  # register, or quarantine
 
 
 # By lane, then by feed: what the broker holds.
@@ -91,7 +92,7 @@ async def _take_over(
         return ClaimedLane(claim, {}, error)
     pause = Pause(row["paused_by"], row["pause_reason"]) if row["paused_by"] is not None else None
     positions = [starts[feed] if (at := claim.standings[feed].position) is None else at for feed in Feed]
-    await connection.execute(sql.query("record_rules"), lane, *positions, *astuple(claimant.rules))
+    await connection.execute(sql.query("record_rules"), lane, *positions, *astuple(claimant.rules), claimant.lane_count)
     return ClaimedLane(claim, starts, pause=pause)
 
 

@@ -187,9 +187,9 @@ class Worker:
     def _assemble(self, claims: Sequence[Claim], marks: Marks, lane_count: int, breaker: PoisonBreaker) -> LaneGroup:
         """A writer for these lanes, with its own connection and its own two drains of the outbox."""
         assert self._producer is not None
-        batch, rules = self._settings.batch, self._settings.rules
+        batch = self._settings.batch
         pause = self._settings.worker.backoff_max_seconds
-        defaults = PropertyDefaults(rules.default_currency, rules.default_time_zone)
+        defaults = property_defaults(self._settings.rules)
         books = Books(
             self._connect_writer,
             BooksSettings(lane_count, batch.retention_months, defaults, batch.reached_days_max),
@@ -251,7 +251,16 @@ def bounds(batch: BatchSettings) -> Bounds:
 
 
 def recorded_rules(rules: RuleSettings) -> RecordedRules:
-    return RecordedRules(rules.past_max, rules.future_max, rules.default_currency, rules.default_time_zone)
+    return RecordedRules(
+        rules.past_max, rules.future_max, rules.default_currency, rules.default_time_zone, rules.unknown_property
+    )
+
+
+def property_defaults(rules: RuleSettings) -> PropertyDefaults | None:
+    """What registers a property that nobody loaded; None where nothing does."""
+    if rules.unknown_property == "quarantine":
+        return None
+    return PropertyDefaults(rules.default_currency, rules.default_time_zone)
 
 
 def new_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:

@@ -21,6 +21,10 @@ WHO_ACTS: Final[Mapping[Reason, str]] = {
         "workers, redrive. Else the producer: mend its clock."
     ),
     Reason.ORG_PAUSED: "The operator: `folio resume org`, then redrive.",
+    Reason.PROPERTY_UNKNOWN: (
+        "The operator: load the property (`folio properties load`), then redrive by name. Where it does not exist, the "
+        "producer: mend the property's number."
+    ),
     Reason.CURRENCY_MISMATCH: (
         "The accountant: whether the event or the property is wrong. A right property: the producer sends the event "
         "again. A wrong one: mend it, then redrive by name."

@@ -115,6 +115,9 @@ class RuleSettings(Section):
     default_time_zone: Annotated[str, AfterValidator(_known_zone)] = Field(
         "Asia/Kolkata", description="Time zone of a self-registered property."
     )
+    unknown_property: Literal["register", "quarantine"] = Field(
+        "register", description="What becomes of a record whose property was not loaded: it registers it, or stays out."
+    )
 
     @property
     def past_max(self) -> timedelta:

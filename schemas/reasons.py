@@ -14,6 +14,7 @@ class Reason(StrEnum):
     STATUS_MISMATCH = "status_mismatch"
     TIME_OUT_OF_BOUNDS = "time_out_of_bounds"
     ORG_PAUSED = "org_paused"
+    PROPERTY_UNKNOWN = "property_unknown"
     CURRENCY_MISMATCH = "currency_mismatch"
     VERSION_CONFLICT = "version_conflict"
     CORRECTION_CONFLICT = "correction_conflict"
@@ -29,6 +30,7 @@ MEANING: dict[Reason, str] = {
     Reason.STATUS_MISMATCH: "The event's type and the status in its data disagree.",
     Reason.TIME_OUT_OF_BOUNDS: "occurred_at, or balance_date, is too far from the time of appending to the topic.",
     Reason.ORG_PAUSED: "An operator has paused the organisation: its records are set aside until it is resumed.",
+    Reason.PROPERTY_UNKNOWN: "Its property was not loaded, and FOLIO_RULES_UNKNOWN_PROPERTY lets none register itself.",
     Reason.CURRENCY_MISMATCH: "The event's currency is not the currency of its property.",
     Reason.VERSION_CONFLICT: "Another body is already booked under this version of the transaction.",
     Reason.CORRECTION_CONFLICT: "Another body is already applied under this correction_id.",

@@ -141,8 +141,8 @@ BUGS = (
     Bug(
         "a correction applies each time it comes",
         "batchers/decide.py",
-        "    if before is fingerprint:\n",
-        "    if before == fingerprint:\n",
+        "    if before is None:\n",
+        "    if before is None or before == fingerprint:\n",
         "tests/acceptance/test_corrections.py::test_each_correction_applies_once_and_its_adjustment_stays",
     ),
     Bug(
@@ -180,6 +180,13 @@ BUGS = (
         "    if homes:\n",
         "    if False:\n",
         "tests/batchers/test_fence.py::test_events_of_one_organisation_on_two_lanes_are_recorded_in_the_order_of_their_commits",
+    ),
+    Bug(
+        "a load takes no place in the order of recording",
+        "sql/queries/recording_instant.sql",
+        "greatest(now(), max(last_recorded_at) + interval '1 microsecond')",
+        "least(now(), max(last_recorded_at) + interval '1 microsecond')",
+        "tests/properties/test_load.py::test_a_load_takes_its_place_behind_what_its_home_lane_has_recorded",
     ),
     Bug(
         "headers that are not UTF-8 left to the client",

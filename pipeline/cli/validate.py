@@ -22,8 +22,19 @@ from schemas.topics import Feed
 
 STANDARD_INPUT: Final = Path("-")
 ONLY_THE_BOOKS_KNOW: Final = {
-    Feed.EVENTS: (Reason.VERSION_CONFLICT, Reason.CURRENCY_MISMATCH, Reason.DATABASE_REJECTED),
-    Feed.CORRECTIONS: (Reason.CORRECTION_CONFLICT, Reason.DATABASE_REJECTED),
+    Feed.EVENTS: (
+        Reason.ORG_PAUSED,
+        Reason.VERSION_CONFLICT,
+        Reason.CURRENCY_MISMATCH,
+        Reason.PROPERTY_UNKNOWN,
+        Reason.DATABASE_REJECTED,
+    ),
+    Feed.CORRECTIONS: (
+        Reason.ORG_PAUSED,
+        Reason.CORRECTION_CONFLICT,
+        Reason.PROPERTY_UNKNOWN,
+        Reason.DATABASE_REJECTED,
+    ),
 }
 _HOUR: Final = timedelta(hours=1)
 

@@ -1,7 +1,8 @@
 """What would become of a file's lines if each were a record: judged as the workers judge, before anything is sent.
 
-What hangs on the books is not found here: another body under a version or a correction_id that is booked already, and
-a currency that is not the property's.
+What hangs on the books is not found here: another body under a version or a correction_id that is booked already, a
+currency that is not the property's, a property that had to be loaded, and an organisation that is
+paused.
 """
 
 from collections.abc import Callable, Iterator

@@ -18,7 +18,13 @@ FROM_HEADER: Final = "folio-redriven-from"
 COUNT_HEADER: Final = "folio-redrive-count"
 # The rules accept these records: what refused them was the books, which a second try does not change by itself.
 NEEDS_THE_BOOKS: Final = frozenset(
-    {Reason.VERSION_CONFLICT, Reason.CORRECTION_CONFLICT, Reason.CURRENCY_MISMATCH, Reason.DATABASE_REJECTED}
+    {
+        Reason.PROPERTY_UNKNOWN,
+        Reason.CURRENCY_MISMATCH,
+        Reason.VERSION_CONFLICT,
+        Reason.CORRECTION_CONFLICT,
+        Reason.DATABASE_REJECTED,
+    }
 )
 # A count of more digits was not written by us; int() would take its time over it.
 _COUNT_DIGITS_MAX: Final = 9

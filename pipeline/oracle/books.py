@@ -31,9 +31,12 @@ QUARANTINED: Final = "quarantined"
 
 VERSION_CONFLICT: Final = "version_conflict"
 ORG_PAUSED: Final = "org_paused"
+PROPERTY_UNKNOWN: Final = "property_unknown"
 CURRENCY_MISMATCH: Final = "currency_mismatch"
 DATABASE_REJECTED: Final = "database_rejected"
 CORRECTION_CONFLICT: Final = "correction_conflict"
+
+REGISTER: Final = "register"  # what becomes of an unknown property, as the lanes record it
 
 
 class Zone(NamedTuple):
@@ -51,11 +54,14 @@ class Ground:
     loaded_currencies: Mapping[PropertyKey, str]  # of properties that were loaded by command
     zones: Mapping[PropertyKey, Sequence[Zone]]  # oldest first
     database_rejected: frozenset[RecordKey]
-    lane_count: int
     correction_rules: Mapping[int, Sequence[Rules]]  # by lane, in order of position in the topic of corrections
     corrections_rejected: frozenset[RecordKey]  # by the database
     pauses: Pauses = NO_PAUSES  # of finance-events
     correction_pauses: Pauses = NO_PAUSES
+    # Where no rules ever asked for properties to be loaded, nobody asks for these three: they are empty.
+    known_since: Mapping[PropertyKey, datetime] = field(default_factory=dict)  # in the order of recording
+    refused_at: Mapping[RecordKey, datetime] = field(default_factory=dict)  # in the same order: dead letters of events
+    corrections_refused_at: Mapping[RecordKey, datetime] = field(default_factory=dict)
 
 
 class Registration(NamedTuple):
@@ -133,16 +139,32 @@ class Books:
         self.corrections_refused[record.lane, record.offset] = DeadLetter(reason, record.digest)
         self.tallies[record.lane].quarantined += 1
 
-    def note_route(self, record: Event | Correction, ground: Ground) -> None:
+    def note_route(self, record: Event | Correction, rules: Rules) -> None:
         """Whoever sends with another partitioner than Kafka's default is counted, whatever becomes of the record."""
-        if home_lane(record.org_id, ground.lane_count) != record.lane:
+        if home_lane(record.org_id, rules.lane_count) != record.lane:
             self.tallies[record.lane].misrouted += 1
             self.misrouted_orgs.add(record.org_id)
 
 
 def rules_at(rules: Sequence[Rules], offset: int) -> Rules:
     """The rules in force at an offset: the newest that began at or before it."""
+    if len(rules) == 1:  # as nearly always, and asked for each record
+        return rules[0]
     return rules[bisect_right(rules, offset, key=attrgetter("position")) - 1]
+
+
+def property_unknown(books: Books, ground: Ground, key: PropertyKey, rules: Rules, refused_at: datetime | None) -> bool:
+    """Whether a record names a property that had to be loaded, and was not when the record was judged.
+
+    `refused_at` is when the record went to the dead letters; None where it did not. Where both are told, the order of
+    recording decides: a property that came later was unknown. What was booked is held against that order elsewhere.
+    """
+    if rules.unknown_property == REGISTER:
+        return False
+    known_since = ground.known_since.get(key)
+    if refused_at is not None and known_since is not None:
+        return refused_at < known_since
+    return key not in ground.loaded_currencies and key not in books.registered
 
 
 def property_currency(books: Books, ground: Ground, key: PropertyKey) -> str | None:

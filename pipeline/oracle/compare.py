@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pipeline.oracle.books import (
+    REGISTER,
     Books,
     DeadLetter,
     Ground,
@@ -18,9 +19,11 @@ from pipeline.oracle.books import (
     Tally,
     contribution_cents,
     property_currency,
+    rules_at,
 )
 from pipeline.oracle.content_hash import HASH_VERSION, content_hash
 from pipeline.oracle.findings import Findings
+from pipeline.oracle.records import Rules
 
 Row = Sequence[Any]
 Source = TypeVar("Source")
@@ -30,6 +33,7 @@ SNAPSHOTS: Final = "snapshots"
 TRANSACTIONS: Final = "transactions"
 PROPERTIES: Final = "properties"
 DEAD_LETTERS: Final = "dead_letters"
+CORRECTIONS: Final = "corrections"
 LANES: Final = "lanes"
 
 CHAIN_START: Final = bytes(16)
@@ -152,6 +156,23 @@ class ChainComparison:
         for lane, actual in heads.items():
             expected = self._heads.get(lane, CHAIN_START)
             findings.compare(LANES, {"lane": lane}, {"chain_head": expected}, {"chain_head": actual})
+
+
+def known_when_applied(
+    findings: Findings,
+    rows: Iterable[Row],
+    events: Mapping[int, Sequence[Rules]],
+    corrections: Mapping[int, Sequence[Rules]],
+) -> None:
+    """What was booked under rules that ask for loaded properties must have been recorded after the load of its own.
+
+    Rows of (kind, lane, offset, recorded_at, known_since): whatever was recorded before, under whichever rules.
+    """
+    rules = {STORED_EVENTS: events, CORRECTIONS: corrections}
+    for kind, lane, offset, recorded_at, known_since in rows:
+        if rules_at(rules[kind][lane], offset).unknown_property != REGISTER:
+            key = {"lane": lane, "record_offset": offset}
+            findings.differ(kind, key, {"recorded_after": known_since}, {"recorded_at": recorded_at})
 
 
 # --- transactions ---

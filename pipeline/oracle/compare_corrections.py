@@ -5,14 +5,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from pipeline.oracle.books import Adjustment, Books, RecordKey
-from pipeline.oracle.compare import RowComparison
+from pipeline.oracle.compare import CORRECTIONS, RowComparison
 from pipeline.oracle.content_hash import CORRECTION_HASH_VERSION, correction_hash
 from pipeline.oracle.decode_corrections import Correction
 from pipeline.oracle.findings import Findings
 from pipeline.oracle.movements import Movements
 from pipeline.oracle.order import Place
 
-CORRECTIONS: Final = "corrections"
 ADJUSTMENTS: Final = "adjustments"
 
 _CORRECTION: Final = (

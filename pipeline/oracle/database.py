@@ -13,7 +13,7 @@ import asyncpg
 
 from pipeline.errors import DatabaseUnavailable, SchemaMismatch
 from pipeline.oracle import compare
-from pipeline.oracle.books import DATABASE_REJECTED, Ground, PropertyKey, RecordKey, Zone
+from pipeline.oracle.books import DATABASE_REJECTED, REGISTER, Ground, PropertyKey, RecordKey, Zone
 from pipeline.oracle.pauses import Pauses, Stretch
 from pipeline.oracle.records import Rules
 
@@ -51,12 +51,24 @@ class LaneRules(NamedTuple):
     events: Mapping[int, list[Rules]]
     corrections: Mapping[int, list[Rules]]
 
+    @property
+    def ask_for_loading(self) -> bool:
+        """Whether any of them ever kept out records whose property was not loaded."""
+        return any(each.unknown_property != REGISTER for rules in self.events.values() for each in rules)
+
+    @property
+    def lane_counts(self) -> set[int]:
+        """How many lanes there were, at one time or another."""
+        return {each.lane_count for rules in self.events.values() for each in rules}
+
 
 class DeadLetters(NamedTuple):
-    """Lane, offset, reason and digest of each dead letter of either topic."""
+    """Lane, offset, reason and digest of each dead letter of either topic, and when it was recorded."""
 
     events: list[tuple[int, int, str, bytes | None]]
     corrections: list[tuple[int, int, str, bytes | None]]
+    events_at: Mapping[RecordKey, datetime]
+    corrections_at: Mapping[RecordKey, datetime]
 
 
 class Properties(NamedTuple):
@@ -120,9 +132,12 @@ class Database:
 
     async def dead_letters(self, events: str, corrections: str) -> DeadLetters:
         """The dead letters of the two topics, which are called so on this cluster."""
+        of_events, of_corrections = [await self._fetch("dead_letters", topic) for topic in (events, corrections)]
         return DeadLetters(
-            [tuple(row) for row in await self._fetch("dead_letters", events)],
-            [tuple(row) for row in await self._fetch("dead_letters", corrections)],
+            [tuple(row[:-1]) for row in of_events],
+            [tuple(row[:-1]) for row in of_corrections],
+            {(row[0], row[1]): row[-1] for row in of_events},
+            {(row[0], row[1]): row[-1] for row in of_corrections},
         )
 
     async def pauses(self) -> tuple[Pauses, Pauses]:
@@ -132,6 +147,14 @@ class Database:
             Pauses((org_id, lane, Stretch(start, end)) for org_id, lane, start, end, _, _ in rows),
             Pauses((org_id, lane, Stretch(start, end)) for org_id, lane, _, _, start, end in rows),
         )
+
+    async def known_since(self) -> dict[PropertyKey, datetime]:
+        """From when on batches knew each property; those of which it is not noted were known from the beginning."""
+        return {(org_id, property_id): since for org_id, property_id, since in await self._fetch("known_since")}
+
+    async def applied_too_early(self) -> list[compare.Row]:
+        """Kind, lane, offset, recorded_at and the property's known_since of what was booked before its load."""
+        return await self._fetch("applied_too_early")
 
     async def corrections_order(self) -> list[compare.Row]:
         """Lane, offset, finance position and recorded_at of each applied correction, each lane's in offset order.
@@ -165,11 +188,11 @@ class Database:
 
 
 def ground(
-    lanes: Sequence[Lane],
     rules: LaneRules,
     properties: Properties,
     dead_letters: DeadLetters,
     pauses: tuple[Pauses, Pauses],
+    known_since: Mapping[PropertyKey, datetime],
 ) -> Ground:
     """What the fold takes from the database as given."""
     return Ground(
@@ -177,11 +200,13 @@ def ground(
         loaded_currencies=properties.loaded_currencies,
         zones=properties.zones,
         database_rejected=_rejected(dead_letters.events),
-        lane_count=len(lanes),
         correction_rules=rules.corrections,
         corrections_rejected=_rejected(dead_letters.corrections),
         pauses=pauses[0],
         correction_pauses=pauses[1],
+        known_since=known_since,
+        refused_at=dead_letters.events_at if known_since else {},
+        corrections_refused_at=dead_letters.corrections_at if known_since else {},
     )
 
 

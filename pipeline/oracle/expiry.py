@@ -28,28 +28,33 @@ class Routing(NamedTuple):
 
     lane_count: int
     misrouted_orgs: Collection[int]
+    earlier_counts: Collection[int] = ()  # how many lanes there were before the topics grew
+
+    def homes(self, org_id: int) -> set[int]:
+        """The lanes at which an organisation is, or was, at home."""
+        return {home_lane(org_id, count) for count in (self.lane_count, *self.earlier_counts)}
 
 
 class Expiry:
     """Which updates may have left the topic, by the home lane of their organisation.
 
     `starts` has the first offset of each partition. A partition is a lane's own only while there are as many of the
-    one as of the other; and the commits of an organisation with records off its home lane have no order: of such
-    nothing is required that may have expired.
+    one as of the other; and the commits of an organisation with records off its home lane have no order, nor have
+    those of one whose home has moved: of such nothing is required that may have expired.
     """
 
     def __init__(self, starts: Mapping[int, int], routing: Routing) -> None:
-        self._lane_count, self._misrouted_orgs = routing
-        self._one_to_one = len(starts) == self._lane_count
+        self._routing = routing
+        self._one_to_one = len(starts) == routing.lane_count
         expired = {partition for partition, start in starts.items() if start > 0}
-        everywhere = range(self._lane_count) if expired else ()
+        everywhere = range(routing.lane_count) if expired else ()
         self._expired_lanes = frozenset(expired if self._one_to_one else everywhere)
         self._first_held: dict[int, datetime] = {}
         self._held_since: dict[int, datetime] = {}
 
     def may_have_expired(self, org_id: int) -> bool:
         """Whether there may have been updates of the organisation that the topic does not hold any more."""
-        return bool(self._expired_lanes) and home_lane(org_id, self._lane_count) in self._expired_lanes
+        return bool(self._expired_lanes) and not self._expired_lanes.isdisjoint(self._routing.homes(org_id))
 
     def begin(self, records: Sequence[Record]) -> None:
         """Take note of where partitions begin, of which these are the next records in order."""
@@ -76,6 +81,7 @@ class Expiry:
 
     def _ordered_lane(self, org_id: int) -> int | None:
         """The lane, among those with an expired partition, whose order is that of the organisation's updates."""
-        if not self._one_to_one or not self.may_have_expired(org_id) or org_id in self._misrouted_orgs:
+        if not self._one_to_one or not self.may_have_expired(org_id) or org_id in self._routing.misrouted_orgs:
             return None
-        return home_lane(org_id, self._lane_count)
+        home, *moved_from = self._routing.homes(org_id)
+        return None if moved_from else home

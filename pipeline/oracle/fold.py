@@ -5,7 +5,7 @@ done here as one would explain it. Records in, Books out.
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import chain
 from operator import attrgetter
@@ -18,6 +18,7 @@ from pipeline.oracle.books import (
     DATABASE_REJECTED,
     DUPLICATE,
     ORG_PAUSED,
+    PROPERTY_UNKNOWN,
     STALE,
     VERSION_CONFLICT,
     Books,
@@ -27,13 +28,14 @@ from pipeline.oracle.books import (
     Stored,
     Zone,
     property_currency,
+    property_unknown,
     rules_at,
 )
-from pipeline.oracle.decode import Event
+from pipeline.oracle.decode import Event, Judged
 from pipeline.oracle.decode_corrections import Correction, JudgedCorrection
 from pipeline.oracle.fold_corrections import follow, set_apart, take_correction, watch
-from pipeline.oracle.order import UNTOLD, Events, Order, in_order
-from pipeline.oracle.records import Rejected
+from pipeline.oracle.order import UNTOLD, Events, Order, eras, in_order
+from pipeline.oracle.records import Rejected, Rules
 
 
 def fold(
@@ -46,7 +48,7 @@ def fold(
     books = Books()
     accepted = set_apart(books, corrections or {}, ground)
     watch(books, chain.from_iterable(accepted.values()))
-    for judged in in_order(events, accepted, order):
+    for judged in _in_order(events, accepted, ground, order):
         if isinstance(judged, Correction):
             take_correction(books, judged, ground, order.places.get((judged.lane, judged.offset)))
         elif isinstance(judged, Rejected):
@@ -54,28 +56,37 @@ def fold(
         elif (judged.lane, judged.offset) in ground.database_rejected:
             books.quarantine(judged, DATABASE_REJECTED)
         else:
-            books.note_route(judged, ground)
-            if ground.pauses.hold(judged.org_id, judged.lane, judged.offset):
-                books.quarantine(judged, ORG_PAUSED)
-            else:
-                _take(books, judged, ground)
+            _take(books, judged, ground)
     return books
 
 
+def _in_order(
+    events: Events, corrections: Mapping[int, Sequence[Correction]], ground: Ground, order: Order
+) -> Iterator[Judged | Correction]:
+    for era in eras(events, corrections, ground.rules, ground.correction_rules):
+        yield from in_order(era.events, era.corrections, order)
+
+
 def _take(books: Books, event: Event, ground: Ground) -> None:
-    if _currency_agrees(books, event, ground):
+    rules = rules_at(ground.rules[event.lane], event.offset)
+    books.note_route(event, rules)
+    key = (event.org_id, event.content.property_id)
+    if ground.pauses.hold(event.org_id, event.lane, event.offset):
+        books.quarantine(event, ORG_PAUSED)
+    elif property_unknown(books, ground, key, rules, ground.refused_at.get((event.lane, event.offset))):
+        books.quarantine(event, PROPERTY_UNKNOWN)
+    elif _currency_agrees(books, event, ground, rules):
         _book(books, event, ground)
     else:
         books.quarantine(event, CURRENCY_MISMATCH)
 
 
-def _currency_agrees(books: Books, event: Event, ground: Ground) -> bool:
+def _currency_agrees(books: Books, event: Event, ground: Ground, rules: Rules) -> bool:
     """Whether the event is in its property's currency; what first names an unknown property settles it."""
     key = (event.org_id, event.content.property_id)
     stated = event.content.currency
     settled = property_currency(books, ground, key)
     if settled is None:
-        rules = rules_at(ground.rules[event.lane], event.offset)
         books.registered[key] = Registration(stated or rules.default_currency, rules.default_time_zone)
         return True
     return stated is None or stated == settled

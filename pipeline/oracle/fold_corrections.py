@@ -6,6 +6,7 @@ from pipeline.oracle.books import (
     CORRECTION_CONFLICT,
     DATABASE_REJECTED,
     ORG_PAUSED,
+    PROPERTY_UNKNOWN,
     Adjustment,
     Books,
     DeadLetter,
@@ -14,12 +15,13 @@ from pipeline.oracle.books import (
     Stored,
     contribution_cents,
     property_currency,
+    property_unknown,
     rules_at,
 )
 from pipeline.oracle.decode_corrections import DECLARED_CLOSING, FIGURES, Correction, JudgedCorrection
 from pipeline.oracle.movements import NOTHING, DayKey, Movements, moved
 from pipeline.oracle.order import Place
-from pipeline.oracle.records import Rejected
+from pipeline.oracle.records import Rejected, Rules
 
 
 def set_apart(
@@ -35,7 +37,7 @@ def set_apart(
             elif (lane, judged.offset) in ground.corrections_rejected:
                 books.quarantine_correction(judged, DATABASE_REJECTED)
             elif ground.correction_pauses.hold(judged.org_id, lane, judged.offset):
-                books.note_route(judged, ground)
+                books.note_route(judged, rules_at(ground.correction_rules[lane], judged.offset))
                 books.quarantine_correction(judged, ORG_PAUSED)
             else:
                 others[lane].append(judged)
@@ -63,12 +65,17 @@ def follow(books: Books, before: Stored | None, after: Stored) -> None:
 
 def take_correction(books: Books, correction: Correction, ground: Ground, place: Place | None) -> None:
     """The first of its id applies; what comes again under the id must say the same."""
-    books.note_route(correction, ground)
+    rules = rules_at(ground.correction_rules[correction.lane], correction.offset)
+    books.note_route(correction, rules)
     tally = books.tallies[correction.lane]
-    known = books.corrections.setdefault((correction.org_id, correction.correction_id), correction)
-    if known is correction:
+    key = (correction.org_id, correction.correction_id)
+    known = books.corrections.get(key)
+    if known is None and _names_unknown_property(books, correction, ground, rules):
+        books.quarantine_correction(correction, PROPERTY_UNKNOWN)
+    elif known is None:
+        books.corrections[key] = correction
         tally.applied += 1
-        _register(books, correction, ground)
+        _register(books, correction, ground, rules)
         _apply(books, correction, place)
     elif known.content == correction.content:
         tally.duplicate += 1
@@ -78,11 +85,16 @@ def take_correction(books: Books, correction: Correction, ground: Ground, place:
         books.corrections_refused[correction.lane, correction.offset] = dead_letter
 
 
-def _register(books: Books, correction: Correction, ground: Ground) -> None:
+def _names_unknown_property(books: Books, correction: Correction, ground: Ground, rules: Rules) -> bool:
+    key = (correction.org_id, correction.content.property_id)
+    refused_at = ground.corrections_refused_at.get((correction.lane, correction.offset))
+    return property_unknown(books, ground, key, rules, refused_at)
+
+
+def _register(books: Books, correction: Correction, ground: Ground, rules: Rules) -> None:
     """A correction states no currency: an unknown property gets the default."""
     key = (correction.org_id, correction.content.property_id)
     if property_currency(books, ground, key) is None:
-        rules = rules_at(ground.correction_rules[correction.lane], correction.offset)
         books.registered[key] = Registration(rules.default_currency, rules.default_time_zone)
 
 

@@ -2,6 +2,7 @@
 
 Within a lane the offsets of each topic tell. How the two topics of a lane are interleaved, and the lanes of an
 organisation that is on several, only the database tells, by the instants at which it recorded what was applied.
+What was judged under fewer lanes comes before what was judged under more: lanes are only added while all are drained.
 Any order that keeps each topic's own is right; this is the one that the pipeline says it took.
 """
 
@@ -9,15 +10,15 @@ import heapq
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
 from math import inf
-from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from operator import attrgetter, itemgetter
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pipeline.oracle.books import RecordKey
 from pipeline.oracle.decode import Event, Judged
 from pipeline.oracle.decode_corrections import Correction
-from pipeline.oracle.records import Rejected
+from pipeline.oracle.records import Rejected, Rules
 
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -40,6 +41,49 @@ class Order(NamedTuple):
 Events = Mapping[int, Sequence[Judged]]  # by lane
 Corrections = Mapping[int, Sequence[Correction]]
 UNTOLD: Final = Order()
+T = TypeVar("T", Judged, Correction)
+
+
+class Era(NamedTuple):
+    """The records that were judged while there were so many lanes."""
+
+    events: Events
+    corrections: Corrections
+
+
+def eras(
+    events: Events,
+    corrections: Corrections,
+    rules: Mapping[int, Sequence[Rules]],
+    correction_rules: Mapping[int, Sequence[Rules]],
+) -> list[Era]:
+    """The records apart by the number of lanes, the fewest first.
+
+    A growth moves half of the organisations to another lane. Within an era only those of wrong partitioners are on
+    several lanes, and the order of no others need be asked for.
+    """
+    of_lanes = chain(rules.values(), correction_rules.values())
+    counts = sorted({each.lane_count for of_lane in of_lanes for each in of_lane})
+    if len(counts) <= 1:
+        return [Era(events, corrections)]
+    return [
+        Era(_judged_under(count, events, rules), _judged_under(count, corrections, correction_rules))
+        for count in counts
+    ]
+
+
+def _judged_under(
+    lane_count: int, records: Mapping[int, Sequence[T]], rules: Mapping[int, Sequence[Rules]]
+) -> dict[int, Sequence[T]]:
+    found = {}
+    for lane, of_lane in records.items():
+        starts = [
+            next((each.position for each in rules[lane] if each.lane_count >= least), inf)
+            for least in (lane_count, lane_count + 1)
+        ]
+        first, end = (bisect_left(of_lane, start, key=attrgetter("offset")) for start in starts)
+        found[lane] = of_lane[first:end]
+    return found
 
 
 def orgs_on_several_lanes(events: Events, corrections: Corrections) -> frozenset[int]:

@@ -33,7 +33,7 @@ from pipeline.oracle.findings import Findings
 from pipeline.oracle.fold import fold
 from pipeline.oracle.fold_corrections import adjusted
 from pipeline.oracle.movements import DayKey
-from pipeline.oracle.order import Order, Placing, orgs_on_several_lanes
+from pipeline.oracle.order import Order, Placing, eras, orgs_on_several_lanes
 from pipeline.oracle.records import Record, Rules
 from pipeline.oracle.report import Report
 from pipeline.oracle.spans import Span, UnprovenError, consumed
@@ -71,11 +71,14 @@ async def reconcile(
 async def _prove(tables: Database, log: Topics, retention_months: int, progress: Progress) -> Report:
     lanes, rules, properties = await tables.lanes(), await tables.rules(), await tables.properties()
     dead_letters = await tables.dead_letters(log.name_of(FINANCE_EVENTS), log.name_of(BALANCE_CORRECTIONS))
-    ground = database.ground(lanes, rules, properties, dead_letters, await tables.pauses())
+    known_since = await tables.known_since() if rules.ask_for_loading else {}
+    ground = database.ground(rules, properties, dead_letters, await tables.pauses(), known_since)
 
     findings = Findings()
     records = await _read(log, await _spans(log, lanes, rules), rules, progress)
-    order = await _order(findings, tables, lanes, records)
+    order = await _order(findings, tables, lanes, records, rules)
+    if rules.ask_for_loading:
+        compare.known_when_applied(findings, await tables.applied_too_early(), rules.events, rules.corrections)
     books = fold(records.events, ground, records.corrections, order)
     report = _report_of(books, records, order)
     del records  # the books hold what matters of them
@@ -91,7 +94,7 @@ async def _prove(tables: Database, log: Topics, retention_months: int, progress:
     await _compare_corrections(findings, tables, books, order, progress)
     balances = BalanceComparison(days, properties.opening_cash_cents, counted)
     rows = await _compare_balances(findings, tables, balances, sum(map(len, days.values())), progress)
-    routing = Routing(ground.lane_count, books.misrouted_orgs)
+    routing = Routing(len(lanes), books.misrouted_orgs, rules.lane_counts)
     not_compared = await _compare_realtime(findings, tables, log, rows, routing, progress)
     return replace(
         report,
@@ -158,7 +161,9 @@ async def _judged(
     return judged
 
 
-async def _order(findings: Findings, tables: Database, lanes: Sequence[Lane], records: _Records) -> Order:
+async def _order(
+    findings: Findings, tables: Database, lanes: Sequence[Lane], records: _Records, rules: LaneRules
+) -> Order:
     """The order that the database tells; it must be that of the offsets, as far as these tell it too."""
     noted = await tables.corrections_order()
     compare_corrections.order(findings, noted)
@@ -171,7 +176,9 @@ async def _order(findings: Findings, tables: Database, lanes: Sequence[Lane], re
         lane: [judged for judged in of_lane if isinstance(judged, Correction)]
         for lane, of_lane in records.corrections.items()
     }
-    orgs = orgs_on_several_lanes(records.events, accepted)
+    orgs = frozenset[int]().union(
+        *(orgs_on_several_lanes(*era) for era in eras(records.events, accepted, rules.events, rules.corrections))
+    )
     places = placing.places({lane.lane: lane.position for lane in lanes})
     return Order(orgs, await tables.recorded_order(orgs), places)
 

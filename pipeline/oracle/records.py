@@ -37,6 +37,8 @@ class Rules(NamedTuple):
     future_max: timedelta
     default_currency: str
     default_time_zone: str
+    unknown_property: str  # what becomes of a record that names one: register, or quarantine
+    lane_count: int  # by which the home of an organisation was told
 
 
 class Rejected(NamedTuple):

@@ -118,10 +118,13 @@ async def _standing(connection: asyncpg.Connection, keys: Sequence[PropertyKey])
 
 
 async def _write(connection: asyncpg.Connection, changes: Sequence[Judgement], lane_count: int) -> None:
+    homes = sorted({home_lane(change.key[0], lane_count) for change in changes}) if lane_count else []
+    # Before the first lane there is no order to take a place in: such properties are known from the beginning.
+    known_since = await connection.fetchval(sql.query("recording_instant"), homes) if homes else None
     new = [change for change in changes if change.verdict is Verdict.NEW]
     changed = [change for change in changes if change.verdict is Verdict.CHANGED]
     done = [
-        await connection.execute(sql.query("load_properties"), *_columns(new)),
+        await connection.execute(sql.query("load_properties"), *_columns(new), known_since),
         await connection.execute(sql.query("change_properties"), *_columns(changed)),
     ]
     if done != [f"INSERT 0 {len(new)}", f"UPDATE {len(changed)}"]:
@@ -134,9 +137,8 @@ async def _write(connection: asyncpg.Connection, changes: Sequence[Judgement], l
     ]
     columns = [list(column) for column in zip(*zones, strict=True)] or [[], [], [], []]
     await connection.execute(sql.query("upsert_time_zones"), *columns)
-    if lane_count:
-        homes = {home_lane(change.key[0], lane_count) for change in changes}
-        await connection.execute(sql.query("revise_properties"), sorted(homes))
+    if homes:
+        await connection.execute(sql.query("revise_properties"), homes, known_since)
 
 
 def _columns(changes: Sequence[Judgement]) -> tuple[list[int], list[int], list[str | None], list[str], list[int]]:

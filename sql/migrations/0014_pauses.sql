@@ -1,5 +1,5 @@
 -- Pauses: a lane that stands still, an organisation whose records are set aside, and from where to where
--- depends: 0012_dead_letter_export
+-- depends: 0013_growth_and_strict_properties
 
 -- migrate: apply
 

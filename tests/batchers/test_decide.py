@@ -165,6 +165,34 @@ def test_an_unknown_property_registers_with_its_first_event(lane: Offsets, books
     assert not books.commit([lane.event(4)]).registered
 
 
+def test_without_defaults_a_property_must_be_loaded_before_its_first_event(lane: Offsets) -> None:
+    loaded = {(1, 2): DEFAULTS.register(None)}
+    records = [lane.event(1), lane.event(2, property_=2), lane.event(3, currency="USD")]
+    decisions = decide(records, Known({}, {}, loaded, defaults=None))
+    assert outcomes(decisions) == {"applied": 1, "quarantined": 2}
+    assert reasons(decisions) == [Reason.PROPERTY_UNKNOWN] * 2
+    assert decisions.quarantined[0].detail == "property 1 is not loaded"
+    assert not decisions.registered
+
+
+def test_a_transaction_cannot_move_to_a_property_that_is_not_loaded(lane: Offsets) -> None:
+    loaded = {(1, 1): DEFAULTS.register(None)}
+    moved = [lane.event(1), lane.event(1, 2, property_=2), lane.event(1, 3)]
+    decisions = decide(moved, Known({}, {}, loaded, defaults=None))
+    assert outcomes(decisions) == {"applied": 2, "quarantined": 1}
+    assert decisions.changes[KEY].after.version == 3
+
+
+def test_a_correction_of_a_property_that_is_not_loaded_leaves_its_id_free() -> None:
+    desk = Offsets(feed=Feed.CORRECTIONS)
+    first, again = desk.correction(id_=5, property_=1), desk.correction(id_=5, property_=2)
+    known = Known({}, {}, {(1, 2): DEFAULTS.register(None)}, defaults=None)
+    decisions = decide([first, again, again], known)
+    assert outcomes(decisions) == {"quarantined": 1, "applied": 1, "duplicate": 1}
+    assert reasons(decisions) == [Reason.PROPERTY_UNKNOWN]
+    assert decisions.corrections == [again]
+
+
 def test_the_balance_date_is_the_propertys_own(lane: Offsets) -> None:
     lisbon = PropertyDefaults("INR", "Europe/Lisbon").register(None)
     known = Known({}, {}, {(1, 1): lisbon}, DEFAULTS)

@@ -21,7 +21,7 @@ from tests.support.databases import EMPTY_THE_BOOKS, a_database
 LAST = LastRecord(9, datetime(2026, 3, 10, tzinfo=UTC), b"digest")
 AT_TEN = Standing(10, LAST)
 TOPICS = {feed: feed.value for feed in Feed}
-RULES = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata")
+RULES = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata", "register")
 
 
 # --- where to start ---

@@ -124,7 +124,7 @@ def test_a_good_file_is_zero(tmp_path: Path) -> None:
     assert done.returncode == EXIT_OK, done.stderr
     assert b"3 records for finance-events: 3 accepted, 0 refused" in done.stdout
     assert b"as if appended at " in done.stdout
-    assert b"only the books can tell: version_conflict, currency_mismatch" in done.stdout
+    assert b"only the books can tell: org_paused, version_conflict, currency_mismatch" in done.stdout
 
 
 def test_each_refusal_is_told_with_its_line_and_the_rest_goes_on() -> None:
@@ -155,7 +155,13 @@ def test_programs_get_one_document() -> None:
         "reasons": {"malformed": 1, "schema": 1},
         "occurred_past_max_days": 3660,
         "occurred_future_max_hours": 24.0,
-        "only_the_books_can_tell": ["version_conflict", "currency_mismatch", "database_rejected"],
+        "only_the_books_can_tell": [
+            "org_paused",
+            "version_conflict",
+            "currency_mismatch",
+            "property_unknown",
+            "database_rejected",
+        ],
     }
 
 
@@ -167,7 +173,12 @@ def test_corrections_are_judged_as_corrections() -> None:
     assert done.returncode == EXIT_DIFFERENT
     document = json.loads(done.stdout)
     assert [refusal["line"] for refusal in document["refusals"]] == [2]
-    assert document["only_the_books_can_tell"] == ["correction_conflict", "database_rejected"]
+    assert document["only_the_books_can_tell"] == [
+        "org_paused",
+        "correction_conflict",
+        "property_unknown",
+        "database_rejected",
+    ]
 
 
 def test_the_bounds_are_those_of_the_settings() -> None:

@@ -15,7 +15,7 @@ from pipeline.oracle.records import Rejected, Rules
 LANES = 8
 ORG, PROPERTY = 2, 70  # at home on lane 0
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)  # 17:30 in Asia/Kolkata
-RULES = Rules(0, timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata")
+RULES = Rules(0, timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata", "register", LANES)
 MEANT_FOR_IDENTITY = {"lane", "offset", "appended_at", "org_id", "aggregate_type", "aggregate_id", "version"}
 
 
@@ -89,10 +89,10 @@ def ground(
     loaded: Mapping[PropertyKey, str] | None = None,
     zones: Mapping[PropertyKey, Sequence[Zone]] | None = None,
     database_rejected: frozenset[RecordKey] = frozenset(),
-    lane_count: int = LANES,
     correction_rules: Mapping[int, Sequence[Rules]] | None = None,
     corrections_rejected: frozenset[RecordKey] = frozenset(),
     pauses: Pauses = NO_PAUSES,
+    **since: Mapping[Any, datetime],
 ) -> Ground:
     rules = rules or {lane: [RULES] for lane in range(LANES)}
     return Ground(
@@ -100,11 +100,11 @@ def ground(
         loaded_currencies=loaded or {},
         zones=zones or {},
         database_rejected=database_rejected,
-        lane_count=lane_count,
         correction_rules=correction_rules or rules,
         corrections_rejected=corrections_rejected,
         pauses=pauses,
         correction_pauses=pauses,
+        **since,
     )
 
 

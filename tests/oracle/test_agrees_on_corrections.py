@@ -46,7 +46,7 @@ def verdict_of_pipeline(value: bytes | None, bounds: Bounds, headers: SentHeader
 
 
 def verdict_of_oracle(value: bytes | None, bounds: Bounds, headers: SentHeaders = ()) -> object:
-    rules = records.Rules(0, *bounds, "INR", "Asia/Kolkata")
+    rules = records.Rules(0, *bounds, "INR", "Asia/Kolkata", "register", 8)
     names, values = tuple(name for name, _ in headers), tuple(header for _, header in headers)
     judged = judge_correction(records.Record(3, 7, APPENDED_AT, value, names, values), rules)
     if isinstance(judged, records.Rejected):
@@ -108,7 +108,7 @@ HASHES: dict[str, str] = json.loads((SAMPLES / "correction_hashes.json").read_te
 
 @pytest.mark.parametrize("name", HASHES)
 def test_of_a_sample_the_hash_is_what_it_always_was(name: str) -> None:
-    rules = records.Rules(0, timedelta(days=60_000), timedelta(days=60_000), "INR", "Asia/Kolkata")
+    rules = records.Rules(0, timedelta(days=60_000), timedelta(days=60_000), "INR", "Asia/Kolkata", "register", 8)
     value = (SAMPLES / "corrections" / f"{name}.json").read_bytes()
     judged = judge_correction(records.Record(0, 0, APPENDED_AT, value), rules)
     assert isinstance(judged, Correction), judged

@@ -23,7 +23,7 @@ def verdict(poison: Poison, rules: records.Rules) -> str | None:
 
 @pytest.mark.parametrize("poison", corpus(), ids=lambda poison: f"{poison.feed}.{poison.name}")
 def test_the_oracle_gives_the_same_reason(poison: Poison) -> None:
-    by_default = records.Rules(0, RULES.past_max, RULES.future_max, "INR", "Asia/Kolkata")
+    by_default = records.Rules(0, RULES.past_max, RULES.future_max, "INR", "Asia/Kolkata", "register", 8)
     assert verdict(poison, by_default) == (None if poison.reason in OF_THE_BOOKS else poison.reason)
-    wider = records.Rules(0, WIDER.past_max, WIDER.future_max, "INR", "Asia/Kolkata")
+    wider = records.Rules(0, WIDER.past_max, WIDER.future_max, "INR", "Asia/Kolkata", "register", 8)
     assert (verdict(poison, wider) is None) == (poison.repairable or poison.reason in OF_THE_BOOKS)

@@ -31,7 +31,7 @@ def verdict_of_pipeline(value: bytes | None, headers: SentHeaders = ()) -> objec
 
 
 def verdict_of_oracle(value: bytes | None, headers: SentHeaders = ()) -> object:
-    rules = records.Rules(0, PAST_MAX, FUTURE_MAX, "INR", "Asia/Kolkata")
+    rules = records.Rules(0, PAST_MAX, FUTURE_MAX, "INR", "Asia/Kolkata", "register", 8)
     names, values = tuple(name for name, _ in headers), tuple(value for _, value in headers)
     judged = decode.judge(records.Record(3, 7, APPENDED_AT, value, names, values), rules)
     if isinstance(judged, records.Rejected):

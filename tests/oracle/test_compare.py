@@ -16,7 +16,19 @@ from pipeline.oracle.findings import KEPT_MAX, Findings
 from pipeline.oracle.fold import fold
 from pipeline.oracle.movements import Movements
 from pipeline.oracle.order import Order, Place
-from tests.oracle.builders import NOON, ORG, PROPERTY, books_of, correction, digest, event, ground, lanes_of, rejected
+from tests.oracle.builders import (
+    NOON,
+    ORG,
+    PROPERTY,
+    RULES,
+    books_of,
+    correction,
+    digest,
+    event,
+    ground,
+    lanes_of,
+    rejected,
+)
 
 DAY = NOON.date()
 Row = tuple[Any, ...]
@@ -294,3 +306,16 @@ def test_a_wrecked_table_is_counted_in_full_and_kept_in_part() -> None:
         findings.differ("balances", {"number": number}, None, {})
     assert findings.counts["balances"] == KEPT_MAX + 5
     assert len(findings.kept) == KEPT_MAX
+
+
+def test_what_strict_rules_let_in_before_its_property_was_loaded_is_found() -> None:
+    strict = RULES._replace(position=5, unknown_property="quarantine")
+    rules, later = {1: [RULES, strict]}, NOON + timedelta(seconds=1)
+    findings = Findings()
+    rows = [(kind, 1, offset, NOON, later) for kind in ("stored_events", "corrections") for offset in (4, 5)]
+    compare.known_when_applied(findings, rows, rules, rules)
+    assert [(each.kind, each.key["record_offset"]) for each in findings.kept] == [
+        ("stored_events", 5),
+        ("corrections", 5),
+    ]
+    assert findings.kept[0].expected == {"recorded_after": later}

@@ -26,7 +26,7 @@ VERB = {"pending": "created", "approved": "approved", "rejected": "rejected", "d
 
 
 def judged(value: bytes) -> decode.Event:
-    rules = records.Rules(0, EVER, SOON, "INR", "Asia/Kolkata")
+    rules = records.Rules(0, EVER, SOON, "INR", "Asia/Kolkata", "register", 8)
     verdict = decode.judge(records.Record(0, 0, APPENDED_AT, value), rules)
     assert isinstance(verdict, decode.Event), verdict
     return verdict

@@ -97,3 +97,17 @@ def test_without_a_partition_for_each_lane_nothing_is_required_of_anybody() -> N
     for org in (ORG, STRANGER):
         assert expiry.may_have_expired(org)
         assert not expiry.must_hold(org, LATER + MOMENT)
+
+
+def test_an_organisation_whose_home_has_moved_may_have_lost_updates_of_either_partition() -> None:
+    """Half as many lanes before: whoever is at home on lane 2 now was on lane 0 then."""
+    moved = next(org for org in range(1, 100) if home_lane(org, LANES) == 2)
+    starts = {partition: 9 if partition == 0 else 0 for partition in range(LANES)}
+    expiry = Expiry(starts, Routing(LANES, (), (LANES // 2,)))
+    expiry.begin([record(0, NOON)])
+    assert expiry.may_have_expired(moved)
+    expiry.hear(update(LATER, LATER, moved))
+    assert not expiry.must_hold(ORG, LATER + MOMENT), "its updates tell nothing of a partition"
+    expiry.hear(update(LATER, LATER, NEIGHBOUR))
+    assert expiry.must_hold(ORG, LATER + MOMENT), "who stayed keeps the order of its lane"
+    assert not expiry.must_hold(moved, LATER + MOMENT)

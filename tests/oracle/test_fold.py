@@ -10,7 +10,8 @@ from pipeline.oracle.decode import Event, Judged
 from pipeline.oracle.fold import fold
 from pipeline.oracle.order import Order, orgs_on_several_lanes
 from pipeline.oracle.pauses import Pauses, Stretch
-from tests.oracle.builders import NOON, ORG, PROPERTY, RULES, books_of, event, ground, lanes_of, rejected
+from pipeline.oracle.routing import home_lane
+from tests.oracle.builders import LANES, NOON, ORG, PROPERTY, RULES, books_of, event, ground, lanes_of, rejected
 
 KEY = (ORG, "revenue", 1)
 OTHER_ORG, OTHER_HOME = 8, 3
@@ -197,8 +198,87 @@ def test_a_record_without_an_event_has_no_home() -> None:
 
 
 def test_homes_depend_on_the_number_of_lanes() -> None:
-    assert books_of(event(0, lane=0), given=ground(lane_count=1)).tallies[0].misrouted == 0
-    assert books_of(event(0, lane=5), given=ground(lane_count=1)).tallies[5].misrouted == 1
+    one_lane = {lane: [RULES._replace(lane_count=1)] for lane in (0, 5)}
+    assert books_of(event(0, lane=0), given=ground(one_lane)).tallies[0].misrouted == 0
+    assert books_of(event(0, lane=5), given=ground(one_lane)).tallies[5].misrouted == 1
+
+
+def test_each_record_is_at_home_by_the_number_of_lanes_that_was_in_force() -> None:
+    """Lane 1 of two is the home of what is at home on lane 3 of four."""
+    moving = next(org for org in range(1, 100) if (home_lane(org, 2), home_lane(org, 4)) == (1, 3))
+    grown = [RULES._replace(lane_count=2), RULES._replace(position=5, lane_count=4)]
+    given = ground({1: grown, 3: grown[1:]})
+    books = books_of(
+        event(4, lane=1, org_id=moving),
+        event(5, lane=1, org_id=moving, version=2),
+        event(5, lane=3, org_id=moving, version=3),
+        given=given,
+    )
+    assert {lane: tally.misrouted for lane, tally in books.tallies.items()} == {1: 1, 3: 0}
+
+
+def test_what_was_judged_under_fewer_lanes_comes_first_whatever_was_recorded() -> None:
+    """So the order of an organisation whose home has moved need not be asked for."""
+    grown = [RULES._replace(lane_count=2), RULES._replace(position=5, lane_count=4)]
+    given = ground({0: [RULES._replace(lane_count=4)], 1: grown})
+    # Lane 0 is folded first within an era; by eras its record is the last.
+    books = books_of(event(0, lane=0, amount_cents=7), event(4, lane=1, amount_cents=5), given=given)
+    assert books.newest[KEY].event.lane == 1
+    assert books.dead_letters.keys() == {(0, 0)}
+
+
+# --- properties that must be loaded ---
+
+
+STRICT = {lane: [RULES._replace(unknown_property="quarantine")] for lane in range(LANES)}
+LOADED = {(ORG, PROPERTY): "INR"}
+EARLIER, LATER = NOON - timedelta(seconds=1), NOON + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "known_since", "refused_at", "reason"),
+    [
+        (None, None, None, "property_unknown"),  # whatever the database says: nobody ever loaded it
+        (None, None, NOON, "property_unknown"),
+        (LOADED, None, None, None),
+        (LOADED, None, NOON, None),  # loaded before that was noted, and so before there were such rules
+        (LOADED, NOON, EARLIER, "property_unknown"),
+        (LOADED, NOON, LATER, None),
+        (LOADED, NOON, None, None),  # booked: held against the order of recording by itself
+        (None, NOON, EARLIER, "property_unknown"),  # it registered itself later, under other rules
+    ],
+)
+def test_under_strict_rules_a_property_is_unknown_until_it_is_loaded(
+    loaded: dict[tuple[int, int], str] | None,
+    known_since: datetime | None,
+    refused_at: datetime | None,
+    reason: str | None,
+) -> None:
+    given = ground(
+        STRICT,
+        loaded,
+        known_since={} if known_since is None else {(ORG, PROPERTY): known_since},
+        refused_at={} if refused_at is None else {(0, 0): refused_at},
+    )
+    books = books_of(event(0), given=given)
+    letter = books.dead_letters.get((0, 0))
+    assert (letter.reason if letter else None) == reason
+    assert (KEY in books.newest) == (reason is None)
+    assert not books.registered
+
+
+def test_a_property_that_registered_itself_before_the_rules_became_strict_stays_known() -> None:
+    rules = {0: [RULES, STRICT[0][0]._replace(position=1)]}
+    books = books_of(event(0), event(1, version=2), event(2, aggregate_id=2, property_id=71), given=ground(rules))
+    assert books.tallies[0] == Tally(applied=2, quarantined=1)
+    assert books.registered.keys() == {(ORG, PROPERTY)}
+
+
+def test_quarantined_then_loaded_then_sent_again() -> None:
+    given = ground(STRICT, LOADED, known_since={(ORG, PROPERTY): NOON}, refused_at={(0, 0): EARLIER})
+    books = books_of(event(0), event(1), event(2, version=2), given=given)
+    assert books.tallies[0] == Tally(applied=2, quarantined=1)
+    assert books.dead_letters[0, 0].reason == "property_unknown"
 
 
 def outcomes_on_several_lanes(recorded: dict[tuple[int, int], int], *records: Judged) -> dict[tuple[int, int], str]:

@@ -1,7 +1,7 @@
 """The fold with corrections: each once, on top of what was there at that moment."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -219,3 +219,33 @@ def test_corrections_of_a_paused_organisation_are_set_aside() -> None:
     assert {place: letter.reason for place, letter in books.corrections_refused.items()} == {(0, 1): "org_paused"}
     assert books.tallies[0].applied == 2
     assert list(books.counted.values()) == [3]
+
+
+# --- properties that must be loaded ---
+
+
+@pytest.mark.parametrize(
+    ("known_since", "refused", "taken"),
+    [(None, False, False), (NOON, True, False), (NOON, False, True)],
+    ids=["never loaded", "loaded too late", "loaded"],
+)
+def test_a_correction_of_a_property_that_is_not_loaded_leaves_its_id_free(
+    known_since: datetime | None, refused: bool, taken: bool
+) -> None:
+    strict = {0: [RULES._replace(unknown_property="quarantine")]}
+    given = ground(
+        strict,
+        loaded={KEY: "INR"} if known_since else None,
+        known_since={KEY: known_since} if known_since else {},
+        corrections_refused_at={(0, 0): NOON - timedelta(seconds=1)} if refused else {},
+    )
+    first, again = correction(0), correction(1, correction_id=bytes(16))
+    books = fold({}, given, {0: [first, again]})
+    if taken:
+        assert (books.tallies[0].applied, books.tallies[0].duplicate) == (1, 1)
+    elif known_since is None:
+        assert (books.tallies[0].quarantined, books.corrections) == (2, {})
+    else:
+        assert (books.tallies[0].quarantined, books.tallies[0].applied) == (1, 1)
+        assert [each.offset for each in books.corrections.values()] == [1]
+    assert not books.registered

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from pipeline.oracle.decode import Judged
-from pipeline.oracle.order import Order, Place, Placing, in_order
-from tests.oracle.builders import NOON, correction, event, rejected
+from pipeline.oracle.order import Order, Place, Placing, eras, in_order
+from tests.oracle.builders import NOON, RULES, correction, event, rejected
 
 EVENTS: list[Judged] = [event(2), rejected(3), event(4, version=2), event(9, version=3)]
 
@@ -78,3 +78,32 @@ def test_events_on_either_side_bind_every_correction_beyond_them() -> None:
 def test_a_lane_without_events() -> None:
     assert Placing([(1, 0, 3, NOON)]).places({1: None}) == {(1, 0): Place(0, NOON)}
     assert Placing([]).places({}) == {}
+
+
+def test_records_are_apart_by_the_number_of_lanes_under_which_they_were_judged() -> None:
+    few, many = RULES._replace(lane_count=2), RULES._replace(lane_count=4)
+    rules = {0: [few, few._replace(position=3), many._replace(position=4)], 1: [few], 2: [many]}
+    correction_rules = {0: [few, many._replace(position=1)]}
+    corrections = {0: [correction(0), correction(1)]}
+    first, second = eras(
+        {0: EVENTS, 1: [event(0, lane=1)], 2: [event(0, lane=2)]}, corrections, rules, correction_rules
+    )
+    assert {lane: [each.offset for each in of_lane] for lane, of_lane in first.events.items()} == {
+        0: [2, 3],
+        1: [0],
+        2: [],
+    }
+    assert {lane: [each.offset for each in of_lane] for lane, of_lane in second.events.items()} == {
+        0: [4, 9],
+        1: [],
+        2: [0],
+    }
+    assert ([each.offset for each in first.corrections[0]], [each.offset for each in second.corrections[0]]) == (
+        [0],
+        [1],
+    )
+
+
+def test_without_a_growth_all_records_are_of_one_era() -> None:
+    events, corrections = {0: EVENTS}, {0: [correction(0)]}
+    assert eras(events, corrections, {0: [RULES]}, {0: [RULES]}) == [(events, corrections)]

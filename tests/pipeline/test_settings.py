@@ -31,6 +31,7 @@ WRONG = {
     "FOLIO_RULES_DEFAULT_TIME_ZONE": ["Mars/Olympus", "", "../etc"],
     "FOLIO_POISON_SHARE_MAX": ["0", "1.1", "half"],
     "FOLIO_POISON_WINDOW_RECORDS": ["9", "1000001", "all"],
+    "FOLIO_RULES_UNKNOWN_PROPERTY": ["refuse", "", "Register"],
     "FOLIO_BATCH_ROWS_MAX": ["0", "100001", "many"],
     "FOLIO_BATCH_BYTES_MAX": ["1"],
     "FOLIO_BATCH_LINGER_MS": ["-1", "60001"],

@@ -66,6 +66,11 @@ async def revisions(admin: asyncpg.Connection) -> list[int]:
     return [row[0] for row in await admin.fetch("SELECT properties_revision FROM ops.lanes ORDER BY lane")]
 
 
+async def known_since(admin: asyncpg.Connection) -> datetime | None:
+    found: datetime | None = await admin.fetchval("SELECT known_since FROM finance.properties")
+    return found
+
+
 async def audits(admin: asyncpg.Connection) -> int:
     count: int = await admin.fetchval("SELECT count(*) FROM ops.operator_audit")
     return count
@@ -278,3 +283,38 @@ async def test_a_list_goes_on_where_the_page_before_ended(operator: asyncpg.Conn
     assert await listed(2, (2, 1), 4) == keys[3:4]
     assert await listed(2, (1, 1), 4) == keys[2:4]
     assert await listed(2, (3, 1), 4) == []
+
+
+# --- when a property became known ---
+
+
+async def test_a_load_takes_its_place_behind_what_its_home_lane_has_recorded(
+    operator: asyncpg.Connection, admin: asyncpg.Connection
+) -> None:
+    """The lane's last instant may be ahead of any clock; what it records next is later than the load."""
+    await make_lanes(admin)
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    home = home_lane(7, 4)
+    await admin.execute("UPDATE ops.lanes SET last_recorded_at = $2 WHERE lane = $1", home, ahead)
+    await load(operator, [line()], AUDIT)
+    since = ahead + timedelta(microseconds=1)
+    assert await known_since(admin) == since
+    assert await admin.fetchval("SELECT last_recorded_at FROM ops.lanes WHERE lane = $1", home) == since
+    assert await admin.fetchval("SELECT count(*) FROM ops.lanes WHERE last_recorded_at = $1", since) == 1
+
+
+async def test_what_registered_itself_was_known_before_it_was_loaded(
+    operator: asyncpg.Connection, admin: asyncpg.Connection
+) -> None:
+    await make_lanes(admin)
+    await register(admin)
+    await admin.execute("UPDATE finance.properties SET known_since = $1", MARCH)
+    assert (await load(operator, [line(name="Palace")], AUDIT)).written == 1
+    assert await known_since(admin) == MARCH
+
+
+async def test_what_is_loaded_before_the_first_lane_is_known_from_the_beginning(
+    operator: asyncpg.Connection, admin: asyncpg.Connection
+) -> None:
+    await load(operator, [line()], AUDIT)
+    assert await known_since(admin) is None

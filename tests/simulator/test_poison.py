@@ -26,6 +26,8 @@ def test_every_reason_that_a_producer_can_cause_is_there() -> None:
     assert {poison.reason for poison in CATALOGUE} == set(Reason) - {
         Reason.DATABASE_REJECTED,
         Reason.CORRECTION_CONFLICT,
+        Reason.PROPERTY_UNKNOWN,
+        Reason.ORG_PAUSED,
     }
     assert len({poison.name for poison in CATALOGUE}) == len(CATALOGUE)
 

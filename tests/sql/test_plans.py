@@ -66,7 +66,7 @@ CASES = {
     "letters_to_redrive": Case("'t', 1, 400, 't', '{schema}', NULL, 100, 1000"),
     "list_dead_letters": Case("NULL, now(), 't', 1, 400, 't', NULL, '{schema}', 50"),
     "list_properties": Case("7, 0, 9000, 100", role=OPERATOR),
-    "load_properties": Case("'{7,999999}', '{1,1}', '{NULL,NULL}', '{INR,INR}', '{0,0}'", role=OPERATOR),
+    "load_properties": Case("'{7,999999}', '{1,1}', '{NULL,NULL}', '{INR,INR}', '{0,0}', now()", role=OPERATOR),
     "mark_lane": Case("1, 0, 5, 5"),
     "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
@@ -83,11 +83,11 @@ CASES = {
     "read_outbox": Case("1, 500, 4000000"),
     "read_properties": Case("'{7,8}', '{1,1}'"),
     "read_snapshots": Case("'{7,7}', '{revenue,expense}', '{7,7}'", partitions=1),
-    "record_rules": Case("1, 5, 5, interval '1 day', interval '1 day', 'INR', 'UTC'"),
+    "record_rules": Case("1, 5, 5, interval '1 day', interval '1 day', 'INR', 'UTC', 'register', 8"),
+    "recording_instant": Case("'{1,2}'", role=OPERATOR),
     "register_properties": Case("'{999999}', '{1}', '{INR}', 'UTC', now()"),
     "revenues_of_day": Case("7, 1, current_date - 40", partitions=2),
-    "revise_properties": Case("'{1,2}'", role=OPERATOR),
-    "set_corrections_position": Case("1, 5"),
+    "revise_properties": Case("'{1,2}', now()", role=OPERATOR),
     "resume_lane": Case("1", role=OPERATOR),
     "resume_org": Case("7, 'me'", role=OPERATOR),
     "set_position": Case("1, 5, NULL"),
@@ -115,8 +115,8 @@ _FILL = """
 INSERT INTO ops.lanes (lane, finance_position) SELECT lane, 0 FROM generate_series(0, 7) AS lane;
 UPDATE ops.lanes SET outbox_seq = 1000, published_seq = 10, invalidated_seq = 10;
 INSERT INTO ops.lane_rules (lane, finance_position, corrections_position, past_max, future_max, default_currency,
-    default_time_zone)
-SELECT lane, n * 100, 0, '1 day', '1 day', 'INR', 'UTC'
+    default_time_zone, unknown_property, lane_count)
+SELECT lane, n * 100, 0, '1 day', '1 day', 'INR', 'UTC', 'register', 8
 FROM generate_series(0, 7) AS lane, generate_series(0, 99) AS n;
 INSERT INTO ops.outbox SELECT lane, seq, gen_random_uuid(), now(), 1, '\\x00'
 FROM generate_series(0, 7) AS lane, generate_series(1, 1000) AS seq;

@@ -27,7 +27,7 @@ def _go_on(_point: str) -> None:
 
 
 def claimant(lane_count: int, owner: str = "test") -> Claimant:
-    rules = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata")
+    rules = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata", "register")
     return Claimant(owner, {feed: feed.value for feed in Feed}, lane_count, rules)
 
 

@@ -66,14 +66,22 @@ async def claim_lanes(connection: asyncpg.Connection, claimant: Claimant, held: 
     """
     with database_errors("claiming lanes"):
         async with connection.transaction():
-            known = await connection.fetchval(sql.query("count_lanes"))
-            if known not in (0, claimant.lane_count):
-                raise TopicMismatch(
-                    f"the database knows {known} lanes, the topic has {claimant.lane_count} partitions: a topic is "
-                    "grown by a drained command, never by adding partitions under a running stream"
-                )
+            await _require_lanes(connection, claimant.lane_count)
             await connection.execute(sql.query("ensure_lanes"), claimant.lane_count)
-            return [await _take_over(connection, claimant, lane, held[lane]) for lane in sorted(held)]
+            claimed = [await _take_over(connection, claimant, lane, held[lane]) for lane in sorted(held)]
+            # Again: a growth that held the rows while we waited for them has made lanes since.
+            await _require_lanes(connection, claimant.lane_count)
+            return claimed
+
+
+async def _require_lanes(connection: asyncpg.Connection, lane_count: int) -> None:
+    known = await connection.fetchval(sql.query("count_lanes"))
+    if known not in (0, lane_count):
+        raise TopicMismatch(
+            f"the database knows {known} lanes, the topic has {lane_count} partitions: a topic is grown by a drained "
+            "command (`folio topics repartition`, run again where it was interrupted), never by adding partitions "
+            "under a running stream"
+        )
 
 
 async def _take_over(

@@ -1,4 +1,4 @@
-"""For tests of the promises: a worker that kills itself at a named point of a batch, as a power cut would."""
+"""For tests of the promises: a process that kills itself at a named point of its work, as a power cut would."""
 
 import os
 import signal
@@ -22,6 +22,8 @@ POINTS: Final = (
     "exported",
     "invalidated",
 )
+# Of `folio topics repartition`: before and after the database's commit, and after each topic.
+GROWTH_POINTS: Final = ("lanes_locked", "lanes_grown", "topic_grown")
 
 
 def crash_point(where: str | None) -> Callable[[str], None]:
@@ -32,8 +34,9 @@ def crash_point(where: str | None) -> Callable[[str], None]:
     if where is None:
         return _go_on
     point, _, times = where.partition(":")
-    if point not in POINTS or (times and not (times.isdecimal() and int(times) > 0)):
-        raise SettingsRefused(f"FOLIO_WORKER_CRASH_AT={where!r} is refused: one of {', '.join(POINTS)}, or POINT:N")
+    known = (*POINTS, *GROWTH_POINTS)
+    if point not in known or (times and not (times.isdecimal() and int(times) > 0)):
+        raise SettingsRefused(f"FOLIO_WORKER_CRASH_AT={where!r} is refused: one of {', '.join(known)}, or POINT:N")
     remaining = int(times or 1)
 
     def crash(reached: str) -> None:

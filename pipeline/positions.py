@@ -57,8 +57,16 @@ def plan_move(status: LaneStatus, feed: Feed, to: str, beginning: int) -> Move:
     return Move(status.lane, feed, at.position, target)
 
 
-async def owned_lanes(bootstrap: str, group: str) -> Mapping[int, str]:
-    """Lane to the member of the consumer group that has it, as the group's coordinator says."""
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the consumer group, and the lanes that it has: none while the group rebalances."""
+
+    name: str
+    lanes: frozenset[int]
+
+
+async def group_members(bootstrap: str, group: str) -> list[Member]:
+    """The members of the consumer group, as its coordinator says."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="folio-positions")
     with broker_errors("asking for the members of the group"):
         await admin.start()
@@ -66,14 +74,18 @@ async def owned_lanes(bootstrap: str, group: str) -> Mapping[int, str]:
             (answer,) = await admin.describe_consumer_groups([group])
         finally:
             await admin.close()
-    owners: dict[int, str] = {}
     (group_answer,) = answer.groups
-    for member in group_answer[_MEMBERS]:
-        member_id, client_id, _host, _metadata, assignment = member[:5]
-        if assignment:  # none while the group rebalances
-            for _topic, partitions in ConsumerProtocol.ASSIGNMENT.decode(assignment).assignment:
-                owners |= dict.fromkeys(partitions, client_id or member_id)
-    return owners
+    return [_member(*described[:5]) for described in group_answer[_MEMBERS]]
+
+
+def _member(member_id: str, client_id: str, _host: str, _metadata: bytes, assignment: bytes) -> Member:
+    assigned = ConsumerProtocol.ASSIGNMENT.decode(assignment).assignment if assignment else ()
+    return Member(client_id or member_id, frozenset(lane for _topic, partitions in assigned for lane in partitions))
+
+
+async def owned_lanes(bootstrap: str, group: str) -> Mapping[int, str]:
+    """Lane to the member of the consumer group that has it."""
+    return {lane: member.name for member in await group_members(bootstrap, group) for lane in member.lanes}
 
 
 async def move(connection: asyncpg.Connection, planned: Move, who: str) -> None:

@@ -28,15 +28,20 @@ _RECORD_MS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
-    """How far a lane is in one feed. `lag_seconds` is the age of the oldest record that is not committed, or 0."""
+    """How far a lane is in one feed. `lag_seconds` is the age of the oldest record that is not committed, or 0.
+
+    `passed_over` counts offsets from the position to the end where those hold no record that anybody gets: the marks
+    of transactions, and what these aborted.
+    """
 
     position: int
     end: int
     lag_seconds: float
+    passed_over: int = 0
 
     @property
     def lag_records(self) -> int:
-        return max(self.end - self.position, 0)
+        return max(self.end - self.position - self.passed_over, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +136,10 @@ class StatusReader:
                 for partition, (lane, feed) in self._partitions.items()
             }
             waiting = {partition: position for partition, position in positions.items() if position < ends[partition]}
-            ages = await self._ages(waiting, beginnings)
+            oldest = await self._oldest(waiting, beginnings, ends)
         feeds: dict[int, dict[Feed, FeedStatus]] = {}
         for partition, (lane, feed) in self._partitions.items():
-            status = FeedStatus(positions[partition], ends[partition], ages.get(partition, 0.0))
+            status = FeedStatus(positions[partition], ends[partition], *oldest.get(partition, (0.0, 0)))
             feeds.setdefault(lane, {})[feed] = status
         found = tuple(_lane(lane, rows.get(lane), feeds[lane]) for lane in sorted(feeds))
         return StreamStatus(time.monotonic(), found, tuple(await open_pauses(self._connection)))
@@ -147,23 +152,32 @@ class StatusReader:
             sum(row[outcome] for row in rows for outcome in OUTCOMES), sum(row["unpublished"] for row in rows)
         )
 
-    async def _ages(
-        self, waiting: Mapping[TopicPartition, int], beginnings: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, float]:
-        """Partition to the age in seconds of its oldest waiting record, read from the topic itself."""
+    async def _oldest(
+        self,
+        waiting: Mapping[TopicPartition, int],
+        beginnings: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+    ) -> dict[TopicPartition, tuple[float, int]]:
+        """Partition to the age in seconds of its oldest waiting record, read from the topic itself.
+
+        Where there is none up to the end: to 0, and how many offsets were passed over on the way.
+        """
         if not waiting:
             return {}
         self._consumer.assign(list(waiting))
         for partition, position in waiting.items():
             self._consumer.seek(partition, max(position, beginnings[partition]))
-        ages: dict[TopicPartition, float] = {}
-        for partition in waiting:
+        found: dict[TopicPartition, tuple[float, int]] = {}
+        for partition, position in waiting.items():
             # One record: the rest of what the broker sends along is not even parsed.
             fetched = await self._consumer.getmany(partition, timeout_ms=_RECORD_MS_MAX, max_records=1)
             for records in fetched.values():
                 appended_at = datetime.fromtimestamp(records[0].timestamp / 1000, UTC)
-                ages[partition] = (datetime.now(UTC) - appended_at).total_seconds()
-        return ages
+                found[partition] = ((datetime.now(UTC) - appended_at).total_seconds(), 0)
+            # The client's position moves over what it passes over, too.
+            if not fetched and await self._consumer.position(partition) >= ends[partition]:
+                found[partition] = (0.0, ends[partition] - position)
+        return found
 
 
 @asynccontextmanager
@@ -180,6 +194,7 @@ async def open_status(
         client_id="folio-status",
         enable_auto_commit=False,
         auto_offset_reset="none",
+        isolation_level="read_committed",  # as the workers read
         max_partition_fetch_bytes=1 << 16,
     )
     try:

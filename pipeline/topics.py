@@ -1,10 +1,10 @@
 """Creating the topics, and checking that they are what the lanes need."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
@@ -29,17 +29,41 @@ async def create_topics(bootstrap: str, lanes: int, replication_factor: int, pre
                 error = for_code(code)
                 if code and error is not TopicAlreadyExistsError:
                     raise BrokerUnavailable(f"topic {name} was not created: {error.__name__}: {rest}")
-            await _wait_until_known(admin, {spec.name for spec in missing})
+            await _wait_until_known(admin, {spec.name: lanes for spec in missing})
     return [spec.name for spec in missing]
 
 
-async def _wait_until_known(admin: AIOKafkaAdminClient, names: set[str]) -> None:
-    """A topic is created before every broker knows of it; who asks at once may be told that it does not exist."""
+async def _wait_until_known(admin: AIOKafkaAdminClient, wanted: Mapping[str, int]) -> None:
+    """Partitions are made before every broker knows of them; who asks at once may be told that they do not exist."""
     for _ in range(_LOOKS_MAX):
-        if names <= set(await admin.list_topics()):
+        known = await _partitions(admin)
+        if all(known.get(name, 0) >= partitions for name, partitions in wanted.items()):
             return
         await asyncio.sleep(_LOOK_SECONDS)
-    raise BrokerUnavailable(f"created, but not yet known to the broker: {', '.join(sorted(names))}; check again")
+    raise BrokerUnavailable(f"made, but not yet known to the broker: {', '.join(sorted(wanted))}; check again")
+
+
+async def partition_counts(bootstrap: str, names: Sequence[str]) -> dict[str, int]:
+    """How many partitions each topic has, in the order given. Raises TopicMismatch when one does not exist."""
+    async with _admin(bootstrap) as admin:
+        known = await _partitions(admin)
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise TopicMismatch(f"{', '.join(missing)}: no such topic; run `folio topics create`")
+    return {name: known[name] for name in names}
+
+
+async def require_growable(bootstrap: str, names: Sequence[str], partitions: int) -> None:
+    """Ask the broker whether it would grow the topics, and let it change nothing. Raises BrokerUnavailable."""
+    async with _admin(bootstrap) as admin:
+        await admin.create_partitions({name: NewPartitions(partitions) for name in names}, validate_only=True)
+
+
+async def grow_topic(bootstrap: str, name: str, partitions: int) -> None:
+    """Add partitions up to so many in all."""
+    async with _admin(bootstrap) as admin:
+        await admin.create_partitions({name: NewPartitions(partitions)})
+        await _wait_until_known(admin, {name: partitions})
 
 
 async def check_topics(bootstrap: str, prefix: str = "") -> list[str]:
@@ -53,7 +77,10 @@ async def check_topics(bootstrap: str, prefix: str = "") -> list[str]:
     ]
     if len({partitions[spec.name] for spec in present}) > 1:
         counts = ", ".join(f"{spec.name} {partitions[spec.name]}" for spec in present)
-        problems.append(f"the topics differ in partitions ({counts}); lanes need as many of each")
+        problems.append(
+            f"the topics differ in partitions ({counts}); lanes need as many of each: run `folio topics repartition` "
+            "again where it was interrupted"
+        )
     problems += [
         f"topic {spec.name}: {name} is {configs[spec.name].get(name)!r}, must be {wanted!r}"
         for spec in present

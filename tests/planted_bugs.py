@@ -182,11 +182,26 @@ BUGS = (
         "tests/batchers/test_fence.py::test_events_of_one_organisation_on_two_lanes_are_recorded_in_the_order_of_their_commits",
     ),
     Bug(
+        "a claim that waited for a growth goes on",
+        "consumers/claiming.py",
+        "            # Again: a growth that held the rows while we waited for them has made lanes since.\n"
+        "            await _require_lanes(connection, claimant.lane_count)\n",
+        "",
+        "tests/consumers/test_claiming.py::test_a_claim_that_waited_for_a_growth_is_refused_and_takes_nothing",
+    ),
+    Bug(
         "a load takes no place in the order of recording",
         "sql/queries/recording_instant.sql",
         "greatest(now(), max(last_recorded_at) + interval '1 microsecond')",
         "least(now(), max(last_recorded_at) + interval '1 microsecond')",
         "tests/properties/test_load.py::test_a_load_takes_its_place_behind_what_its_home_lane_has_recorded",
+    ),
+    Bug(
+        "new lanes begin before what the old ones have recorded",
+        "sql/queries/grow_lanes.sql",
+        "    last_recorded_at    = $2,\n",
+        "    last_recorded_at    = least(last_recorded_at, $2),\n",
+        "tests/acceptance/test_growth.py::test_a_stream_grows_though_the_command_is_killed_at_every_step",
     ),
     Bug(
         "headers that are not UTF-8 left to the client",

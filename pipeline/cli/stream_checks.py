@@ -9,10 +9,10 @@ import asyncpg
 import sql
 from pipeline import settings as settings_module
 from pipeline.cli.findings import Finding, Surroundings
-from pipeline.errors import SchemaMismatch
+from pipeline.errors import SchemaMismatch, TopicMismatch
 from pipeline.storage.connect import connect
 from pipeline.storage.migrate import require_schema
-from pipeline.topics import check_topics
+from pipeline.topics import check_topics, lane_count
 from pipeline.translate import database_errors
 
 T = TypeVar("T")
@@ -37,7 +37,8 @@ def check_stream_topics(surroundings: Surroundings) -> Finding:
     prefix = settings_module.load(surroundings.environ).kafka.topic_prefix
     problems = asyncio.run(check_topics(bootstrap, prefix))
     if problems:
-        return Finding("topics", "warn", "; ".join(problems), "folio topics create")
+        remedy = "what a line names, else folio topics create"
+        return Finding("topics", "warn", "; ".join(problems), remedy)
     return Finding("topics", "ok", "as the lanes need them")
 
 
@@ -52,11 +53,33 @@ def check_lanes(surroundings: Surroundings) -> Finding:
     stopped = [f"lane {row['lane']}: {row['stopped_reason']}" for row in rows if row["stopped_reason"]]
     if stopped:
         return Finding("lanes", "fail", "; ".join(stopped), "do what the reason says, then start the workers again")
+    partitions = _feed_partitions(surroundings)
+    if rows and partitions is not None and partitions != len(rows):
+        detail = f"the database knows {len(rows)} lanes, the topics have {partitions} partitions: no worker starts"
+        return Finding("lanes", "fail", detail, _how_to_agree(len(rows), partitions))
     misrouted = sum(row["misrouted"] for row in rows)
     if misrouted:
         detail = f"{misrouted:,} records came by another partition than their key's home: correct, only slower"
         return Finding("lanes", "warn", detail, "let the producers use the murmur2 partitioner")
     return Finding("lanes", "ok", f"{len(rows)} known, none stopped, every record by its home partition")
+
+
+def _how_to_agree(lanes: int, partitions: int) -> str:
+    if partitions < lanes:
+        return f"finish the growth: folio topics repartition --lanes {lanes} --execute"
+    return f"create the topics anew with {lanes} partitions: what was added by hand cannot be taken back"
+
+
+def _feed_partitions(surroundings: Surroundings) -> int | None:
+    """How many partitions each feed has; None where no broker is named, or the feeds are not alike."""
+    bootstrap = surroundings.address("kafka")[0]
+    if not bootstrap:
+        return None
+    prefix = settings_module.load(surroundings.environ).kafka.topic_prefix
+    try:
+        return asyncio.run(lane_count(bootstrap, prefix))
+    except TopicMismatch:  # `check_stream_topics` says what is wrong with them
+        return None
 
 
 def _ask(surroundings: Surroundings, question: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:

@@ -1,15 +1,36 @@
 """folio topics: the topics of the stream."""
 
 import asyncio
+from typing import Annotated
 
-from cyclopts import App
+import asyncpg
+from cyclopts import App, Parameter
 
+import sql
 from pipeline import settings as settings_module
+from pipeline.crash import crash_point
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
-from pipeline.topics import check_topics, create_topics
+from pipeline.growth import (
+    Growth,
+    grow_database,
+    grow_topics,
+    in_growing_order,
+    note_resumption,
+    plan_growth,
+    require_drained,
+    require_nobody,
+)
+from pipeline.positions import group_members
+from pipeline.settings import Settings
+from pipeline.stack import Endpoints
+from pipeline.status import StreamStatus, open_status
+from pipeline.storage.audit import operator
+from pipeline.storage.connect import briefly, connect
+from pipeline.storage.migrate import require_schema
+from pipeline.topics import check_topics, create_topics, partition_counts, require_growable
 
-app = App(name="topics", help="Create and check the topics.")
+app = App(name="topics", help="Create, check and grow the topics.")
 
 
 @app.command
@@ -33,3 +54,60 @@ def check() -> int:
     if not problems:
         print("topics are as they must be")
     return EXIT_DIFFERENT if problems else EXIT_OK
+
+
+@app.command
+def repartition(*, lanes: int, execute: Annotated[bool, Parameter(negative="")] = False) -> int:
+    """Grow a stream that is drained to more lanes: the database, then every topic. Without --execute only say how.
+
+    Stop the producers, let the workers come to the end, and stop them. A run that was interrupted leaves a stream
+    that no worker starts on: run the command again. See docs/growing.md.
+
+    Parameters
+    ----------
+    lanes
+        How many lanes there are to be: more than there are, at most 1024.
+    execute
+        Do it.
+    """
+    settings = settings_module.load()
+    growth = asyncio.run(_repartition(settings, resolve(settings), lanes, execute=execute))
+    if growth.begins:
+        print(f"the database: from {growth.known} to {growth.target} lanes")
+    for name in growth.topics:
+        print(f"topic {name}: to {growth.target} partitions")
+    print("done: start the workers, then the producers" if execute else "nothing was changed: say --execute to do it")
+    return EXIT_OK
+
+
+async def _repartition(settings: Settings, endpoints: Endpoints, target: int, *, execute: bool) -> Growth:
+    bootstrap, kafka = endpoints.kafka_bootstrap, settings.kafka
+    connecting = connect(endpoints.database_url, settings.database, "folio topics")
+    async with briefly(connecting, "growing the lanes") as connection:
+        await require_schema(connection)
+        known: int = await connection.fetchval(sql.query("count_lanes"))
+        growth = plan_growth(known, await partition_counts(bootstrap, in_growing_order(kafka.topic_prefix)), target)
+        require_nobody([member.name for member in await group_members(bootstrap, kafka.group)])
+        drained = await _drained(settings, endpoints) if growth.begins else None
+        await require_growable(bootstrap, growth.topics, target)
+        if execute:
+            await _grow(connection, bootstrap, growth, drained, settings)
+    return growth
+
+
+async def _drained(settings: Settings, endpoints: Endpoints) -> StreamStatus:
+    async with open_status(endpoints, settings.database, settings.kafka.topic_prefix) as reader:
+        status = await reader.read()
+    require_drained(status)
+    return status
+
+
+async def _grow(
+    connection: asyncpg.Connection, bootstrap: str, growth: Growth, drained: StreamStatus | None, settings: Settings
+) -> None:
+    reach = crash_point(settings.worker.crash_at)
+    if drained is not None:
+        await grow_database(connection, growth, drained, operator(), reach)
+    else:
+        await note_resumption(connection, growth, operator())
+    await grow_topics(bootstrap, growth, reach)

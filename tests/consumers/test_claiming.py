@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+import sql
 from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes, start_position, stop_lane
 from pipeline.errors import DatabaseUnavailable, OffsetExpired, TopicAltered, TopicMismatch
 from pipeline.settings import DatabaseSettings
@@ -177,6 +178,21 @@ async def test_a_topic_with_another_number_of_partitions_is_refused_and_nothing_
         await take(worker, [0], partitions, "two")
     rows = await worker.fetch("SELECT lane, owner_epoch FROM ops.lanes ORDER BY lane")
     assert [tuple(row) for row in rows] == [(0, 1), (1, 0), (2, 0), (3, 0)]
+
+
+async def test_a_claim_that_waited_for_a_growth_is_refused_and_takes_nothing(
+    worker: asyncpg.Connection, admin: asyncpg.Connection
+) -> None:
+    await take(worker, [0], 2, "one")
+    async with admin.transaction():
+        await admin.fetch(sql.query("lock_lanes"))
+        claiming = asyncio.ensure_future(take(worker, [0], 2, "two"))
+        done, _ = await asyncio.wait({claiming}, timeout=0.2)
+        assert not done
+        await admin.execute(sql.query("ensure_lanes"), 4)
+    with pytest.raises(TopicMismatch, match="the database knows 4 lanes"):
+        await claiming
+    assert await worker.fetchval("SELECT owner_epoch FROM ops.lanes WHERE lane = 0") == 1
 
 
 async def test_a_worker_without_lanes_claims_nothing(worker: asyncpg.Connection) -> None:

@@ -1,12 +1,14 @@
 """The topics on a real broker: created as the lanes need them, and told apart from those that are not."""
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.settings import DatabaseSettings
 from pipeline.status import open_status
 from pipeline.topics import check_topics, create_topics, lane_count
+from schemas.routing import home_lane
 from schemas.topics import FINANCE_EVENTS, Feed, topics
 from tests.support.events import correction, encoded, event
 from tests.support.stream import Stream
@@ -47,6 +49,26 @@ async def test_a_topic_that_does_not_exist_is_named(stream: Stream) -> None:
 async def test_a_broker_that_is_away_is_told() -> None:
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1"):
         await check_topics("127.0.0.1:1")
+
+
+async def test_marks_of_transactions_and_what_they_aborted_are_no_lag(stream: Stream) -> None:
+    """A lane never stands behind what nobody delivers: it would lag for ever, and the stream could never grow."""
+    producer = AIOKafkaProducer(bootstrap_servers=stream.endpoints.kafka_bootstrap, transactional_id=stream.prefix)
+    await producer.start()
+    for number, end in ((1, producer.commit_transaction), (2, producer.abort_transaction)):
+        await producer.begin_transaction()
+        await producer.send_and_wait(stream.topic, encoded(event(number)), b"1", partition=home_lane(1, 2))
+        await end()
+    await producer.stop()
+    with stream.worker() as worker:
+        await stream.wait_until_consumed(1)
+        assert await worker.stop() == 0
+    async with open_status(stream.endpoints, DatabaseSettings(), stream.prefix) as reader:
+        status = await reader.read()
+        at = status.lanes[home_lane(1, 2)].feeds[Feed.EVENTS]
+        assert (status.lag_records, at.position, at.end) == (0, 1, 4)
+        await stream.send([(b"1", encoded(event(3)))])
+        assert (await reader.read()).lag_records > 0
 
 
 async def test_status_tells_what_waits_before_any_worker_came(stream: Stream) -> None:

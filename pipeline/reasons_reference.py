@@ -72,8 +72,8 @@ folio dlq redrive --reason time_out_of_bounds              # what would go, what
 folio dlq redrive --reason time_out_of_bounds --execute    # sends it back, each letter once
 ```
 
-1. Mend the cause, and restart the workers with the new setting. The command judges by its *own* settings: give it those
-   of the workers, or its letters come back.
+1. Mend the cause, and restart the workers with the new setting. The command judges by its *own* settings; where the
+   workers have recorded other rules with their lanes, `--execute` is refused (exit code 3), and says which differ.
 2. Look at the dry run. `--topic`, `--reason`, `--since` and `--max` narrow it.
 3. `--execute`. One run at a time; a row of `ops.operator_audit` says who (`--as`, else the user of the operating
    system), what was asked, and what came of it.

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -16,8 +16,9 @@ from cyclopts import App, Parameter, Token
 from cyclopts.validators import Number
 
 from pipeline import settings as settings_module
-from pipeline.app import new_producer
+from pipeline.app import new_producer, recorded_rules
 from pipeline.cli import dlq_views as views
+from pipeline.dead_letters.agreement import disagreements, require_agreement
 from pipeline.dead_letters.letters import (
     LANE_MAX,
     OFFSET_MAX,
@@ -192,9 +193,10 @@ def redrive(
 ) -> int:
     """Send letters that the rules of now accept back to their topic, each once; without --execute only say which.
 
-    Letters are judged by the settings of this command: give it those of the workers. A letter must be accepted as of
-    its old append time, and with the new one that its new record gets. What the books refused (version_conflict,
-    correction_conflict, currency_mismatch, database_rejected) goes only where --reason names it.
+    Letters are judged by the settings of this command: those of the workers, or --execute is refused. A letter must be
+    accepted as of its old append time, and with the new one that its new record gets. What the books refused
+    (property_unknown, currency_mismatch, version_conflict, correction_conflict, database_rejected) goes only where
+    --reason names it.
 
     Parameters
     ----------
@@ -224,6 +226,8 @@ def redrive(
 
     async def plan(connection: asyncpg.Connection) -> Tally:
         policy = replace(judging, paused_orgs=await _paused_orgs(connection))
+        for differing in await disagreements(connection, asdict(recorded_rules(settings.rules))):
+            print(f"folio: --execute would be refused, the workers judge otherwise: {differing}", file=sys.stderr)
         return await would_redrive(connection, filters, policy, max_)
 
     async def do(connection: asyncpg.Connection) -> Tally | None:
@@ -249,6 +253,7 @@ async def _redrive(
     async with alone(connection) as nobody_else:
         if not nobody_else:
             return None
+        require_agreement(await disagreements(connection, asdict(recorded_rules(settings.rules))))
         async with _running_producer(settings) as producer:
             sending = send_back(connection, producer, filters, policy, max_, who, tally)
             await _audited(connection, who, _asked(filters, policy, max_), tally, sending)

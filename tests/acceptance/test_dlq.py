@@ -57,6 +57,7 @@ async def send_with_headers(stream: Stream, value: bytes, headers: list[tuple[by
 
 async def work(stream: Stream, records: int, rules: dict[str, str]) -> None:
     with stream.worker(**rules) as worker:
+        await worker.wait_for_log("lanes claimed")
         await stream.wait_until_consumed(records)
         assert await worker.stop() == 0
 
@@ -107,6 +108,7 @@ async def test_what_a_relaxed_rule_accepts_is_sent_back_once_and_applied(stream:
     assert await rows(stream, REDRIVES) == []
     assert await rows(stream, AUDIT) == []
 
+    await work(stream, 9, WIDE)  # restarted with the mended rule, which they record with their lanes
     done = dlq(stream, "redrive", "--execute", "--as", "asha", **WIDE)
     assert (done["letters_sent"], done["letters_left"]) == (4, 4)
     assert sum((await ends(stream)).values()) == sum(before.values()) + 4
@@ -146,6 +148,7 @@ def summed(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 async def test_the_new_record_has_its_own_key_value_and_headers_and_tells_where_it_comes_from(stream: Stream) -> None:
     await quarantine(stream)
+    await work(stream, 9, WIDE)
     place = f"{stream.topic}/{home(stream)}/0"
     dlq(stream, "redrive", "--execute", "--topic", "finance-events", "--max", "3", **WIDE)
     redriven = {f"{row[0]}/{row[1]}/{row[2]}": row for row in await rows(stream, REDRIVES)}
@@ -170,21 +173,40 @@ async def test_the_new_record_has_its_own_key_value_and_headers_and_tells_where_
 
 
 async def test_a_letter_that_keeps_coming_back_is_left_after_some_attempts(stream: Stream) -> None:
-    """Redriven under a rule that the worker does not have: each attempt is another letter."""
-    await stream.send([(b"1", at(LONG_AGO, 1))])
-    await work(stream, 1, NARROW)
+    """Redriven though the books have not changed: each attempt is another letter."""
+    by_name = ("redrive", "--execute", "--attempts-max", "2", "--reason", "version_conflict")
+    await stream.send([(b"1", at(NOW, 1)), (b"1", at(NOW, 1, amount=777))])
+    await work(stream, 2, NARROW)
     for attempt in (1, 2):
-        assert dlq(stream, "redrive", "--execute", "--attempts-max", "2", **WIDE)["letters_sent"] == 1
-        await work(stream, 1 + attempt, NARROW)
-    left = dlq(stream, "redrive", "--execute", "--attempts-max", "2", **WIDE)
+        assert dlq(stream, *by_name, **NARROW)["letters_sent"] == 1
+        await work(stream, 2 + attempt, NARROW)
+    left = dlq(stream, *by_name, **NARROW)
     assert left["letters_sent"] == 0
     assert [(row["why"], row["letters"]) for row in left["stays"]] == [("attempts_spent", 1)]
-    assert await stream.outcomes() == {"applied": 0, "duplicate": 0, "stale": 0, "conflict": 0, "quarantined": 3}
+    assert await stream.outcomes() == {"applied": 1, "duplicate": 0, "stale": 0, "conflict": 3, "quarantined": 0}
+
+
+async def test_a_command_that_judges_otherwise_than_the_workers_is_refused(stream: Stream) -> None:
+    """Its letters would come back; and the workers that will meet them may be on their way to other rules."""
+    await stream.send([(b"1", at(LONG_AGO, 1))])
+    await work(stream, 1, NARROW)
+    planned = stream.folio("dlq", "redrive", **WIDE)
+    assert planned.returncode == 0, planned.stderr
+    assert "--execute would be refused" in planned.stderr
+    refused = stream.folio("dlq", "redrive", "--execute", **WIDE, RULES_DEFAULT_CURRENCY="EUR")
+    assert refused.returncode == 3
+    assert "past_max is 3000 days, 0:00:00 here, 30 days, 0:00:00 for lanes 0, 1" in refused.stderr
+    assert "default_currency is EUR here, INR for lanes 0, 1" in refused.stderr
+    assert "time_zone" not in refused.stderr
+    assert await rows(stream, REDRIVES) == []
+    await work(stream, 1, WIDE)
+    assert dlq(stream, "redrive", "--execute", **WIDE)["letters_sent"] == 1
 
 
 async def test_a_run_killed_between_sending_and_remembering_doubles_nothing(stream: Stream) -> None:
     await stream.send([(b"1", at(LONG_AGO, 1))])
     await work(stream, 1, NARROW)
+    await work(stream, 1, WIDE)
     assert dlq(stream, "redrive", "--execute", **WIDE)["letters_sent"] == 1
     async with stream.database() as connection:
         await connection.execute("DELETE FROM ops.dead_letter_redrives")

@@ -42,6 +42,7 @@ async def send_corpus(stream: Stream) -> dict[Place, Poison]:
 
 async def work(stream: Stream, records: int, **rules: str) -> None:
     with stream.worker(**rules) as worker:
+        await worker.wait_for_log("lanes claimed")
         await stream.wait_until_consumed(records)
         assert await worker.stop() == 0
 
@@ -101,6 +102,7 @@ async def test_each_is_quarantined_for_its_reason_and_then_the_repairable_ones_a
     assert report.exit_code == 0, report
 
     # The operator widens the rule, restarts the workers, and sends back what it had refused.
+    await work(stream, sent, **WIDER_SETTINGS)
     repairable = {place: poison for place, poison in places.items() if poison.repairable}
     done = redrive(stream)
     assert (done["letters_sent"], done["letters_left"]) == (len(repairable), len(places) - len(repairable))

@@ -71,6 +71,7 @@ CASES = {
     "load_properties": Case("'{7,999999}', '{1,1}', '{NULL,NULL}', '{INR,INR}', '{0,0}', now()", role=OPERATOR),
     "lock_lanes": Case(),
     "mark_lane": Case("1, 0, 5, 5"),
+    "newest_rules": Case(),
     "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
     "read_corrections": Case(f"'{{7}}', ARRAY[{UUID}]"),

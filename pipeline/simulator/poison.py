@@ -63,8 +63,8 @@ def _amount(literal: bytes) -> Callable[[bytes], bytes]:
     """Amounts that JSON libraries would not write by themselves: NaN, 1e400, 12.50."""
 
     def spoil(value: bytes) -> bytes:
-        head, _, tail = value.partition(b'"amount_cents":')
-        return head + b'"amount_cents":' + literal + tail[tail.index(b",") :]
+        # The number alone: it may be the last field of its object, and there may be a space before it.
+        return re.sub(rb'("amount_cents":\s*)\d+', rb"\g<1>" + literal, value, count=1)
 
     return spoil
 

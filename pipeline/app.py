@@ -13,9 +13,6 @@ import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
 from batchers.books import Books, BooksSettings
 from batchers.breaker import BreakerSettings, PoisonBreaker, Trip
@@ -28,17 +25,19 @@ from batchers.properties import PropertyDefaults
 from batchers.publisher import Publisher
 from batchers.writer import Writer
 from batchers.writers import LaneGroup, Writers, lanes_of_writer
-from consumers.claiming import RecordedRules
 from consumers.client import new_consumer
 from consumers.session import Session, SessionSettings
 from consumers.stopping import Stop
 from pipeline.cache.balances import BalanceCache
+from pipeline.cache.client import new_redis
 from pipeline.clock import SystemClock
 from pipeline.crash import crash_point
 from pipeline.errors import SettingsRefused, Transient
 from pipeline.health import Health
 from pipeline.metrics import Metrics
-from pipeline.settings import BatchSettings, RedisSettings, RuleSettings, Settings
+from pipeline.producer import new_producer
+from pipeline.recorded_rules import recorded_rules
+from pipeline.settings import BatchSettings, RuleSettings, Settings
 from pipeline.stack import Endpoints
 from pipeline.storage.connect import briefly, connect_worker, connect_writer
 from pipeline.storage.migrate import require_schema
@@ -250,40 +249,8 @@ def bounds(batch: BatchSettings) -> Bounds:
     )
 
 
-def recorded_rules(rules: RuleSettings) -> RecordedRules:
-    return RecordedRules(
-        rules.past_max, rules.future_max, rules.default_currency, rules.default_time_zone, rules.unknown_property
-    )
-
-
 def property_defaults(rules: RuleSettings) -> PropertyDefaults | None:
     """What registers a property that nobody loaded; None where nothing does."""
     if rules.unknown_property == "quarantine":
         return None
     return PropertyDefaults(rules.default_currency, rules.default_time_zone)
-
-
-def new_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
-    """A producer that loses and doubles nothing: every replica acknowledges, retries are recognised."""
-    return AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
-        client_id=client_id,
-        acks="all",
-        enable_idempotence=True,
-        linger_ms=0,
-        max_batch_size=512 * 1024,
-        # A dead letter is as large as the largest record that a topic takes, and says why on top of it.
-        max_request_size=2 * 1024 * 1024,
-        request_timeout_ms=20_000,
-    )
-
-
-def new_redis(url: str, settings: RedisSettings) -> Redis:
-    """A client whose every wait is bounded; retrying is the caller's."""
-    return Redis.from_url(
-        url,
-        socket_timeout=settings.timeout_seconds,
-        socket_connect_timeout=settings.timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
-        max_connections=8,
-    )

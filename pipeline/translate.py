@@ -1,4 +1,4 @@
-"""Driver exceptions become ours here, where they enter; nothing else in the pipeline names a driver's error."""
+"""Driver exceptions become ours here, where they enter; for the cache's, see `pipeline.cache.errors`."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,13 +7,11 @@ from contextlib import contextmanager
 import asyncpg
 from aiokafka.errors import KafkaError
 from asyncpg import exceptions as pg
-from redis.exceptions import RedisError
 
 from pipeline.errors import (
     BatchRejected,
     BatchTooSlow,
     BrokerUnavailable,
-    CacheUnavailable,
     DatabaseUnavailable,
     PipelineError,
     SchemaMismatch,
@@ -77,12 +75,3 @@ def broker_errors(doing: str) -> Iterator[None]:
         yield
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def cache_errors(doing: str) -> Iterator[None]:
-    """Raises CacheUnavailable for what redis raises inside."""
-    try:
-        yield
-    except (RedisError, OSError, TimeoutError) as error:
-        raise CacheUnavailable(f"{doing}: {type(error).__name__}: {error}") from error

@@ -22,9 +22,9 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from pipeline.cache.errors import cache_errors
 from pipeline.clock import Clock
 from pipeline.metrics import Metrics
-from pipeline.translate import cache_errors
 from schemas.records import PropertyKey
 
 # A lease guards against keys that are lost, not against keys that come back: a server that restarts from an old

@@ -16,7 +16,6 @@ from cyclopts import App, Parameter, Token
 from cyclopts.validators import Number
 
 from pipeline import settings as settings_module
-from pipeline.app import new_producer, recorded_rules
 from pipeline.cli import dlq_views as views
 from pipeline.dead_letters.agreement import disagreements, require_agreement
 from pipeline.dead_letters.letters import (
@@ -38,6 +37,8 @@ from pipeline.endpoints import resolve
 from pipeline.errors import PipelineError
 from pipeline.exits import EXIT_CANNOT, EXIT_OK
 from pipeline.pauses import open_pauses
+from pipeline.producer import new_producer
+from pipeline.recorded_rules import recorded_rules
 from pipeline.settings import Settings
 from pipeline.storage.audit import audit, operator
 from pipeline.storage.connect import briefly, connect

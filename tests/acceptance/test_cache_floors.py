@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from pipeline.app import new_redis
 from pipeline.cache.balances import BalanceCache, CachedBalance, Miss
+from pipeline.cache.client import new_redis
 from pipeline.clock import SystemClock
 from pipeline.metrics import Metrics
 from pipeline.settings import RedisSettings

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from pipeline.app import new_redis
 from pipeline.cache.balances import FILL_SECONDS_MAX, BalanceCache, CachedBalance, Miss, _keys
+from pipeline.cache.client import new_redis
 from pipeline.errors import CacheUnavailable
 from pipeline.metrics import Metrics
 from pipeline.settings import RedisSettings

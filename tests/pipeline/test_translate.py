@@ -12,6 +12,7 @@ from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from pipeline.cache.errors import cache_errors
 from pipeline.errors import (
     BatchRejected,
     BatchTooSlow,
@@ -24,7 +25,7 @@ from pipeline.errors import (
     SettingsRefused,
     Transient,
 )
-from pipeline.translate import broker_errors, cache_errors, database_errors
+from pipeline.translate import broker_errors, database_errors
 
 
 def cut_off_over(cause: Exception) -> Exception:

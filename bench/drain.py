@@ -4,7 +4,7 @@ import asyncio
 import resource
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline import demo
@@ -45,7 +45,8 @@ def drain_round(events: int, orgs: int, workers: int) -> Round:
 
 async def _drain(settings: Settings, endpoints: Endpoints, events: int, orgs: int, workers: int) -> Round:
     await demo.prepare(settings, endpoints)
-    plan = await demo.next_plan(settings, endpoints, events, orgs)
+    # Events alone: what the published figures, and those of the peers, are about.
+    plan = replace(await demo.next_plan(settings, endpoints, events, orgs), correction_share=0)
     await produce_day(endpoints.kafka_bootstrap, plan)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     async with open_status(endpoints, settings.database, settings.kafka.topic_prefix) as reader:

@@ -19,26 +19,41 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import asyncpg
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.errors import BrokerUnavailable, Stalled
 from pipeline.oracle import Report, reconcile
 from pipeline.settings import Settings
 from pipeline.simulator.day import trading_day
-from pipeline.simulator.plan import Plan
-from pipeline.simulator.producing import Generated, Produced, next_id_base, produce, trickle
+from pipeline.simulator.plan import Opening, Plan
+from pipeline.simulator.producing import Generated, Produced, next_id_base, produce, topics_of, trickle
 from pipeline.stack import Endpoints
 from pipeline.status import StatusReader, StreamStatus, open_status
 from pipeline.storage.connect import connect
 from pipeline.storage.migrate import migrate
 from pipeline.topics import create_topics
 from pipeline.translate import database_errors
-from schemas.topics import FINANCE_EVENTS
+from schemas.topics import Feed
 
 _LOOK_SECONDS: Final = 0.1
 _SHOW_SECONDS: Final = 0.5
 _PATIENCE_SECONDS: Final = 60.0  # without any progress
 _TRICKLE_PER_SECOND: Final = 50.0
+# Of each hotel its closing before the day, the last day that it counted, and what the day has already.
+_OPENINGS: Final = """
+    SELECT org_id, property_id,
+           coalesce((array_agg(closing_balance_cents ORDER BY balance_date DESC)
+                     FILTER (WHERE balance_date < $1))[1], 0) AS closing_cents,
+           max(balance_date) FILTER (WHERE balance_date < $1 AND declared_closing_cents IS NOT NULL) AS counted_on,
+           ARRAY[coalesce(sum(cash_received_cents) FILTER (WHERE balance_date = $1), 0)::bigint,
+                 coalesce(sum(bank_received_cents) FILTER (WHERE balance_date = $1), 0)::bigint,
+                 coalesce(sum(cash_expenses_cents) FILTER (WHERE balance_date = $1), 0)::bigint,
+                 coalesce(sum(bank_expenses_cents) FILTER (WHERE balance_date = $1), 0)::bigint] AS figures
+    FROM finance.daily_cash_balances_partitioned
+    WHERE org_id <= $2 AND balance_date <= $1
+    GROUP BY org_id, property_id
+"""
 _FIRST_DAY_BACK: Final = 6  # the first run trades a week ago, each later run a day later, until today
 
 
@@ -58,7 +73,8 @@ class Day:
 
     plan: Plan
     seconds: float  # from the first message sent to the last update published
-    outcomes: dict[str, int]  # of this day's records alone
+    outcomes: dict[str, int]  # of this day's records alone, corrections included
+    corrections: int  # of those records
 
 
 Show = Callable[[Moment], None]
@@ -77,17 +93,28 @@ async def prepare(settings: Settings, endpoints: Endpoints) -> None:
 
 
 async def next_plan(settings: Settings, endpoints: Endpoints, events: int, orgs: int) -> Plan:
-    """The day after the last one in the books, with transaction ids that no run before has used."""
+    """The day after the last one in the books, on what it left, with ids that no run before has used."""
     with database_errors("connecting"):
         connection = await connect(endpoints.database_url, settings.database, "folio demo")
     try:
         last = await connection.fetchval("SELECT max(balance_date) FROM finance.daily_cash_balances_partitioned")
+        today = datetime.now(ZoneInfo(settings.rules.default_time_zone)).date()
+        day = day_after(last, today)
+        openings = await _openings(connection, day, orgs)
     finally:
         await connection.close()
-    today = datetime.now(ZoneInfo(settings.rules.default_time_zone)).date()
-    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
-    id_base = await next_id_base(endpoints.kafka_bootstrap, topic)
-    return Plan(day=day_after(last, today), events=events, orgs=orgs, id_base=id_base)
+    id_base = await next_id_base(endpoints.kafka_bootstrap, topics_of(settings.kafka.topic_prefix))
+    return Plan(day=day, events=events, orgs=orgs, id_base=id_base, openings=openings)
+
+
+async def _openings(connection: asyncpg.Connection, day: date, orgs: int) -> dict[tuple[int, int], Opening]:
+    """What the hotels have in their drawers before the day: they count it, and would not forget it over night."""
+    with database_errors("reading what the hotels have in their drawers"):
+        rows = await connection.fetch(_OPENINGS, day, orgs)
+    return {
+        (row["org_id"], row["property_id"]): Opening(row["closing_cents"], row["counted_on"], tuple(row["figures"]))
+        for row in rows
+    }
 
 
 def day_after(last: date | None, today: date) -> date:
@@ -174,13 +201,13 @@ async def trade(settings: Settings, endpoints: Endpoints, plan: Plan, workers: W
     """Send the plan's day and wait until its last update is published. Raises Stalled when nothing moves any more."""
     # Simulated before it is sent: the seconds below are the pipeline's, not the simulator's.
     messages = list(trading_day(plan))
-    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
+    topics = topics_of(settings.kafka.topic_prefix)
     async with _watching(settings, endpoints) as reader:
         before = await reader.read()
         progress = _Progress(workers, show, before)
         started = time.monotonic()
         sending = asyncio.create_task(
-            produce(endpoints.kafka_bootstrap, Generated(iter(messages)), on_progress=progress.sent, topic=topic)
+            produce(endpoints.kafka_bootstrap, Generated(iter(messages)), on_progress=progress.sent, topics=topics)
         )
         try:
             ended = await progress.follow(reader, before.consumed + len(messages), sending)
@@ -191,7 +218,8 @@ async def trade(settings: Settings, endpoints: Endpoints, plan: Plan, workers: W
         if produced.acknowledged != len(messages):
             raise BrokerUnavailable(f"only {produced.acknowledged} of {len(messages)} messages were acknowledged")
         after = (await reader.read()).outcomes()
-    return Day(plan, ended - started, {name: count - before.outcomes()[name] for name, count in after.items()})
+    outcomes = {name: count - before.outcomes()[name] for name, count in after.items()}
+    return Day(plan, ended - started, outcomes, sum(message.feed is Feed.CORRECTIONS for message in messages))
 
 
 @asynccontextmanager
@@ -261,10 +289,10 @@ async def prove(settings: Settings, endpoints: Endpoints) -> Report:
 async def go_on(
     settings: Settings, endpoints: Endpoints, plan: Plan, workers: Workers, show: Show, stop: asyncio.Event
 ) -> None:
-    """A live trickle of events that happen now, until told to stop."""
-    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
+    """A live trickle of what happens now, until told to stop."""
+    topics = topics_of(settings.kafka.topic_prefix)
     trickling = asyncio.create_task(
-        trickle(endpoints.kafka_bootstrap, plan, rate=_TRICKLE_PER_SECOND, stop=stop, topic=topic)
+        trickle(endpoints.kafka_bootstrap, plan, rate=_TRICKLE_PER_SECOND, stop=stop, topics=topics)
     )
     async with _watching(settings, endpoints) as reader:
         progress = _Progress(workers, show, await reader.read())

@@ -21,7 +21,7 @@ from pipeline.demo import Day, Moment, Show, Workers
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_OK
 from pipeline.logs import configure
-from pipeline.oracle.report import as_text
+from pipeline.oracle.report import Report, as_text
 from pipeline.settings import Settings
 from pipeline.stack import config_from, up
 from pipeline.stack.folder import WORKERS_LOG
@@ -54,7 +54,7 @@ def demo(
     Parameters
     ----------
     events
-        Records of the day: about 0.5% duplicates, 2% late, 0.1% poison.
+        Messages of the day: about 1.5% corrections, 0.5% duplicates, 2% late, 0.1% poison.
     orgs
         Organisations that trade.
     workers
@@ -77,14 +77,13 @@ async def _demo(settings: Settings, events: int, orgs: int, workers: int, since:
     log = settings.stack.dir / WORKERS_LOG
     with day_through.running_workers(settings, workers, log) as running:
         await running.wait_until_ready()
-        console.print(f"trading day {plan.day}: {events:,} events of {orgs:,} organisations, {workers} worker(s)")
+        console.print(f"trading day {plan.day}: {events:,} messages of {orgs:,} organisations, {workers} worker(s)")
         with _progress() as show:
             day = await day_through.trade(settings, endpoints, plan, running, show)
         _tell(day)
         with console.status("reconciling: folding every event again, independently …"):
             report = await day_through.prove(settings, endpoints)
-        console.print(as_text(report, _DIFFERENCES_MAX), markup=False)
-        console.print(f"{since.kind}: {time.monotonic() - since.began:.1f} s to the reconciliation")
+        _tell_proof(report, since)
         if sys.stdout.isatty() and report.exit_code == EXIT_OK:
             await _go_on(settings, running, day)
     return report.exit_code
@@ -104,9 +103,19 @@ def _tell(day: Day) -> None:
     total = sum(day.outcomes.values())
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in day.outcomes.items())
     console.print(
-        f"{total:,} events in {day.seconds:.1f} s of pipeline time ({total / day.seconds:,.0f}/s), "
+        f"{total - day.corrections:,} events and {day.corrections:,} corrections "
+        f"in {day.seconds:.1f} s of pipeline time ({total / day.seconds:,.0f}/s), "
         f"from the first message sent to the last update published: {outcomes}"
     )
+
+
+def _tell_proof(report: Report, since: Since) -> None:
+    console.print(as_text(report, _DIFFERENCES_MAX), markup=False)
+    if report.exit_code == EXIT_OK:
+        console.print(
+            f"proved with them: {report.corrections:,} corrections and the {report.adjustments:,} adjustments they made"
+        )
+    console.print(f"{since.kind}: {time.monotonic() - since.began:.1f} s to the reconciliation")
 
 
 @contextmanager

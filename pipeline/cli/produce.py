@@ -1,4 +1,4 @@
-"""folio produce: finance events of simulated hotels, or lines of a file, to the topic."""
+"""folio produce: events and corrections of simulated hotels, or lines of a file, to their topics."""
 
 import asyncio
 import signal
@@ -24,10 +24,10 @@ from pipeline.logs import configure
 from pipeline.settings import RuleSettings
 from pipeline.simulator.day import trading_day
 from pipeline.simulator.lines import OTHER_LINE, opened
-from pipeline.simulator.plan import Plan
-from pipeline.simulator.producing import Generated, Produced, Progress, live, next_id_base
+from pipeline.simulator.plan import CORRECTION_SHARE_DEFAULT, CORRECTION_SHARE_MAX, Plan
+from pipeline.simulator.producing import Generated, Produced, Progress, Topics, live, next_id_base, topics_of
 from pipeline.simulator.producing import produce as send
-from schemas.topics import FINANCE_EVENTS
+from schemas.topics import FINANCE_EVENTS, Feed
 
 EVENTS_DEFAULT: Final = 10_000
 HOTELS_ZONE: Final = ZoneInfo("Asia/Kolkata")
@@ -37,6 +37,7 @@ _PROGRESS_SECONDS: Final = 0.2
 
 Share = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
 Positive = Annotated[float, Parameter(validator=Number(gt=0))]
+Correcting = Annotated[float, Parameter(validator=Number(gte=0, lte=CORRECTION_SHARE_MAX))]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 
 # Without it a lone hyphen would be read as an option.
@@ -54,6 +55,7 @@ def produce(
     poison: Share = 0.001,
     duplicates: Share = 0.005,
     late: Share = 0.02,
+    corrections: Correcting | None = None,
     file: Input | None = None,
     topic: str | None = None,
 ) -> int:
@@ -65,7 +67,7 @@ def produce(
     Parameters
     ----------
     events
-        Messages to send: 10,000 unless --duration says how long to go on with events that happen now.
+        Messages to send, corrections included: 10,000 unless --duration says how long to go on with what happens now.
     orgs
         Organisations that trade, with one to six hotels each.
     day
@@ -82,10 +84,12 @@ def produce(
         Share of messages that are sent again, some of them written differently.
     late
         Share of transactions that happened 2 to 80 days earlier.
+    corrections
+        Share of messages that correct a day, 0.015 when not given: most of them counts at its close.
     file
         Send the lines of this file instead, as they are; - is standard input.
     topic
-        The topic to send to; finance-events of this stream when not given.
+        The one topic to send to, without corrections; those of this stream when not given.
     """
     settings = settings_module.load()
     configure(settings.log.level)
@@ -97,18 +101,30 @@ def produce(
         duplicate_share=duplicates,
         late_share=late,
         poison_share=poison,
+        correction_share=_correction_share(corrections, topic),
     )
-    simulating = day is not None or plan != Plan(day=plan.day, events=EVENTS_DEFAULT)
-    if file is not None and (events is not None or simulating):
+    default = Plan(plan.day, EVENTS_DEFAULT, correction_share=plan.correction_share)
+    simulating = plan != default or any(given is not None for given in (events, day, corrections))
+    if file is not None and simulating:
         raise SettingsRefused("--file sends lines as they are: besides it only --rate and --duration are accepted")
     if events is None and duration is not None and day is not None:
         raise SettingsRefused("--duration without --events sends events of now: leave --day out, or add --events")
     bootstrap = resolve(settings).kafka_bootstrap
-    topic = topic or settings.kafka.topic_prefix + FINANCE_EVENTS
+    prefix = settings.kafka.topic_prefix
     if file is not None:
-        return uvloop.run(_send_lines(bootstrap, topic, file, rate, duration))
+        return uvloop.run(_send_lines(bootstrap, topic or prefix + FINANCE_EVENTS, file, rate, duration))
+    topics = topics_of(prefix) if topic is None else {Feed.EVENTS: topic}
     endless = events is None and duration is not None
-    return uvloop.run(_send_events(bootstrap, topic, plan, rate, duration, endless=endless))
+    return uvloop.run(_send_day(bootstrap, topics, plan, rate, duration, endless=endless))
+
+
+def _correction_share(corrections: float | None, topic: str | None) -> float:
+    """No topic takes both: who names one gets events alone."""
+    if topic is not None and corrections:
+        raise SettingsRefused("--topic takes events alone: leave --corrections out, or --topic")
+    if corrections is not None:
+        return corrections
+    return CORRECTION_SHARE_DEFAULT if topic is None else 0
 
 
 def _trading_day(day: date | None, rules: RuleSettings) -> date:
@@ -122,19 +138,20 @@ def _trading_day(day: date | None, rules: RuleSettings) -> date:
     return day or today
 
 
-async def _send_events(
-    bootstrap: str, topic: str, plan: Plan, rate: float | None, duration: float | None, *, endless: bool
+async def _send_day(
+    bootstrap: str, topics: Topics, plan: Plan, rate: float | None, duration: float | None, *, endless: bool
 ) -> int:
-    plan = replace(plan, id_base=await next_id_base(bootstrap, topic))
+    plan = replace(plan, id_base=await next_id_base(bootstrap, topics))
     source = live(plan) if endless else Generated(trading_day(plan))
     with _stop(duration) as stop:
-        return _told(await send(bootstrap, source, rate=rate, stop=stop, on_progress=_progress(), topic=topic))
+        return _told(await send(bootstrap, source, rate=rate, stop=stop, on_progress=_progress(), topics=topics))
 
 
 async def _send_lines(bootstrap: str, topic: str, file: Path, rate: float | None, duration: float | None) -> int:
     with _stop(duration) as stop:
         async with opened(file) as lines:
-            produced = await send(bootstrap, lines, rate=rate, stop=stop, on_progress=_progress(), topic=topic)
+            topics = {Feed.EVENTS: topic}
+            produced = await send(bootstrap, lines, rate=rate, stop=stop, on_progress=_progress(), topics=topics)
     strange = produced.by_kind.get(OTHER_LINE, 0)
     if strange:
         _note(f"{strange:,} lines are not JSON, line {lines.first_not_json} the first; they were sent as they are")

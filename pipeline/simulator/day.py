@@ -5,9 +5,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from pipeline.simulator.back_office import BackOffice
 from pipeline.simulator.hotels import Population
 from pipeline.simulator.plan import Message, Plan
 from pipeline.simulator.poison import CATALOGUE, CONFLICT
+from pipeline.simulator.recent import Recent, written_otherwise
+from pipeline.simulator.tills import Tills
 from pipeline.simulator.trade import hourly_weights, season_percent, tables
 from pipeline.simulator.transactions import CORRECTION, REVIVAL, STEP_TABLE, Step, Transaction, encoded
 from pipeline.simulator.wire import (
@@ -21,6 +24,7 @@ from pipeline.simulator.wire import (
     midnight_ms,
 )
 from schemas.events import Status
+from schemas.topics import Feed
 
 _CREATION_SHARE: Final = 0.7
 _AUTO_APPROVED_SHARE: Final = 0.4
@@ -28,10 +32,9 @@ _GAP_SHARE: Final = 0.001  # of the steps: a version that was lost at its source
 _OVERTAKING_SHARE: Final = 0.002  # of the steps: version n + 1 is sent before version n
 _LATE_DAYS: Final = (2, 80)
 
-# Bounds of memory. An older open transaction stays as it is, as many do; an older message is not sent again.
+# A bound of memory. An older open transaction stays as it is, as many do.
 _OPEN_MAX: Final = 4_096
-_SENT_MAX: Final = 1_024
-# An overtaken message follows after so many others.
+# An overtaken message, or a second count, follows after so many others.
 _OVERTAKEN_BY: Final = 40
 _ENDLESS: Final = 1 << 62
 
@@ -59,7 +62,7 @@ def timeline(plan: Plan) -> Iterator[int]:
 
 def messages(plan: Plan, instants: Iterable[int], count: int | None = None) -> Iterator[Message]:
     """One message at each instant. `count` says how many there will be, where they end, so that none stays held."""
-    desk = Desk(plan)
+    desk = Desk(plan, count)
     dice = desk.dice
     duplicated = plan.poison_share + plan.duplicate_share
     for index, now_ms in enumerate(instants):
@@ -67,6 +70,9 @@ def messages(plan: Plan, instants: Iterable[int], count: int | None = None) -> I
         held = desk.release(index, left)
         if held is not None:
             yield held
+            continue
+        if desk.back_office.acts(left):
+            yield desk.correction(index, left, now_ms)
             continue
         u = dice.random()
         if u < plan.poison_share:
@@ -82,24 +88,26 @@ def messages(plan: Plan, instants: Iterable[int], count: int | None = None) -> I
 class Desk:
     """What the hotels' systems know while they send: open transactions, what was sent lately, what is held back."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, count: int | None) -> None:
         self.dice = plan.dice("desk")
-        self.sent: list[Message] = []
+        self.sent = Recent()
+        self._tills = Tills(plan)
+        self.back_office = BackOffice(plan, self._tills, count)
         self._population = Population(plan)
         self._tables = tables(plan.day)
         self._season = season_percent(plan.day)
         self._late_below = plan.late_share
         self._recent_below = plan.late_share + plan.recent_share
         self._last_id = plan.id_base
-        self._sent_next = 0
         self._open: dict[Status, list[Transaction]] = {"pending": [], "approved": [], "deleted": []}
         self._held: deque[tuple[int, Message]] = deque()
 
     def creation(self, now_ms: int) -> Message:
         """A new transaction, most of them waiting for approval."""
         transaction = self._new(now_ms)
+        self._tills.book(transaction)
         self._keep(transaction)
-        return self._send(transaction.org.key, encoded(transaction, "created", now_ms, self.dice), "created")
+        return self._send(Message(transaction.org.key, encoded(transaction, "created", now_ms, self.dice), "created"))
 
     def step(self, index: int, left: int, now_ms: int) -> Message:
         """The next version of an open transaction; `left` messages will come, this one included."""
@@ -119,19 +127,29 @@ class Desk:
         else:
             message = self._advance(transaction, step, step.kind, now_ms)
         self._keep(transaction)
-        return self._send(*message)
+        return self._send(message)
+
+    def correction(self, index: int, left: int, now_ms: int) -> Message:
+        """What the back office sends; what it means to send after that follows later, or not at all."""
+        messages = self.back_office.correction(left, now_ms)
+        if not messages:
+            return self.creation(now_ms)
+        first, *later = messages
+        if left > len(self._held) + len(later):
+            self._held.extend((index + _OVERTAKEN_BY, message) for message in later)
+        return first
 
     def release(self, index: int, left: int) -> Message | None:
-        """A message that was overtaken, when its time has come or no more follow than are held."""
+        """A message that was held back, when its time has come or no more follow than are held."""
         if not self._held:
             return None
         if self._held[0][0] > index and left > len(self._held):
             return None
-        return self._send(*self._held.popleft()[1])
+        return self._send(self._held.popleft()[1])
 
     def duplicate(self, now_ms: int) -> Message:
         """A redelivery: the same bytes, or the same event as another program would have written it."""
-        message = self.sent[int(self.dice.random() * len(self.sent))]
+        message = self.sent.pick(self.dice)
         if self.dice.getrandbits(1):
             return message._replace(kind="duplicate")
         return Message(message.key, self._rewritten(message, now_ms), "duplicate")
@@ -142,7 +160,7 @@ class Desk:
         if poison is CONFLICT:
             if not self.sent:
                 return self.creation(now_ms)
-            message = self.sent[int(self.dice.random() * len(self.sent))]
+            message = self.sent.pick(self.dice)
             assert message.value is not None
             return Message(message.key, poison.spoil(message.value), poison.kind)
         transaction = self._new(now_ms)
@@ -191,7 +209,9 @@ class Desk:
 
     def _advance(self, transaction: Transaction, step: Step, kind: str, now_ms: int) -> Message:
         transaction.version += 1
+        self._tills.unbook(transaction)
         step.take(transaction, self.dice, now_ms)
+        self._tills.book(transaction)
         return Message(transaction.org.key, encoded(transaction, step.verb, now_ms, self.dice), kind)
 
     def _take(self, step: Step) -> Transaction | None:
@@ -212,26 +232,15 @@ class Desk:
         else:
             pool[int(self.dice.random() * _OPEN_MAX)] = transaction
 
-    def _send(self, key: bytes | None, value: bytes | None, kind: str) -> Message:
-        message = Message(key, value, kind)
-        if len(self.sent) < _SENT_MAX:
-            self.sent.append(message)
-        else:
-            self.sent[self._sent_next] = message
-            self._sent_next = (self._sent_next + 1) % _SENT_MAX
-        return message
+    def _send(self, message: Message) -> Message:
+        return self.sent.add(message) if message.feed is Feed.EVENTS else self.back_office.sent(message)
 
     def _rewritten(self, message: Message, now_ms: int) -> bytes:
         assert message.value is not None
         event = json.loads(message.value)
         event["event_id"] = event_id(now_ms, self.dice.getrandbits(EVENT_ID_BITS))
         event["data"] = dict(reversed(event["data"].items()))
-        way = self.dice.getrandbits(2)
-        return json.dumps(
-            dict(reversed(event.items())),
-            ensure_ascii=bool(way & 1),
-            indent=1 if way & 2 else None,
-        ).encode()
+        return written_otherwise(event, self.dice.getrandbits(2))
 
 
 def _follower(step: Step) -> Step:

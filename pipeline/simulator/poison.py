@@ -1,4 +1,4 @@
-"""Every way in which a producer can break the contract, each with the reason for which it is quarantined.
+"""Every way in which a producer can break the contract of events, each with the reason for which it is quarantined.
 
 Each spoils a valid event, so that nothing but the one fault is wrong with it.
 """
@@ -6,55 +6,29 @@ Each spoils a valid event, so that nothing but the one fault is wrong with it.
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from schemas.codec import RECORD_BYTES_MAX
+from pipeline.simulator.spoiling import (
+    Poison,
+    Tree,
+    no_bytes,
+    no_json,
+    tombstone,
+    too_large,
+    truncated,
+    with_fields,
+    without_field,
+    written,
+)
 from schemas.events import AMOUNT_CENTS_MAX
 from schemas.reasons import Reason
-
-# An event as plain JSON values. Any, since spoiling means to put there what does not belong.
-Tree = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Poison:
-    """One fault. `spoil` turns a valid event into the record's value."""
-
-    name: str
-    reason: Reason
-    spoil: Callable[[bytes], bytes | None]
-
-    @property
-    def kind(self) -> str:
-        return f"poison.{self.reason}"
-
-
-def _written(event: Tree) -> bytes:
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _with(**fields: object) -> Callable[[bytes], bytes]:
-    def spoil(value: bytes) -> bytes:
-        return _written(json.loads(value) | fields)
-
-    return spoil
 
 
 def _with_data(**fields: object) -> Callable[[bytes], bytes]:
     def spoil(value: bytes) -> bytes:
         event: Tree = json.loads(value)
         event["data"] |= fields
-        return _written(event)
-
-    return spoil
-
-
-def _without(name: str) -> Callable[[bytes], bytes]:
-    def spoil(value: bytes) -> bytes:
-        event: Tree = json.loads(value)
-        del event[name]
-        return _written(event)
+        return written(event)
 
     return spoil
 
@@ -73,7 +47,7 @@ def _status_mismatch(value: bytes) -> bytes:
     event: Tree = json.loads(value)
     event["type"] = event["type"].partition(".")[0] + ".approved"
     event["data"]["status"] = "pending"
-    return _written(event)
+    return written(event)
 
 
 def _bad_utf8(value: bytes) -> bytes:
@@ -87,41 +61,20 @@ def _lone_surrogate(value: bytes) -> bytes:
     return re.sub(rb'"description":\s*"', rb'"description":"\\ud83d ', value, count=1)
 
 
-def _truncated(value: bytes) -> bytes:
-    return value[: len(value) * 2 // 3]
-
-
-def _no_json(_value: bytes) -> bytes:
-    return b"<transaction><amount>1200.00</amount></transaction>"
-
-
-def _no_bytes(_value: bytes) -> bytes:
-    return b""
-
-
-def _tombstone(_value: bytes) -> None:
-    return None
-
-
-def _too_large(value: bytes) -> bytes:
-    # Spaces: the fault must be the size, not the length of a text.
-    return value + b" " * (RECORD_BYTES_MAX + 1 - len(value))
-
-
 def _changed_body(value: bytes) -> bytes:
     event: Tree = json.loads(value)
     cents = event["data"]["amount_cents"]
     event["data"]["amount_cents"] = cents + 100 if cents < AMOUNT_CENTS_MAX else cents - 100
-    return _written(event)
+    return written(event)
 
 
 # Needs the event that it contradicts to be there already: the only one which spoils an event sent before.
 CONFLICT: Final = Poison("same_version_other_body", Reason.VERSION_CONFLICT, _changed_body)
 
 CATALOGUE: Final = (
-    Poison("truncated", Reason.MALFORMED, _truncated),
-    Poison("xml", Reason.MALFORMED, _no_json),
-    Poison("no_bytes", Reason.MALFORMED, _no_bytes),
+    Poison("truncated", Reason.MALFORMED, truncated),
+    Poison("xml", Reason.MALFORMED, no_json),
+    Poison("no_bytes", Reason.MALFORMED, no_bytes),
     Poison("bad_utf8", Reason.MALFORMED, _bad_utf8),
     Poison("nan_amount", Reason.MALFORMED, _amount(b"NaN")),
     Poison("lone_surrogate", Reason.MALFORMED, _lone_surrogate),
@@ -131,18 +84,18 @@ CATALOGUE: Final = (
     Poison("overflowing_amount", Reason.SCHEMA, _with_data(amount_cents=AMOUNT_CENTS_MAX + 1)),
     Poison("huge_amount", Reason.SCHEMA, _with_data(amount_cents=10**30)),
     Poison("amount_as_text", Reason.SCHEMA, _with_data(amount_cents="5000")),
-    Poison("missing_org", Reason.SCHEMA, _without("org_id")),
-    Poison("missing_data", Reason.SCHEMA, _without("data")),
-    Poison("null_version", Reason.SCHEMA, _with(version=None)),
-    Poison("unknown_type", Reason.SCHEMA, _with(type="revenue.archived")),
+    Poison("missing_org", Reason.SCHEMA, without_field("org_id")),
+    Poison("missing_data", Reason.SCHEMA, without_field("data")),
+    Poison("null_version", Reason.SCHEMA, with_fields(version=None)),
+    Poison("unknown_type", Reason.SCHEMA, with_fields(type="revenue.archived")),
     Poison("unknown_mode", Reason.SCHEMA, _with_data(payment_mode="cheque")),
-    Poison("no_offset", Reason.SCHEMA, _with(occurred_at="2025-01-31T12:00:00")),
+    Poison("no_offset", Reason.SCHEMA, with_fields(occurred_at="2025-01-31T12:00:00")),
     Poison("nul_in_text", Reason.TEXT, _with_data(description="till\x00two")),
     Poison("approved_but_pending", Reason.STATUS_MISMATCH, _status_mismatch),
-    Poison("far_past", Reason.TIME_OUT_OF_BOUNDS, _with(occurred_at="1999-12-31T23:59:59Z")),
-    Poison("far_future", Reason.TIME_OUT_OF_BOUNDS, _with(occurred_at="2999-01-01T00:00:00+05:30")),
+    Poison("far_past", Reason.TIME_OUT_OF_BOUNDS, with_fields(occurred_at="1999-12-31T23:59:59Z")),
+    Poison("far_future", Reason.TIME_OUT_OF_BOUNDS, with_fields(occurred_at="2999-01-01T00:00:00+05:30")),
     Poison("dollars", Reason.CURRENCY_MISMATCH, _with_data(currency="USD")),
-    Poison("tombstone", Reason.EMPTY, _tombstone),
-    Poison("too_large", Reason.TOO_LARGE, _too_large),
+    Poison("tombstone", Reason.EMPTY, tombstone),
+    Poison("too_large", Reason.TOO_LARGE, too_large),
     CONFLICT,
 )

@@ -1,8 +1,8 @@
-"""From a source of messages to the topic, as fast as the broker takes them or at a rate, until told to stop."""
+"""From a source of messages to their topics, as fast as the broker takes them or at a rate, until told to stop."""
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Protocol
@@ -12,7 +12,7 @@ from pipeline.errors import Fatal
 from pipeline.simulator.day import messages, trading_day
 from pipeline.simulator.plan import Message, Plan
 from pipeline.simulator.sender import PATIENCE_SECONDS, Sender, end_offsets_sum
-from schemas.topics import FINANCE_EVENTS
+from schemas.topics import Feed
 
 # Taken from the source at once. Enough to fill batches; few enough that the event loop gets a turn every 20 ms.
 _PIECE_MESSAGES: Final = 1_000
@@ -22,6 +22,15 @@ _TICK_SECONDS: Final = 0.005
 _STOPPING_SECONDS: Final = 10.0
 
 Progress = Callable[[int], None]
+Topics = Mapping[Feed, str]
+
+
+def topics_of(prefix: str = "") -> Topics:
+    """The topics of a stream that a hotel sends to."""
+    return {feed: prefix + feed for feed in Feed}
+
+
+_UNPREFIXED: Final = topics_of()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ async def produce_day(
     rate: float | None = None,
     on_progress: Progress | None = None,
     stop: asyncio.Event | None = None,
-    topic: str = FINANCE_EVENTS,
+    topics: Topics = _UNPREFIXED,
 ) -> Produced:
     """Send the plan's day, at `rate` messages a second or as fast as it goes; every one is acknowledged on return.
 
@@ -90,21 +99,21 @@ async def produce_day(
     early and in order. Raises TopicMismatch, BrokerUnavailable.
     """
     source = Generated(trading_day(plan))
-    return await produce(bootstrap, source, rate=rate, on_progress=on_progress, stop=stop, topic=topic)
+    return await produce(bootstrap, source, rate=rate, on_progress=on_progress, stop=stop, topics=topics)
 
 
 async def trickle(
-    bootstrap: str, plan: Plan, *, rate: float, stop: asyncio.Event, topic: str = FINANCE_EVENTS
+    bootstrap: str, plan: Plan, *, rate: float, stop: asyncio.Event, topics: Topics = _UNPREFIXED
 ) -> Produced:
-    """Send events that happen now, `rate` a second, until `stop` is set. The plan's `events` is no bound here.
+    """Send what happens now, `rate` messages a second, until `stop` is set. The plan's `events` is no bound here.
 
     Raises TopicMismatch, BrokerUnavailable.
     """
-    return await produce(bootstrap, live(plan), rate=rate, stop=stop, topic=topic)
+    return await produce(bootstrap, live(plan), rate=rate, stop=stop, topics=topics)
 
 
 def live(plan: Plan, clock: Clock | None = None) -> Generated:
-    """Endless events of the plan's hotels, each happening when it is taken."""
+    """Endless messages of the plan's hotels, each of what happens when it is taken."""
     return Generated(messages(plan, _now(clock or SystemClock())))
 
 
@@ -113,12 +122,14 @@ def _now(clock: Clock) -> Iterator[int]:
         yield int(clock.now().timestamp() * 1_000)
 
 
-async def next_id_base(bootstrap: str, topic: str = FINANCE_EVENTS) -> int:
+async def next_id_base(bootstrap: str, topics: Topics = _UNPREFIXED) -> int:
     """An `id_base` above every aggregate id of earlier runs: no run uses more ids than it sends messages.
+
+    It counts corrections too, so that a run of which nothing else is left makes other ones than the run before.
 
     Runs that overlap in time may meet. Raises TopicMismatch, BrokerUnavailable.
     """
-    return await end_offsets_sum(bootstrap, topic)
+    return await end_offsets_sum(bootstrap, topics.values())
 
 
 async def produce(
@@ -128,13 +139,13 @@ async def produce(
     rate: float | None = None,
     on_progress: Progress | None = None,
     stop: asyncio.Event | None = None,
-    topic: str = FINANCE_EVENTS,
+    topics: Topics = _UNPREFIXED,
 ) -> Produced:
     """Send what the source gives, in its order, until it ends or `stop` is set; then wait for acknowledgements.
 
     Where the source raises, what it gave before is acknowledged first. Raises TopicMismatch, BrokerUnavailable.
     """
-    async with Sender(bootstrap, topic) as sender:
+    async with Sender(bootstrap, topics) as sender:
         pace = Pace(rate, SystemClock())
         try:
             stopped = await _until(stop or asyncio.Event(), _pump(source, sender, pace, on_progress))

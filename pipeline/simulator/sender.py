@@ -1,4 +1,4 @@
-"""Messages to a Kafka topic: in order per key, each acknowledged by every replica, memory bounded.
+"""Messages to the topics of the feeds: in order per key, each acknowledged by every replica, memory bounded.
 
 Batches are built here, one per partition, because a future for each message would cost more than the message.
 aiokafka keeps one batch of a partition in flight and one waiting; the next waits here, so that what is not yet
@@ -7,7 +7,7 @@ acknowledged never grows beyond three batches a partition.
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import TracebackType
@@ -21,6 +21,7 @@ from aiokafka.partitioner import murmur2
 from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.simulator.plan import Message
 from pipeline.translate import broker_errors
+from schemas.topics import Feed
 
 # A third of what a broker accepts as one batch by default (1 MiB), so that a single large record fits beside it.
 BATCH_BYTES_MAX: Final = 384 * 1024
@@ -49,20 +50,20 @@ class _Building:
 
 
 class Sender:
-    """Sends to one topic. Use it as a context; leaving it closes the connection, `drain` first to be sure of all.
+    """Sends to one topic for each feed. Use it as a context.
 
-    Raises TopicMismatch where the topic is missing, BrokerUnavailable where the broker cannot be reached or stays
-    away for longer than `PATIENCE_SECONDS`.
+    Leaving it closes the connection, `drain` first to be sure of all. Raises TopicMismatch where a topic is missing,
+    BrokerUnavailable where the broker cannot be reached or stays away for longer than `PATIENCE_SECONDS`.
     """
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topics: Mapping[Feed, str]) -> None:
         self.sent = Sent()
         self._bootstrap = bootstrap
-        self._topic = topic
+        self._topics = topics
         self._producer: Any = None
-        self._partitions = 0
+        self._partitions: dict[Feed, int] = {}
         self._turn = 0
-        self._building: dict[int, _Building] = {}
+        self._building: dict[tuple[Feed, int], _Building] = {}
         self._unacknowledged: set[asyncio.Future[Any]] = set()
         self._failure: BaseException | None = None
 
@@ -80,7 +81,8 @@ class Sender:
                 await self._producer.start()
                 # Asked for all topics, not for ours: asking for a missing one may create it, with wrong settings.
                 cluster = await self._producer.client.fetch_all_metadata()
-                self._partitions = _partitions_of(self._topic, cluster, self._bootstrap)
+                for feed, topic in self._topics.items():
+                    self._partitions[feed] = _partitions_of(topic, cluster, self._bootstrap)
         except BaseException:
             await self._close()
             raise
@@ -95,17 +97,17 @@ class Sender:
         """Take messages, in order. Waits while the broker is behind."""
         self._refuse_after_failure()
         for message in messages:
-            partition = self._partition(message.key)
-            building = self._building.get(partition) or self._open(partition)
+            place = message.feed, self._partition(message)
+            building = self._building.get(place) or self._open(place)
             if not _append(building, message):
-                await self._submit(partition)
+                await self._submit(place)
                 # An empty batch takes a message of any size; the broker is the judge of it.
-                _append(self._open(partition), message)
+                _append(self._open(place), message)
 
     async def flush(self) -> None:
         """Hand every message to Kafka's client, full batch or not."""
-        for partition in list(self._building):
-            await self._submit(partition)
+        for place in list(self._building):
+            await self._submit(place)
         # The client's own task writes to the socket; it must get a turn even if nothing here ever waits.
         await asyncio.sleep(0)
 
@@ -129,28 +131,30 @@ class Sender:
         await asyncio.sleep(0)
         self._refuse_after_failure()
 
-    def _partition(self, key: bytes | None) -> int:
-        if key is None:
+    def _partition(self, message: Message) -> int:
+        partitions = self._partitions[message.feed]
+        if message.key is None:
             # Nothing to keep in order: in turn, so that a repeated run sends the same to the same place.
             self._turn += 1
-            return self._turn % self._partitions
-        return partition_of(key, self._partitions)
+            return self._turn % partitions
+        return partition_of(message.key, partitions)
 
-    def _open(self, partition: int) -> _Building:
-        building = self._building[partition] = _Building(self._producer.create_batch())
+    def _open(self, place: tuple[Feed, int]) -> _Building:
+        building = self._building[place] = _Building(self._producer.create_batch())
         return building
 
-    async def _submit(self, partition: int) -> None:
-        building = self._building[partition]
+    async def _submit(self, place: tuple[Feed, int]) -> None:
+        building = self._building[place]
         building.batch.close()
+        feed, partition = place
         try:
             # Returns when the batch before it has left for the broker: this is where we wait for a slow one.
-            future = await self._producer.send_batch(building.batch, self._topic, partition=partition)
+            future = await self._producer.send_batch(building.batch, self._topics[feed], partition=partition)
         except KafkaTimeoutError as error:
             raise self._lost(f"no progress for {PATIENCE_SECONDS:.0f} s") from error
         except KafkaError as error:
             raise self._lost(f"{type(error).__name__}: {error}") from error
-        del self._building[partition]
+        del self._building[place]
         self.sent.sent += len(building.kinds)
         self._unacknowledged.add(future)
         future.add_done_callback(lambda done: self._acknowledge(done, building.kinds))
@@ -172,7 +176,7 @@ class Sender:
 
     def _lost(self, why: str) -> BrokerUnavailable:
         return BrokerUnavailable(
-            f"sending to {self._topic} at {self._bootstrap}: {why}; "
+            f"sending to {', '.join(self._topics.values())} at {self._bootstrap}: {why}; "
             f"{self.sent.acknowledged} of {self.sent.sent} messages were acknowledged, the others may be there or not"
         )
 
@@ -189,21 +193,25 @@ class Sender:
             await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)
 
 
-async def end_offsets_sum(bootstrap: str, topic: str) -> int:
-    """How many messages the topic ever took, over all partitions.
+async def end_offsets_sum(bootstrap: str, topics: Collection[str]) -> int:
+    """How many messages the topics ever took, over all partitions.
 
-    Raises TopicMismatch where it is missing, BrokerUnavailable where the broker does not answer.
+    Raises TopicMismatch where one is missing, BrokerUnavailable where the broker does not answer.
     """
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, client_id="folio-produce")
     client = AIOKafkaClient(bootstrap_servers=bootstrap, client_id="folio-produce")
-    with broker_errors(f"reading where {topic} ends at {bootstrap}"):
+    with broker_errors(f"reading where {', '.join(topics)} end at {bootstrap}"):
         try:
             await client.bootstrap()
-            count = _partitions_of(topic, await client.fetch_all_metadata(), bootstrap)
+            cluster = await client.fetch_all_metadata()
+            partitions = [
+                TopicPartition(topic, partition)
+                for topic in topics
+                for partition in range(_partitions_of(topic, cluster, bootstrap))
+            ]
             await consumer.start()
             # Not assigned, hence not fetched: only the ends are asked for.
-            ends = await consumer.end_offsets([TopicPartition(topic, partition) for partition in range(count)])
-            return int(sum(ends.values()))
+            return int(sum((await consumer.end_offsets(partitions)).values()))
         finally:
             await consumer.stop()
             await client.close()

@@ -19,12 +19,17 @@ _SECONDS: Final = tuple(f"{second:02d}" for second in range(60))
 
 def midnight_ms(day: date) -> int:
     """The start of the day at the hotels, in milliseconds since 1970 UTC."""
-    return (day.toordinal() - _EPOCH_DAY) * DAY_MS - OFFSET_MS
+    return day_number(day) * DAY_MS - OFFSET_MS
 
 
 def local_day(instant_ms: int) -> int:
     """The day at the hotels, as its number since 1970-01-01."""
     return (instant_ms + OFFSET_MS) // DAY_MS
+
+
+def day_number(day: date) -> int:
+    """The number of a day since 1970-01-01."""
+    return day.toordinal() - _EPOCH_DAY
 
 
 def local_hour(instant_ms: int) -> int:
@@ -36,7 +41,7 @@ def written_local(instant_ms: int) -> str:
     """RFC 3339 with the hotels' offset, to the second."""
     day, rest = divmod(instant_ms + OFFSET_MS, DAY_MS)
     minute, rest = divmod(rest, MINUTE_MS)
-    return f"{_date(day)}T{_MINUTES[minute]}{_SECONDS[rest // SECOND_MS]}+05:30"
+    return f"{written_day(day)}T{_MINUTES[minute]}{_SECONDS[rest // SECOND_MS]}+05:30"
 
 
 def written_utc(instant_ms: int) -> str:
@@ -44,11 +49,12 @@ def written_utc(instant_ms: int) -> str:
     day, rest = divmod(instant_ms, DAY_MS)
     minute, rest = divmod(rest, MINUTE_MS)
     second, milli = divmod(rest, SECOND_MS)
-    return f"{_date(day)}T{_MINUTES[minute]}{_SECONDS[second]}.{milli:03d}Z"
+    return f"{written_day(day)}T{_MINUTES[minute]}{_SECONDS[second]}.{milli:03d}Z"
 
 
 @lru_cache(maxsize=1024)
-def _date(day: int) -> str:
+def written_day(day: int) -> str:
+    """A day, by its number since 1970-01-01, as YYYY-MM-DD."""
     return date.fromordinal(day + _EPOCH_DAY).isoformat()
 
 

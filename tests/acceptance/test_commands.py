@@ -1,16 +1,19 @@
 """The commands as an operator types them: what they print, and with which exit code they end."""
 
+import asyncio
 import json
 import re
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from datetime import date
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from pipeline.stack import temporary_stack
+from pipeline.stack import endpoints, temporary_stack
 from tests.acceptance.test_membership import creations
 from tests.support.events import encoded, event
 from tests.support.stream import REPOSITORY, Stream
@@ -116,7 +119,27 @@ def test_the_demo_brings_a_new_day_each_time(tmp_path: Path) -> None:
     directory = tmp_path / "stack"
     with temporary_stack(directory):
         days = [_demo(directory) for _ in range(2)]
+        counts = asyncio.run(_counts(directory, days[1]))
     assert days[0] != days[1], "each run trades another day"
+    # The second day stands on what the first one left: a drawer that forgot its opening would be off by all of it.
+    near = [cents for cents in counts if abs(cents) <= 300]
+    assert len(near) > len(counts) * 0.6 > 10
+
+
+async def _counts(directory: Path, day: str) -> list[int]:
+    """How far each drawer that was counted on the day is from its books."""
+    found = endpoints(directory)
+    assert found is not None
+    connection = await asyncpg.connect(found.database_url)
+    try:
+        rows = await connection.fetch(
+            "SELECT balance_discrepancy_cents FROM finance.daily_cash_balances_partitioned "
+            "WHERE balance_date = $1 AND declared_closing_cents IS NOT NULL",
+            date.fromisoformat(day),
+        )
+    finally:
+        await connection.close()
+    return [row["balance_discrepancy_cents"] for row in rows]
 
 
 def _demo(directory: Path) -> str:
@@ -130,7 +153,10 @@ def _demo(directory: Path) -> str:
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert ", 0 differences" in run.stdout
+    assert re.search(r"reconciliation: [\d,]+ events, [\d,]+ corrections, [\d,]+ balances, 0 differences", run.stdout)
+    proved = re.search(r"proved with them: ([\d,]+) corrections and the ([\d,]+) adjustments they made", run.stdout)
+    assert proved is not None, run.stdout
+    assert all(int(count.replace(",", "")) > 0 for count in proved.groups())
     applied = re.search(r"last update published: ([\d,]+) applied", run.stdout)
     assert applied is not None, run.stdout
     assert int(applied[1].replace(",", "")) >= 0.95 * 3000

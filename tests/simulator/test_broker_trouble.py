@@ -17,6 +17,7 @@ from pipeline.simulator.day import trading_day
 from pipeline.simulator.plan import Plan
 from pipeline.simulator.producing import produce_day
 from pipeline.stack import Endpoints, StackConfig, temporary_stack, up
+from schemas.topics import Feed
 from tests.simulator.test_sender import create_topic, records_of
 
 
@@ -36,14 +37,14 @@ async def test_a_killed_broker_costs_time_and_nothing_else(own_stack: tuple[Endp
     endpoints, config = own_stack
     bootstrap = endpoints.kafka_bootstrap
     topic = await create_topic(bootstrap)
-    plan = Plan(date(2025, 11, 22), events=20_000, orgs=200)
+    plan = Plan(date(2025, 11, 22), events=20_000, orgs=200, correction_share=0)
     under_way = asyncio.Event()
 
     def told(acknowledged: int) -> None:
         if acknowledged > 2_000:
             under_way.set()
 
-    run = asyncio.ensure_future(produce_day(bootstrap, plan, rate=5_000, topic=topic, on_progress=told))
+    run = asyncio.ensure_future(produce_day(bootstrap, plan, rate=5_000, topics={Feed.EVENTS: topic}, on_progress=told))
     await under_way.wait()
     kill_kafka(config)
     await asyncio.sleep(1)
@@ -67,7 +68,7 @@ async def test_who_stops_while_the_broker_is_gone_is_told_what_is_certain(
     endpoints, config = own_stack
     bootstrap = endpoints.kafka_bootstrap
     topic = await create_topic(bootstrap)
-    plan = Plan(date(2025, 11, 22), events=200_000, orgs=1)
+    plan = Plan(date(2025, 11, 22), events=200_000, orgs=1, correction_share=0)
     stop = asyncio.Event()
     certain = 0
 
@@ -79,7 +80,7 @@ async def test_who_stops_while_the_broker_is_gone_is_told_what_is_certain(
             asyncio.get_running_loop().call_later(1, stop.set)
 
     with pytest.raises(BrokerUnavailable, match="messages were acknowledged") as refused:
-        await produce_day(bootstrap, plan, rate=20_000, topic=topic, on_progress=told, stop=stop)
+        await produce_day(bootstrap, plan, rate=20_000, topics={Feed.EVENTS: topic}, on_progress=told, stop=stop)
     acknowledged = int(str(refused.value).partition("; ")[2].split()[0])
     assert acknowledged >= certain
     await asyncio.to_thread(up, config)

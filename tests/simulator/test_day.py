@@ -3,6 +3,7 @@
 import tracemalloc
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from itertools import islice, pairwise
@@ -16,7 +17,7 @@ from pipeline.simulator.plan import Message, Plan
 from pipeline.simulator.wire import DAY_MS, OFFSET_MS, local_hour, midnight_ms
 from schemas.events import FinanceEvent
 from schemas.reasons import Reason
-from schemas.records import Accepted
+from schemas.records import Accepted, Rejected
 from tests.simulator.judging import NEED_THE_BOOKS, accepted, judged
 
 DAY = date(2025, 11, 22)  # a Saturday
@@ -25,7 +26,7 @@ PLAIN_KINDS = {"created", "approved", "rejected", "edited", "moved", "deleted", 
 
 def digest(stream: Iterable[Message]) -> str:
     hashed = sha256()
-    for key, value, kind in stream:
+    for key, value, kind, _ in stream:
         for part in (key or b"", value or b"", kind.encode()):
             hashed.update(len(part).to_bytes(4, "big") + part)
     return hashed.hexdigest()
@@ -33,14 +34,17 @@ def digest(stream: Iterable[Message]) -> str:
 
 @pytest.fixture(scope="module")
 def day() -> list[Message]:
-    """A day that is large enough to count shares in, with more trouble than usual."""
-    return list(trading_day(Plan(DAY, events=30_000, orgs=500, poison_share=0.01, duplicate_share=0.02)))
+    """A day of events that is large enough to count shares in, with more trouble than usual."""
+    plan = Plan(DAY, events=30_000, orgs=500, poison_share=0.01, duplicate_share=0.02, correction_share=0)
+    return list(trading_day(plan))
 
 
 def test_the_bytes_are_those_of_every_platform_and_version() -> None:
-    plan = Plan(DAY, events=5_000, orgs=1_000, seed=7, poison_share=0.02, duplicate_share=0.02)
+    plan = Plan(DAY, events=5_000, orgs=1_000, seed=7, poison_share=0.02, duplicate_share=0.02, correction_share=0)
     # Recorded with Python 3.11, 3.12 and 3.13. A change of the simulator may change it; a platform must not.
     assert digest(trading_day(plan)) == "c6db4ee844d142be0dcd50ae5b1b79cc236623a3bb3ad673dde2b997ff02bf1a"
+    corrected = digest(trading_day(replace(plan, correction_share=0.05)))  # with Python 3.11
+    assert corrected == "b7b21d7d8ad0f4da8316dc287a1c5c679dcd1bc5a56d16e0de9f650c211709be"
 
 
 def test_each_part_of_a_plan_makes_another_day() -> None:
@@ -56,7 +60,10 @@ def test_each_part_of_a_plan_makes_another_day() -> None:
 
 def test_two_runs_of_a_day_share_no_transaction_and_no_event_id() -> None:
     first, second = (
-        [accepted(m).event for m in trading_day(Plan(DAY, events=2_000, id_base=base, poison_share=0))]
+        [
+            accepted(m).event
+            for m in trading_day(Plan(DAY, events=2_000, id_base=base, poison_share=0, correction_share=0))
+        ]
         for base in (0, 2_000)
     )
     assert not {event.aggregate_id for event in first} & {event.aggregate_id for event in second}
@@ -69,11 +76,22 @@ def test_two_runs_of_a_day_share_no_transaction_and_no_event_id() -> None:
     orgs=st.integers(1, 10_000_000),
     events=st.integers(0, 400),
     poison=st.sampled_from((0.0, 0.1, 1.0)),
+    corrections=st.sampled_from((0.0, 0.015, 0.5)),
     day=st.dates(date(2020, 1, 1), date(2030, 12, 31)),
 )
 @settings(max_examples=60, deadline=None)
-def test_any_plan_gives_exactly_its_events(seed: int, orgs: int, events: int, poison: float, day: date) -> None:
-    plan = Plan(day, events=events, orgs=orgs, seed=seed, poison_share=poison, duplicate_share=0)
+def test_any_plan_gives_exactly_its_events(
+    seed: int, orgs: int, events: int, poison: float, corrections: float, day: date
+) -> None:
+    plan = Plan(
+        day,
+        events=events,
+        orgs=orgs,
+        seed=seed,
+        poison_share=poison,
+        duplicate_share=0,
+        correction_share=corrections,
+    )
     stream = list(trading_day(plan))
     assert len(stream) == events
     assert digest(stream) == digest(trading_day(plan))
@@ -95,7 +113,7 @@ def test_poison_is_rejected_for_its_reason(day: list[Message]) -> None:
             if reason in NEED_THE_BOOKS:
                 assert isinstance(verdict, Accepted)
             else:
-                assert not isinstance(verdict, Accepted)
+                assert isinstance(verdict, Rejected)
                 assert verdict.reason is reason, verdict.detail
             met.add(reason)
     assert met == set(Reason) - {
@@ -135,7 +153,12 @@ def test_late_and_recent_transactions_are_as_old_as_they_should_be(day_before: i
     midnight = datetime(2025, 11, 21, 18, 30, tzinfo=UTC) - timedelta(days=day_before)
     for late, recent, ages in ((1, 0, range(2, 82)), (0, 1, range(1, 9)), (0, 0, range(1))):
         plan = Plan(
-            DAY - timedelta(days=day_before), events=2_000, late_share=late, recent_share=recent, poison_share=0
+            DAY - timedelta(days=day_before),
+            events=2_000,
+            late_share=late,
+            recent_share=recent,
+            poison_share=0,
+            correction_share=0,
         )
         created = [accepted(message).event for message in trading_day(plan) if message.kind == "created"]
         # A range ends one later than the oldest: what was recorded after midnight may have happened before it.
@@ -146,7 +169,7 @@ def test_what_was_overtaken_is_sent_even_when_the_day_ends(monkeypatch: pytest.M
     monkeypatch.setattr("pipeline.simulator.day._OVERTAKING_SHARE", 0.9)
     monkeypatch.setattr("pipeline.simulator.day._GAP_SHARE", 0.0)
     for seed in range(50):
-        plan = Plan(DAY, events=60, seed=seed, poison_share=0, duplicate_share=0)
+        plan = Plan(DAY, events=60, seed=seed, poison_share=0, duplicate_share=0, correction_share=0)
         versions: defaultdict[int, list[int]] = defaultdict(list)
         stream = list(trading_day(plan))
         for message in stream:

@@ -50,7 +50,8 @@ def test_without_a_rate_something_is_always_due() -> None:
 async def test_live_events_happen_when_they_are_taken() -> None:
     clock = HeldClock()
     clock.seconds = datetime(2025, 11, 22, 6, tzinfo=UTC).timestamp()
-    source = live(Plan(date(2025, 11, 22), late_share=0, recent_share=0, poison_share=0, duplicate_share=0), clock)
+    plan = Plan(date(2025, 11, 22), late_share=0, recent_share=0, poison_share=0, duplicate_share=0, correction_share=0)
+    source = live(plan, clock)
     first = await source.take(5)
     clock.seconds += 3_600
     await asyncio.sleep(0)

@@ -23,6 +23,7 @@ DAY = date(2025, 11, 22)
         ("late_share", -0.1),
         ("recent_share", float("nan")),
         ("poison_share", 0.9999),
+        ("correction_share", 0.51),
         ("property_weights", ()),
         ("property_weights", (1, 1, 1, 1, 1, 1, 1)),
         ("property_weights", (0, 0)),

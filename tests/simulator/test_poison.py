@@ -8,17 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.simulator import poison_corrections
 from pipeline.simulator.day import trading_day
 from pipeline.simulator.plan import Message, Plan
-from pipeline.simulator.poison import CATALOGUE, CONFLICT, Poison
+from pipeline.simulator.poison import CATALOGUE, CONFLICT
+from pipeline.simulator.spoiling import Poison
 from schemas.reasons import Reason
-from schemas.records import Accepted
-from tests.simulator.judging import NEED_THE_BOOKS, accepted, judged
+from schemas.records import Accepted, AcceptedCorrection, Rejected
+from tests.simulator.judging import NEED_THE_BOOKS, accepted, accepted_correction, judged
 
 CLEAN = [
     message
-    for message in islice(trading_day(Plan(date(2025, 11, 22), events=400, seed=3, poison_share=0)), 400)
+    for message in islice(
+        trading_day(Plan(date(2025, 11, 22), events=400, seed=3, poison_share=0, correction_share=0)), 400
+    )
     if message.value is not None
+]
+COUNTS = [
+    message
+    for message in trading_day(Plan(date(2025, 11, 22), events=2_000, seed=3, poison_share=0, correction_share=0.05))
+    if message.kind == "counted"
 ]
 
 
@@ -32,6 +41,29 @@ def test_every_reason_that_a_producer_can_cause_is_there() -> None:
     assert len({poison.name for poison in CATALOGUE}) == len(CATALOGUE)
 
 
+def test_every_reason_that_an_accountants_tool_can_cause_is_there() -> None:
+    only_of_events = {Reason.VERSION_CONFLICT, Reason.STATUS_MISMATCH, Reason.CURRENCY_MISMATCH}
+    found = {poison.reason for poison in poison_corrections.CATALOGUE}
+    only_of_the_books = {Reason.DATABASE_REJECTED, Reason.PROPERTY_UNKNOWN, Reason.ORG_PAUSED}
+    assert found == set(Reason) - only_of_events - only_of_the_books
+    assert len({poison.name for poison in poison_corrections.CATALOGUE}) == len(poison_corrections.CATALOGUE)
+
+
+@pytest.mark.parametrize("poison", poison_corrections.CATALOGUE, ids=lambda poison: poison.name)
+@given(count=st.sampled_from(COUNTS))
+def test_poison_of_a_correction_is_refused_for_its_reason(poison: Poison, count: Message) -> None:
+    assert count.value is not None
+    before = accepted_correction(count)
+    verdict = judged(count._replace(value=poison.spoil(count.value)))
+    if poison is poison_corrections.CONFLICT:
+        assert isinstance(verdict, AcceptedCorrection)
+        assert verdict.key == before.key
+        assert verdict.content_hash != before.content_hash
+    else:
+        assert isinstance(verdict, Rejected)
+        assert verdict.reason is poison.reason, verdict.detail
+
+
 @pytest.mark.parametrize("poison", CATALOGUE, ids=lambda poison: poison.name)
 @given(clean=st.sampled_from(CLEAN))
 def test_poison_is_refused_for_its_reason(poison: Poison, clean: Message) -> None:
@@ -41,7 +73,7 @@ def test_poison_is_refused_for_its_reason(poison: Poison, clean: Message) -> Non
     if poison.reason in NEED_THE_BOOKS:
         assert isinstance(verdict, Accepted)
     else:
-        assert not isinstance(verdict, Accepted)
+        assert isinstance(verdict, Rejected)
         assert verdict.reason is poison.reason, verdict.detail
 
 

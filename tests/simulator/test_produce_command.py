@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.exits import EXIT_FATAL, EXIT_OK, EXIT_UNAVAILABLE
 from pipeline.stack import Endpoints
-from schemas.topics import FINANCE_EVENTS
+from schemas.topics import BALANCE_CORRECTIONS, FINANCE_EVENTS, Feed
 from tests.simulator.test_sender import create_topic, records_of
 
 SECONDS_MAX = 60
@@ -88,15 +88,26 @@ async def test_events_are_sent_and_counted(stack: Endpoints, topic: str) -> None
     assert len(await records_of(stack.kafka_bootstrap, topic)) == 500
 
 
-async def test_the_streams_own_topic_is_the_default(stack: Endpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_streams_own_topics_are_the_default_and_the_messages_are_those_of_both(
+    stack: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prefix = f"stream-{uuid4()}."
     monkeypatch.setenv("FOLIO_KAFKA_TOPIC_PREFIX", prefix)
     missing = run(stack.kafka_bootstrap, "--events", "5")
     assert f"topic {prefix}finance-events does not exist" in missing.stderr.decode()
     await create_topic(stack.kafka_bootstrap, prefix + FINANCE_EVENTS)
-    done = run(stack.kafka_bootstrap, "--events", "5")
+    missing = run(stack.kafka_bootstrap, "--events", "5")
+    assert f"topic {prefix}balance-corrections does not exist" in missing.stderr.decode()
+    await create_topic(stack.kafka_bootstrap, prefix + BALANCE_CORRECTIONS)
+    done = run(stack.kafka_bootstrap, "--events", "300", "--corrections", "0.2")
     assert done.returncode == EXIT_OK, done.stderr
-    assert len(await records_of(stack.kafka_bootstrap, prefix + FINANCE_EVENTS)) == 5
+    assert b"300 of 300 messages acknowledged" in done.stdout
+    assert b"counted" in done.stdout
+    events, corrections = [await records_of(stack.kafka_bootstrap, prefix + feed) for feed in Feed]
+    assert len(events) + len(corrections) == 300
+    assert 30 < len(corrections) < 90
+    assert all(b'"correction_id"' in record.value for record in corrections if record.value)
+    assert not any(b'"correction_id"' in record.value for record in events if record.value)
 
 
 async def test_a_second_run_uses_other_ids(stack: Endpoints, topic: str) -> None:
@@ -158,6 +169,8 @@ async def test_a_duration_ends_the_run(stack: Endpoints, topic: str) -> None:
         (("--file", "/nonexistent.ndjson"), "--file /nonexistent.ndjson: No such file"),
         (("--file", "-", "--events", "5"), "--file sends lines as they are"),
         (("--file", "-", "--seed", "5"), "--file sends lines as they are"),
+        (("--file", "-", "--corrections", "0.01"), "--file sends lines as they are"),
+        (("--topic", "somewhere", "--corrections", "0.01"), "--topic takes events alone"),
         (("--day", str(date.today() + timedelta(days=3))), "(today) is accepted"),  # noqa: DTZ011 - any zone will do
         (("--day", "1999-01-01"), "--day 1999-01-01: between"),
         (("--duration", "1", "--day", "2025-11-22"), "leave --day out"),

@@ -6,7 +6,17 @@ from uuid import RFC_4122, UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.simulator.wire import EVENT_ID_BITS, event_id, local_hour, midnight_ms, written_local, written_utc
+from pipeline.simulator.wire import (
+    EVENT_ID_BITS,
+    day_number,
+    event_id,
+    local_day,
+    local_hour,
+    midnight_ms,
+    written_day,
+    written_local,
+    written_utc,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INSTANTS = st.integers(0, 4_102_444_800_000)
@@ -25,6 +35,8 @@ def test_instants_are_written_exactly(instant_ms: int) -> None:
 @given(st.dates(date(1971, 1, 1), date(2099, 12, 31)))
 def test_midnight_is_that_of_the_hotels(day: date) -> None:
     assert written_local(midnight_ms(day)) == f"{day}T00:00:00+05:30"
+    assert written_day(day_number(day)) == day.isoformat()
+    assert local_day(midnight_ms(day)) == day_number(day) == local_day(midnight_ms(day) - 1) + 1
 
 
 @given(INSTANTS, st.integers(0, 2**EVENT_ID_BITS - 1))

@@ -1,8 +1,20 @@
-"""Where the servers are: what the settings name, else what the local stack runs."""
+"""Where the servers are: what the settings name, else what the local stack runs; and what stack they ask for."""
+
+from collections.abc import Mapping
+from typing import Final
 
 from pipeline.errors import SettingsRefused
 from pipeline.settings import Settings
-from pipeline.stack import Endpoints, endpoints
+from pipeline.settings_layers import Key
+from pipeline.stack import Endpoints, StackConfig, endpoints
+from pipeline.stack.config import PartName
+
+# The setting that puts an external server in the place of a part.
+SERVER_SETTINGS: Final[Mapping[PartName, Key]] = {
+    "postgres": ("database", "url"),
+    "kafka": ("kafka", "bootstrap"),
+    "valkey": ("redis", "url"),
+}
 
 
 def resolve(settings: Settings) -> Endpoints:
@@ -27,3 +39,18 @@ def resolve(settings: Settings) -> Endpoints:
     assert kafka_bootstrap is not None
     assert redis_url is not None
     return Endpoints(database_url=database_url, kafka_bootstrap=kafka_bootstrap, redis_url=redis_url)
+
+
+def external_servers(settings: Settings) -> dict[PartName, str]:
+    """The servers that the settings name, by the part of the local stack that each replaces."""
+    named: dict[PartName, str | None] = {
+        "postgres": settings.database.url,
+        "kafka": settings.kafka.bootstrap,
+        "valkey": settings.redis.url,
+    }
+    return {part: address for part, address in named.items() if address}
+
+
+def stack_config(settings: Settings, ports: Mapping[str, int] | None = None) -> StackConfig:
+    """The local stack that the settings ask for; `ports` are those that must be these."""
+    return StackConfig(settings.stack.dir, external_servers(settings), ports or {}, maven_url=settings.stack.maven_url)

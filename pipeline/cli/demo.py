@@ -18,12 +18,12 @@ from rich.table import Table
 from pipeline import demo as day_through
 from pipeline import settings as settings_module
 from pipeline.demo import Day, Moment, Show, Workers
-from pipeline.endpoints import resolve
+from pipeline.endpoints import resolve, stack_config
 from pipeline.exits import EXIT_OK
 from pipeline.logs import configure
 from pipeline.oracle.report import Report, as_text
 from pipeline.settings import Settings
-from pipeline.stack import config_from, up
+from pipeline.stack import up
 from pipeline.stack.folder import WORKERS_LOG
 from pipeline.stack.jars import absent, cache_folder, locked_jars
 
@@ -63,9 +63,11 @@ def demo(
     began = time.monotonic()
     settings = settings_module.load()
     configure("warning")
-    kind = "cold start, Kafka is downloaded first" if absent(locked_jars(), cache_folder()) else "warm start"
+    stack = stack_config(settings)
+    downloads = "kafka" not in stack.external and absent(locked_jars(), cache_folder())
+    kind = "cold start, Kafka is downloaded first" if downloads else "warm start"
     with console.status(f"starting PostgreSQL, Kafka and Valkey ({kind}) …"):
-        up(config_from())
+        up(stack)
     console.print(f"{kind}: the stack is up after {time.monotonic() - began:.1f} s, in {settings.stack.dir}")
     return asyncio.run(_demo(settings, events, orgs, workers, Since(kind, began)))
 

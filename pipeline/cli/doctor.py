@@ -15,8 +15,9 @@ from rich.markup import escape
 
 from pipeline.cli.findings import Check, Finding, Level, Surroundings
 from pipeline.cli.stream_checks import check_lanes, check_schema, check_stream_topics
-from pipeline.errors import PipelineError, StackFailed
-from pipeline.stack.config import VARIABLES, PartName, stack_directory
+from pipeline.errors import PipelineError, SettingsRefused, StackFailed
+from pipeline.settings import Loaded, definitions, load_with_origins
+from pipeline.stack.config import PARTS, VARIABLES, PartName
 from pipeline.stack.folder import FREE_BYTES_MIN
 from pipeline.stack.jars import absent, cache_folder, kafka_version, locked_jars
 from pipeline.stack.packages import check_platform, missing
@@ -37,17 +38,27 @@ app = App(name="doctor", help="Check what the pipeline needs here, and say what 
 @app.default
 def doctor() -> int:
     """Run every check; the exit code is 1 when one has failed."""
-    return report(examine(CHECKS, look_around()))
+    return report(diagnose(os.environ))
 
 
-def look_around(environ: Mapping[str, str] = os.environ) -> Surroundings:
-    """Gather what the checks look at."""
-    directory = stack_directory(environ)
+def diagnose(environ: Mapping[str, str]) -> list[Finding]:
+    """Run every check that can be run: those of servers need settings that hold."""
+    cache = cache_folder(environ)
     try:
-        stack = endpoints(directory)
+        loaded = load_with_origins(environ)
+    except SettingsRefused as exc:
+        refused = Finding("settings", "fail", str(exc), "mend what the message names: no server was asked")
+        return [refused, *examine(MACHINE_CHECKS, look_around(load_with_origins({}), cache))]
+    return examine(CHECKS, look_around(loaded, cache))
+
+
+def look_around(loaded: Loaded, cache: Path) -> Surroundings:
+    """Gather what the checks look at."""
+    try:
+        stack = endpoints(loaded.settings.stack.dir)
     except StackFailed:  # `check_folder` says what is wrong with it
         stack = None
-    return Surroundings(environ, directory, stack)
+    return Surroundings(loaded, stack, cache)
 
 
 def examine(checks: Sequence[Check], surroundings: Surroundings) -> list[Finding]:
@@ -74,6 +85,12 @@ def _examine(check: Check, surroundings: Surroundings) -> Finding:
     except (PipelineError, OSError, ValueError) as exc:
         name = check.__name__.removeprefix("check_").replace("_", " ")
         return Finding(name, "fail", str(exc), "mend what the message names, then ask again")
+
+
+def check_settings(surroundings: Surroundings) -> Finding:
+    """What was given, and that it holds: settings that do not are refused before any check."""
+    given = surroundings.loaded.given
+    return Finding("settings", "ok", f"{len(given)} of {len(definitions())} given, the others at their defaults")
 
 
 def check_python(_: Surroundings) -> Finding:
@@ -120,7 +137,7 @@ def check_memory(_: Surroundings) -> Finding:
 
 
 def check_folder(surroundings: Surroundings) -> Finding:
-    directory = surroundings.directory.resolve()
+    directory = surroundings.directory.expanduser().resolve()
     standing = next(folder for folder in (directory, *directory.parents) if folder.exists())
     if not standing.is_dir() or not os.access(standing, os.W_OK | os.X_OK):
         return Finding("folder", "fail", f"{standing} is not writable", "name another in FOLIO_STACK_DIR")
@@ -133,10 +150,10 @@ def check_folder(surroundings: Surroundings) -> Finding:
 
 
 def check_jars(surroundings: Surroundings) -> Finding:
-    if surroundings.environ.get(VARIABLES["kafka"]):
+    if "kafka" in surroundings.external:
         return Finding("kafka jars", "ok", "not needed; the broker is external")
     jars = locked_jars()
-    lacking = absent(jars, cache_folder(surroundings.environ))
+    lacking = absent(jars, surroundings.cache)
     if lacking:
         detail = f"{len(lacking)} of {len(jars)} not in the cache"
         return Finding("kafka jars", "warn", detail, "the next `folio stack up` fetches them and needs the network")
@@ -163,24 +180,27 @@ def _check_part(part: PartName, surroundings: Surroundings) -> Finding:
     address, origin = surroundings.address(part)
     if not address:
         detail = f"{VARIABLES[part]} is not set, and no stack runs in {surroundings.directory}"
-        return Finding(part, "warn", detail, "folio stack up, or set the variable")
+        return Finding(part, "warn", detail, "folio stack up, or set it")
     try:
         version = PROBES[part](address)
     except NotReady as exc:
-        remedy = f"mend {origin}" if origin == VARIABLES[part] else "folio stack up"
+        remedy = f"mend {origin}" if part in surroundings.external else "folio stack up"
         return Finding(part, "fail", f"does not answer, by {origin}: {exc}", remedy)
     return Finding(part, "ok", f"{version}, by {origin}")
 
 
 def _all_external(surroundings: Surroundings) -> bool:
-    return all(surroundings.environ.get(name) for name in VARIABLES.values())
+    return len(surroundings.external) == len(PARTS)
 
 
 def _mb(size: int) -> str:
     return f"{size // 1_000_000:,} MB"
 
 
+# Of the machine alone: they can be made whatever the settings are.
+MACHINE_CHECKS: list[Check] = [check_python, check_cores, check_memory]
 CHECKS: list[Check] = [
+    check_settings,
     check_python,
     check_stack_platform,
     check_packages,

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipeline.stack.config import VARIABLES, Endpoints, PartName
+from pipeline.endpoints import SERVER_SETTINGS, external_servers
+from pipeline.settings import Loaded, Settings
+from pipeline.stack.config import Endpoints, PartName
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -22,16 +24,29 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What checks look at: the environment, the stack's folder, and where its parts answer, if it is up."""
+    """What checks look at: the settings, where the stack's parts answer if it is up, and where its jars are kept."""
 
-    environ: Mapping[str, str]
-    directory: Path
+    loaded: Loaded
     stack: Endpoints | None
+    cache: Path
+
+    @property
+    def settings(self) -> Settings:
+        return self.loaded.settings
+
+    @property
+    def directory(self) -> Path:
+        return self.settings.stack.dir
+
+    @property
+    def external(self) -> Mapping[PartName, str]:
+        """The servers that the settings name."""
+        return external_servers(self.settings)
 
     def address(self, part: PartName) -> tuple[str, str]:
-        """Where a part answers and where that address comes from; empty when nothing names one."""
-        if value := self.environ.get(VARIABLES[part]):
-            return value, VARIABLES[part]
+        """Where a part answers and where that address was given; empty when nothing names one."""
+        if value := self.external.get(part):
+            return value, self.loaded.given[SERVER_SETTINGS[part]].where
         if self.stack is None:
             return "", ""
         addresses = {

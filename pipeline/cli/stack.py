@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline import settings as settings_module
+from pipeline.endpoints import stack_config
 from pipeline.errors import StackFailed
-from pipeline.stack import PartStatus, StackConfig, config_from, down, status, up
+from pipeline.stack import PartStatus, StackConfig, down, status, up
 from pipeline.stack.config import VARIABLES
 
 app = App(name="stack", help="Real PostgreSQL, Kafka and Valkey as processes, from packages, in one folder.")
@@ -71,8 +74,8 @@ def down_command(
 
 
 def _config(directory: Path | None, ports: dict[str, int] | None = None) -> StackConfig:
-    config = config_from(ports=ports)
-    return config if directory is None else StackConfig(directory, config.external, config.ports)
+    config = stack_config(settings_module.load(), ports)
+    return config if directory is None else replace(config, directory=directory)
 
 
 def _answer(act: Callable[[], int]) -> int:

@@ -7,7 +7,6 @@ from typing import TypeVar
 import asyncpg
 
 import sql
-from pipeline import settings as settings_module
 from pipeline.cli.findings import Finding, Surroundings
 from pipeline.errors import SchemaMismatch, TopicMismatch
 from pipeline.storage.connect import connect
@@ -34,7 +33,7 @@ def check_stream_topics(surroundings: Surroundings) -> Finding:
     bootstrap = surroundings.address("kafka")[0]
     if not bootstrap:
         return _not_asked("topics")
-    prefix = settings_module.load(surroundings.environ).kafka.topic_prefix
+    prefix = surroundings.settings.kafka.topic_prefix
     problems = asyncio.run(check_topics(bootstrap, prefix))
     if problems:
         remedy = "what a line names, else folio topics create"
@@ -75,7 +74,7 @@ def _feed_partitions(surroundings: Surroundings) -> int | None:
     bootstrap = surroundings.address("kafka")[0]
     if not bootstrap:
         return None
-    prefix = settings_module.load(surroundings.environ).kafka.topic_prefix
+    prefix = surroundings.settings.kafka.topic_prefix
     try:
         return asyncio.run(lane_count(bootstrap, prefix))
     except TopicMismatch:  # `check_stream_topics` says what is wrong with them
@@ -84,9 +83,10 @@ def _feed_partitions(surroundings: Surroundings) -> int | None:
 
 def _ask(surroundings: Surroundings, question: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
     async def ask() -> T:
-        settings = settings_module.load(surroundings.environ)
         with database_errors("asking the database"):
-            connection = await connect(surroundings.address("postgres")[0], settings.database, "folio doctor")
+            connection = await connect(
+                surroundings.address("postgres")[0], surroundings.settings.database, "folio doctor"
+            )
             try:
                 return await question(connection)
             finally:
@@ -97,5 +97,5 @@ def _ask(surroundings: Surroundings, question: Callable[[asyncpg.Connection], Aw
 
 def _not_asked(name: str) -> Finding:
     return Finding(
-        name, "warn", "not asked: no server is named, and no stack runs", "folio stack up, or set the variable"
+        name, "warn", "not asked: no server is named, and no stack runs", "folio stack up, or name one in the settings"
     )

@@ -7,7 +7,7 @@ endpoints(directory)         where a running stack answers, without asking it
 temporary_stack(directory)   a stack for tests, which dies with its owner even on SIGKILL
 """
 
-from pipeline.stack.config import Endpoints, StackConfig, config_from
+from pipeline.stack.config import Endpoints, StackConfig
 from pipeline.stack.record import endpoints
 from pipeline.stack.stack import PartStatus, down, status, up
 from pipeline.stack.temporary import temporary_stack
@@ -16,7 +16,6 @@ __all__ = [
     "Endpoints",
     "PartStatus",
     "StackConfig",
-    "config_from",
     "down",
     "endpoints",
     "status",

@@ -1,6 +1,5 @@
 """What a local stack is asked to be, and where its parts answer."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from pipeline.errors import StackFailed
 PartName = Literal["postgres", "kafka", "valkey"]
 PARTS: tuple[PartName, ...] = get_args(PartName)
 
-# A part whose variable is set is someone else's server: we check that it answers and never start or stop it.
+# A part whose setting is given is someone else's server: we check that it answers and never start or stop it.
 VARIABLES: Mapping[PartName, str] = {
     "postgres": "FOLIO_DATABASE_URL",
     "kafka": "FOLIO_KAFKA_BOOTSTRAP",
@@ -34,13 +33,15 @@ class StackConfig:
     """One stack: its folder, the parts that external servers replace, and the ports that must be these.
 
     `external` maps a part to the address of the server that replaces it. A port in `ports` is demanded: when
-    it is taken, `up` fails. Any other is the one used last, the preferred one, or else a free one.
+    it is taken, `up` fails. Any other is the one used last, the preferred one, or else a free one. `maven_url` is
+    a mirror for the first download of the broker's jars.
     """
 
     directory: Path
     external: Mapping[PartName, str] = field(default_factory=dict)
     ports: Mapping[str, int] = field(default_factory=dict)
     preferred_ports: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_PORTS))
+    maven_url: str | None = None
 
     def __post_init__(self) -> None:
         # The kernel shows real paths of running processes; ours must compare equal to them.
@@ -48,14 +49,3 @@ class StackConfig:
         for name, port in self.ports.items():
             if not 0 < port < 65_536:
                 raise StackFailed(f"port {port} for {name} is not a TCP port; name one between 1 and 65535")
-
-
-def stack_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """FOLIO_STACK_DIR, or `.stack` in the current directory."""
-    return Path(environ.get("FOLIO_STACK_DIR") or ".stack")
-
-
-def config_from(environ: Mapping[str, str] = os.environ, ports: Mapping[str, int] | None = None) -> StackConfig:
-    """The stack that the environment asks for."""
-    external = {part: environ[name] for part, name in VARIABLES.items() if environ.get(name)}
-    return StackConfig(stack_directory(environ), external, ports or {})

@@ -78,8 +78,8 @@ def absent(jars: Sequence[Jar], cache: Path) -> list[Jar]:
     return [jar for jar in jars if not _right(jar, folder / jar.name)]
 
 
-def ensure_jars(jars: Sequence[Jar], cache: Path) -> list[Path]:
-    """The paths of all jars, fetched when absent and verified always."""
+def ensure_jars(jars: Sequence[Jar], cache: Path, maven_url: str | None = None) -> list[Path]:
+    """The paths of all jars, fetched when absent, from a mirror where one is named, and verified always."""
     folder = jar_folder(jars, cache)
     if absent(jars, cache):
         try:
@@ -87,16 +87,16 @@ def ensure_jars(jars: Sequence[Jar], cache: Path) -> list[Path]:
             # Two stacks that start at once on a new machine: the second waits, and finds all there.
             with locked(cache / "lock", FETCH_WAIT_SECONDS):
                 _clear_leftovers(cache)
-                _fetch_all(absent(jars, cache), folder)
+                _fetch_all(absent(jars, cache), folder, maven_url)
         except OSError as exc:
             raise StackFailed(explain(exc, folder)) from exc
     return [folder / jar.name for jar in jars]
 
 
-def fetch(jar: Jar, repository: Path) -> Path:
+def fetch(jar: Jar, repository: Path, maven_url: str | None = None) -> Path:
     """Fetch one artifact into a Maven repository folder of our own, by jgo's lower layer."""
     home("jgo")
-    remotes = {"FOLIO_STACK_MAVEN_URL": url} if (url := os.environ.get("FOLIO_STACK_MAVEN_URL")) else None
+    remotes = {"FOLIO_STACK_MAVEN_URL": maven_url} if maven_url else None
     context = import_module("jgo.maven").MavenContext(
         repo_cache=repository, remote_repos=remotes, timeout=FETCH_TIMEOUT_SECONDS
     )
@@ -117,18 +117,18 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _fetch_all(jars: Sequence[Jar], folder: Path) -> None:
+def _fetch_all(jars: Sequence[Jar], folder: Path, maven_url: str | None) -> None:
     # Beside the folder, hence on its file system: a jar appears in it whole, by rename.
     repository = Path(tempfile.mkdtemp(prefix="fetch-", dir=folder.parent))
     try:
         with ThreadPoolExecutor(FETCHERS) as pool:
-            list(pool.map(lambda jar: _fetch_one(jar, repository, folder), jars))
+            list(pool.map(lambda jar: _fetch_one(jar, repository, folder, maven_url), jars))
     finally:
         shutil.rmtree(repository, ignore_errors=True)
 
 
-def _fetch_one(jar: Jar, repository: Path, folder: Path) -> None:
-    path = fetch(jar, repository)
+def _fetch_one(jar: Jar, repository: Path, folder: Path, maven_url: str | None) -> None:
+    path = fetch(jar, repository, maven_url)
     if (found := digest(path)) != jar.sha256:
         raise StackFailed(
             f"{jar.coordinate} is refused: its SHA-256 is {found}, and the lock says {jar.sha256}. "

@@ -83,12 +83,13 @@ class Kafka:
     ready_seconds_max: float = 90.0
     jars: Sequence[Jar] = field(default_factory=locked_jars)
     cache: Path = field(default_factory=cache_folder)
+    maven_url: str | None = None
 
     def check(self) -> None:
         java_program()
 
     def prepare(self, ports: Mapping[str, int]) -> None:
-        ensure_jars(self.jars, self.cache)
+        ensure_jars(self.jars, self.cache, self.maven_url)
         write_whole(self.folder / "log4j2.xml", LOG4J.format(folder=self.folder).encode())
         made_once(self.folder / "data", lambda unfinished: self._format(ports, unfinished))
         self._configure(ports, self.folder / "data", self.folder / "server.properties")

@@ -13,7 +13,7 @@ from threading import Lock
 import msgspec
 
 from pipeline.errors import StackFailed
-from pipeline.stack.config import PARTS, Endpoints, PartName, stack_directory
+from pipeline.stack.config import PARTS, Endpoints, PartName
 from pipeline.stack.process import Process, alive
 
 FILE = "stack.json"
@@ -93,13 +93,13 @@ def running(directory: Path, part: PartName, note: PartRecord) -> bool:
     return note.process is not None and alive(note.process, directory / part)
 
 
-def endpoints(directory: Path | None = None) -> Endpoints | None:
-    """Where the stack in `directory` (default: FOLIO_STACK_DIR or `.stack`) answers; None when none is up.
+def endpoints(directory: Path) -> Endpoints | None:
+    """Where the stack in `directory` answers; None when none is up.
 
     Cheap: reads one file and /proc, asks no server. A part that crashed keeps its address, for it will come
     back there; when nothing of the stack lives, it is down.
     """
-    directory = (directory or stack_directory()).expanduser().resolve()
+    directory = directory.expanduser().resolve()
     record = read(directory)
     if record is None or set(record.parts) != set(PARTS):
         return None

@@ -108,7 +108,7 @@ def _bring_up(starter: Starter, part: PartName) -> None:
         PROBES[part](address)
     except NotReady as exc:
         raise StackFailed(
-            f"{VARIABLES[part]} names a server that does not answer ({exc}); mend it, or unset the variable"
+            f"{VARIABLES[part]} names a server that does not answer ({exc}); mend it, or leave the setting out"
         ) from exc
     _stop(starter.ledger, part, KINDLY[part])
     starter.ledger.started(part, PartRecord(address))
@@ -132,7 +132,7 @@ def _part(starter: Starter, part: PartName) -> Part:
             starter.ledger.use_socket_folder(sockets)
             return Postgres(folder, sockets, privileges)
         case "kafka":
-            return Kafka(folder)
+            return Kafka(folder, maven_url=starter.config.maven_url)
         case "valkey":
             return Valkey(folder)
 

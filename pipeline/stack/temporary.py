@@ -18,7 +18,7 @@ def temporary_stack(directory: Path) -> Iterator[Endpoints]:
     """Start a stack in an empty folder, and purge it in the end, even when this process is killed by SIGKILL.
 
     A reaper holds the reading end of a pipe whose writing end only we have: the kernel closes ours when we
-    die, and the reaper then clears up. Servers named in the environment are not used.
+    die, and the reaper then clears up. Servers named in the settings are not used.
     """
     # The usual ports are left to a developer's own stack.
     config = StackConfig(directory, preferred_ports={})

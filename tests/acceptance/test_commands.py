@@ -126,6 +126,23 @@ def test_the_demo_brings_a_new_day_each_time(tmp_path: Path) -> None:
     assert len(near) > len(counts) * 0.6 > 10
 
 
+async def test_the_demo_takes_its_folder_and_its_servers_from_a_settings_file(stream: Stream, tmp_path: Path) -> None:
+    where, servers = tmp_path / "demo", stream.endpoints
+    file = tmp_path / "folio.toml"
+    file.write_text(
+        f'[stack]\ndir = "{where}"\n[database]\nurl = "{servers.database_url}"\n[redis]\nurl = "{servers.redis_url}"\n'
+        f'[kafka]\nbootstrap = "{servers.kafka_bootstrap}"\ntopic_prefix = "{stream.prefix}"\n'
+        f'lanes = {stream.lanes}\ngroup = "{stream.prefix}demo"\n'
+    )
+    run = await asyncio.to_thread(_demo_run, {"FOLIO_SETTINGS_FILE": str(file)}, "300")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "warm start: the stack is up after" in run.stdout
+    assert str(where) in run.stdout
+    assert endpoints(where) == servers
+    assert not (where / "kafka").exists()
+    assert sum((await stream.outcomes()).values()) == 300
+
+
 async def _counts(directory: Path, day: str) -> list[int]:
     """How far each drawer that was counted on the day is from its books."""
     found = endpoints(directory)
@@ -142,16 +159,20 @@ async def _counts(directory: Path, day: str) -> list[int]:
     return [row["balance_discrepancy_cents"] for row in rows]
 
 
-def _demo(directory: Path) -> str:
-    run = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "demo", "--events", "3000", "--orgs", "100"],
-        env={"FOLIO_STACK_DIR": str(directory), "PATH": "/usr/bin:/bin", "HOME": str(Path.home())},
+def _demo_run(settings: dict[str, str], events: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "demo", "--events", events, "--orgs", "100"],
+        env=settings | {"PATH": "/usr/bin:/bin", "HOME": str(Path.home())},
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+def _demo(directory: Path) -> str:
+    run = _demo_run({"FOLIO_STACK_DIR": str(directory)}, "3000")
     assert run.returncode == 0, run.stdout + run.stderr
     assert re.search(r"reconciliation: [\d,]+ events, [\d,]+ corrections, [\d,]+ balances, 0 differences", run.stdout)
     proved = re.search(r"proved with them: ([\d,]+) corrections and the ([\d,]+) adjustments they made", run.stdout)

@@ -4,8 +4,9 @@ import io
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Event, Lock
 
 import pytest
 from cyclopts import App
@@ -13,11 +14,17 @@ from rich.console import Console
 
 from pipeline.cli import doctor
 from pipeline.cli import stack as commands
-from pipeline.cli.doctor import CHECKS, examine, look_around, report
+from pipeline.cli.doctor import diagnose, examine, look_around, report
 from pipeline.cli.findings import Finding, Surroundings
-from pipeline.errors import SchemaMismatch
-from pipeline.stack import StackConfig, endpoints, status
+from pipeline.endpoints import stack_config
+from pipeline.errors import SchemaMismatch, SettingsRefused
+from pipeline.settings import load_with_origins
+from pipeline.stack import StackConfig, status
+from pipeline.stack import stack as whole
 from pipeline.stack.config import VARIABLES
+from pipeline.stack.kafka import Kafka
+from pipeline.stack.record import Ledger
+from pipeline.stack.starter import Starter
 
 
 @pytest.fixture
@@ -36,8 +43,22 @@ def call(app: App, *arguments: str) -> int:
     return code
 
 
-def judge(surroundings: Surroundings) -> dict[str, Finding]:
-    return {finding.name: finding for finding in examine(CHECKS, surroundings)}
+def judge(environ: Mapping[str, str]) -> dict[str, Finding]:
+    return {finding.name: finding for finding in diagnose({**clean(), **environ})}
+
+
+def around(environ: Mapping[str, str], cache: Path) -> Surroundings:
+    return look_around(load_with_origins(environ), cache)
+
+
+def settings_file(path: Path, **sections: Mapping[str, str]) -> str:
+    """A file of settings; its name is what FOLIO_SETTINGS_FILE takes."""
+    lines = [
+        f"[{name}]\n" + "".join(f'{key} = "{value}"\n' for key, value in each.items())
+        for name, each in sections.items()
+    ]
+    path.write_text("".join(lines))
+    return str(path)
 
 
 def ended(pid: int | None) -> bool:
@@ -84,6 +105,42 @@ class TestStack:
         assert call(commands.app, "up", "--valkey-port", str(port)) == 0
         assert status(only_valkey)[2].address.endswith(f":{port}/0")
 
+    def test_a_settings_file_names_the_folder_and_the_external_servers(
+        self, small: StackConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for name in VARIABLES.values():
+            monkeypatch.delenv(name, raising=False)
+        file = settings_file(
+            tmp_path / "folio.toml",
+            stack={"dir": str(small.directory)},
+            database={"url": small.external["postgres"]},
+            kafka={"bootstrap": small.external["kafka"]},
+        )
+        monkeypatch.setenv("FOLIO_SETTINGS_FILE", file)
+        assert call(commands.app, "up") == 0
+        assert f"FOLIO_KAFKA_BOOTSTRAP={small.external['kafka']}" in capsys.readouterr().out.splitlines()
+        assert [part.state for part in status(small)] == ["external", "external", "running"]
+        assert call(commands.app, "down", "--purge") == 0
+        assert not small.directory.exists()
+
+    def test_a_mirror_that_a_settings_file_names_reaches_the_broker(self, tmp_path: Path) -> None:
+        mirror = "http://mirror.example"
+        file = settings_file(tmp_path / "folio.toml", stack={"dir": str(tmp_path / "s"), "maven_url": mirror})
+        config = stack_config(load_with_origins({"FOLIO_SETTINGS_FILE": file}).settings)
+        starter = Starter(config, Ledger(tmp_path), Event(), Lock())
+        broker = whole._part(starter, "kafka")
+        assert isinstance(broker, Kafka)
+        assert broker.maven_url == mirror
+
+    def test_wrong_settings_are_refused_as_by_any_command(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = settings_file(tmp_path / "folio.toml", stack={"folder": "x"})
+        monkeypatch.setenv("FOLIO_SETTINGS_FILE", file)
+        for command in ("up", "status", "down"):
+            with pytest.raises(SettingsRefused, match=r"stack\.folder is not a setting"):
+                call(commands.app, command)
+
     def test_a_password_of_an_external_server_is_not_shown(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -96,13 +153,13 @@ class TestStack:
 
 class TestDoctor:
     def test_all_is_well_on_a_running_stack(self, stack: StackConfig) -> None:
-        findings = judge(look_around({**clean(), "FOLIO_STACK_DIR": str(stack.directory)}))
+        findings = judge({"FOLIO_STACK_DIR": str(stack.directory)})
         assert {name for name, finding in findings.items() if finding.level == "fail"} == set()
         assert findings["postgres"].detail.startswith("18.")
         assert str(stack.directory) in findings["kafka"].detail
 
     def test_nothing_started_is_a_warning_that_says_how(self, tmp_path: Path) -> None:
-        findings = judge(look_around({**clean(), "FOLIO_STACK_DIR": str(tmp_path)}))
+        findings = judge({"FOLIO_STACK_DIR": str(tmp_path)})
         assert [findings[name].level for name in ("postgres", "kafka", "valkey")] == ["warn"] * 3
         assert findings["kafka"].remedy.startswith("folio stack up")
 
@@ -110,24 +167,45 @@ class TestDoctor:
         self, tmp_path: Path, free_port: Callable[[], int]
     ) -> None:
         environ = {"FOLIO_STACK_DIR": str(tmp_path), "FOLIO_KAFKA_BOOTSTRAP": f"127.0.0.1:{free_port()}"}
-        finding = judge(look_around({**clean(), **environ}))["kafka"]
+        finding = judge(environ)["kafka"]
         assert finding.level == "fail"
         assert finding.remedy == "mend FOLIO_KAFKA_BOOTSTRAP"
 
     def test_an_old_postgres_fails(self, stack: StackConfig, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(doctor, "PROBES", {"postgres": lambda _: "16.4 (Debian 16.4-1)"})
-        finding = doctor.check_postgres(Surroundings({}, stack.directory, endpoints(stack.directory)))
+        finding = doctor.check_postgres(around({"FOLIO_STACK_DIR": str(stack.directory)}, stack.directory))
         assert finding.level == "fail"
         assert "upgrade to 18" in finding.remedy
 
     def test_jars_that_are_not_there_yet_are_a_warning(self, tmp_path: Path) -> None:
-        finding = doctor.check_jars(Surroundings({"XDG_CACHE_HOME": str(tmp_path)}, tmp_path, None))
+        finding = judge({"XDG_CACHE_HOME": str(tmp_path), "FOLIO_STACK_DIR": str(tmp_path)})["kafka jars"]
         assert finding.level == "warn"
         assert "47 of 47 not in the cache" in finding.detail
 
+    def test_a_settings_file_names_the_folder_and_an_external_server(
+        self, stack: StackConfig, tmp_path: Path, free_port: Callable[[], int]
+    ) -> None:
+        gone = f"127.0.0.1:{free_port()}"
+        file = settings_file(tmp_path / "folio.toml", stack={"dir": str(stack.directory)}, kafka={"bootstrap": gone})
+        findings = judge({"FOLIO_SETTINGS_FILE": file})
+        assert findings["settings"].level == "ok"
+        assert findings["postgres"].detail.endswith(f"by the stack in {stack.directory}")
+        assert findings["kafka jars"].detail == "not needed; the broker is external"
+        assert findings["kafka"].level == "fail"
+        assert findings["kafka"].remedy == f"mend {file}: kafka.bootstrap"
+
+    def test_wrong_settings_are_a_failed_finding_and_the_machine_is_judged_still(self, tmp_path: Path) -> None:
+        file = settings_file(tmp_path / "folio.toml", stack={"folder": "x"})
+        findings = judge({"FOLIO_SETTINGS_FILE": file})
+        assert list(findings) == ["settings", "python", "cores", "memory"]
+        assert findings["settings"].level == "fail"
+        assert f"{file}: stack.folder is not a setting" in findings["settings"].detail
+        assert findings["settings"].remedy
+        assert report(list(findings.values()), Console(file=io.StringIO())) == 1
+
     def test_a_damaged_record_fails_the_folder(self, tmp_path: Path) -> None:
         (tmp_path / "stack.json").write_text(json.dumps({"ports": 1}))
-        finding = judge(look_around({**clean(), "FOLIO_STACK_DIR": str(tmp_path)}))["folder"]
+        finding = judge({"FOLIO_STACK_DIR": str(tmp_path)})["folder"]
         assert finding.level == "fail"
         assert "stack.json" in finding.detail
 
@@ -135,15 +213,15 @@ class TestDoctor:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(doctor, "missing", lambda: ["jgo"])
-        assert doctor.check_packages(Surroundings({}, tmp_path, None)).level == "fail"
+        assert doctor.check_packages(around({}, tmp_path)).level == "fail"
         everything = dict.fromkeys(VARIABLES.values(), "somewhere")
-        assert doctor.check_packages(Surroundings(everything, tmp_path, None)).level == "ok"
+        assert doctor.check_packages(around(everything, tmp_path)).level == "ok"
 
     def test_a_check_that_breaks_is_a_finding_and_the_others_still_run(self, tmp_path: Path) -> None:
         def check_the_schema(_: Surroundings) -> Finding:
             raise SchemaMismatch("migration 0004 is missing")
 
-        first, second = examine([check_the_schema, doctor.check_python], Surroundings({}, tmp_path, None))
+        first, second = examine([check_the_schema, doctor.check_python], around({}, tmp_path))
         assert (first.name, first.level, first.detail) == ("the schema", "fail", "migration 0004 is missing")
         assert second.level == "ok"
 
@@ -158,7 +236,7 @@ class TestDoctor:
         assert "→ do [this]" in shown
 
     def test_every_problem_comes_with_what_to_do(self, tmp_path: Path) -> None:
-        for finding in judge(look_around({**clean(), "FOLIO_STACK_DIR": str(tmp_path / "x")})).values():
+        for finding in judge({"FOLIO_STACK_DIR": str(tmp_path / "x")}).values():
             assert finding.level == "ok" or finding.remedy
 
 

@@ -27,7 +27,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names that were fetched, from a repository that holds CONTENT."""
     names: list[str] = []
 
-    def fetch(jar: Jar, repository: Path) -> Path:
+    def fetch(jar: Jar, repository: Path, _maven_url: str | None) -> Path:
         names.append(jar.artifact)
         time.sleep(0.05)  # long enough for a second fetcher to come in between
         path = repository / jar.name
@@ -100,10 +100,9 @@ def test_leftovers_of_a_killed_fetch_are_cleared(tmp_path: Path, fetched: list[s
 def test_without_a_network_the_message_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: Callable[[], int]
 ) -> None:
-    monkeypatch.setenv("FOLIO_STACK_MAVEN_URL", f"http://127.0.0.1:{free_port()}")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(StackFailed, match=r"could not be fetched .* needs the network") as caught:
-        ensure_jars(LOCKED, tmp_path)
+        ensure_jars(LOCKED, tmp_path, f"http://127.0.0.1:{free_port()}")
     assert "\n" not in str(caught.value)
 
 
@@ -128,10 +127,9 @@ def test_a_mirror_is_asked_first_hand(tmp_path: Path, monkeypatch: pytest.Monkey
     with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
-        monkeypatch.setenv("FOLIO_STACK_MAVEN_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         try:
-            paths = ensure_jars(LOCKED, tmp_path / "cache")
+            paths = ensure_jars(LOCKED, tmp_path / "cache", f"http://127.0.0.1:{server.server_port}")
         finally:
             server.shutdown()
             thread.join()

@@ -15,8 +15,10 @@ from threading import Event, Lock, Thread
 
 import pytest
 
+from pipeline.endpoints import stack_config
 from pipeline.errors import StackFailed
-from pipeline.stack import StackConfig, config_from, down, packages, probes, status, up
+from pipeline.settings import load
+from pipeline.stack import StackConfig, down, packages, probes, status, up
 from pipeline.stack import stack as whole
 from pipeline.stack.config import DEFAULT_PORTS, PartName
 from pipeline.stack.folder import explain, locked, open_folder
@@ -103,19 +105,23 @@ class TestPorts:
 
 
 class TestConfig:
-    def test_the_environment_names_the_folder_and_the_external_servers(self, tmp_path: Path) -> None:
+    def test_the_settings_name_the_folder_the_external_servers_and_the_mirror(self, tmp_path: Path) -> None:
+        file = tmp_path / "folio.toml"
+        file.write_text(f'[stack]\ndir = "{tmp_path}"\nmaven_url = "http://mirror"\n[kafka]\nbootstrap = "broker:1"\n')
         environ = {
-            "FOLIO_STACK_DIR": str(tmp_path),
+            "FOLIO_SETTINGS_FILE": str(file),
             "FOLIO_REDIS_URL": "redis://cache/0",
             "FOLIO_DATABASE_URL": "",
         }
-        config = config_from(environ)
+        config = stack_config(load(environ), {"postgres": 5433})
         assert config.directory == tmp_path
-        assert config.external == {"valkey": "redis://cache/0"}
+        assert config.external == {"valkey": "redis://cache/0", "kafka": "broker:1"}
+        assert config.ports == {"postgres": 5433}
         assert config.preferred_ports == DEFAULT_PORTS
+        assert config.maven_url == "http://mirror"
 
-    def test_without_an_environment_it_is_dot_stack(self) -> None:
-        assert config_from({}).directory == Path.cwd() / ".stack"
+    def test_without_settings_it_is_dot_stack(self) -> None:
+        assert stack_config(load({})).directory == Path.cwd() / ".stack"
 
 
 class TestFolder:

@@ -12,7 +12,8 @@ from pipeline import settings as settings_module
 from pipeline.endpoints import resolve
 from pipeline.settings import Settings
 from pipeline.simulator.producing import produce_day
-from pipeline.stack import Endpoints, temporary_stack
+from pipeline.stack import Endpoints
+from pipeline.stack.temporary import temporary_stack
 from pipeline.status import StatusReader, open_status
 
 _LOOK_SECONDS = 0.05

@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from pipeline.stack import Endpoints, endpoints, temporary_stack
+from pipeline.stack import Endpoints, endpoints
+from pipeline.stack.temporary import temporary_stack
 from pipeline.storage.migrate import migrate
 from tests.support.stream import Stream, new_topics
 

@@ -23,9 +23,9 @@ from pipeline.exits import EXIT_OK
 from pipeline.logs import configure
 from pipeline.oracle.report import Report, as_text
 from pipeline.settings import Settings
-from pipeline.stack import up
 from pipeline.stack.folder import WORKERS_LOG
 from pipeline.stack.jars import absent, cache_folder, locked_jars
+from pipeline.stack.stack import up
 
 _LINE_SECONDS: Final = 1.0  # between lines of progress where no terminal is
 _DIFFERENCES_MAX: Final = 20

@@ -15,8 +15,9 @@ from rich.table import Table
 from pipeline import settings as settings_module
 from pipeline.endpoints import stack_config
 from pipeline.errors import StackFailed
-from pipeline.stack import PartStatus, StackConfig, down, status, up
+from pipeline.stack import StackConfig
 from pipeline.stack.config import VARIABLES
+from pipeline.stack.stack import PartStatus, down, status, up
 
 app = App(name="stack", help="Real PostgreSQL, Kafka and Valkey as processes, from packages, in one folder.")
 

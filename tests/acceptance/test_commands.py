@@ -13,7 +13,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from pipeline.stack import endpoints, temporary_stack
+from pipeline.stack import endpoints
+from pipeline.stack.temporary import temporary_stack
 from tests.acceptance.test_membership import creations
 from tests.support.events import encoded, event
 from tests.support.stream import REPOSITORY, Stream

@@ -12,7 +12,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from pipeline.stack import StackConfig, temporary_stack, up
+from pipeline.stack import StackConfig
+from pipeline.stack.stack import up
+from pipeline.stack.temporary import temporary_stack
 from pipeline.storage.migrate import migrate
 from tests.acceptance.test_membership import creations
 from tests.support.stream import Stream, new_topics

@@ -15,7 +15,9 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from pipeline.stack import StackConfig, temporary_stack, up
+from pipeline.stack import StackConfig
+from pipeline.stack.stack import up
+from pipeline.stack.temporary import temporary_stack
 from schemas.topics import REALTIME_UPDATES
 from schemas.updates import BalanceUpdate, encode_update
 from tests.support.events import NOON, TODAY, encoded, event

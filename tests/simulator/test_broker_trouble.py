@@ -16,7 +16,9 @@ from pipeline.errors import BrokerUnavailable
 from pipeline.simulator.day import trading_day
 from pipeline.simulator.plan import Plan
 from pipeline.simulator.producing import produce_day
-from pipeline.stack import Endpoints, StackConfig, temporary_stack, up
+from pipeline.stack import Endpoints, StackConfig
+from pipeline.stack.stack import up
+from pipeline.stack.temporary import temporary_stack
 from schemas.topics import Feed
 from tests.simulator.test_sender import create_topic, records_of
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.stack import Endpoints, StackConfig, down, endpoints, temporary_stack
+from pipeline.stack import Endpoints, StackConfig, endpoints
 from pipeline.stack.config import PartName
 from pipeline.stack.record import read
+from pipeline.stack.stack import down
+from pipeline.stack.temporary import temporary_stack
 
 
 @pytest.fixture(scope="session")

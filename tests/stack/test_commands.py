@@ -19,11 +19,12 @@ from pipeline.cli.findings import Finding, Surroundings
 from pipeline.endpoints import stack_config
 from pipeline.errors import SchemaMismatch, SettingsRefused
 from pipeline.settings import load_with_origins
-from pipeline.stack import StackConfig, status
+from pipeline.stack import StackConfig
 from pipeline.stack import stack as whole
 from pipeline.stack.config import VARIABLES
 from pipeline.stack.kafka import Kafka
 from pipeline.stack.record import Ledger
+from pipeline.stack.stack import status
 from pipeline.stack.starter import Starter
 
 

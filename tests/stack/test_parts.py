@@ -18,7 +18,7 @@ import pytest
 from pipeline.endpoints import stack_config
 from pipeline.errors import StackFailed
 from pipeline.settings import load
-from pipeline.stack import StackConfig, down, packages, probes, status, up
+from pipeline.stack import StackConfig, packages, probes
 from pipeline.stack import stack as whole
 from pipeline.stack.config import DEFAULT_PORTS, PartName
 from pipeline.stack.folder import explain, locked, open_folder
@@ -29,6 +29,7 @@ from pipeline.stack.privileges import Privileges, switched_user
 from pipeline.stack.probes import NotReady
 from pipeline.stack.process import Process, alive, end, run, spawn, tail
 from pipeline.stack.record import Ledger, read, write_whole
+from pipeline.stack.stack import down, status, up
 from pipeline.stack.starter import Starter
 from pipeline.stack.valkey import Valkey
 

@@ -19,10 +19,11 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from pipeline.errors import StackFailed
-from pipeline.stack import StackConfig, down, endpoints, status, up
+from pipeline.stack import StackConfig, endpoints
 from pipeline.stack.config import PartName
 from pipeline.stack.process import Process, strays
 from pipeline.stack.record import FILE, Ledger, PartRecord, read
+from pipeline.stack.stack import down, status, up
 
 Lend = Callable[..., dict[PartName, str]]
 
@@ -308,7 +309,7 @@ class TestKilled:
         owner = _python(
             f"""
             import pathlib, time
-            from pipeline.stack import temporary_stack
+            from pipeline.stack.temporary import temporary_stack
             with temporary_stack(pathlib.Path({str(directory)!r})):
                 time.sleep(300)
             """
@@ -332,7 +333,8 @@ def _kill_up_at(config: StackConfig, moment: str) -> None:
     command = _python(
         f"""
         import pathlib
-        from pipeline.stack import StackConfig, up
+        from pipeline.stack import StackConfig
+        from pipeline.stack.stack import up
         folder, external = pathlib.Path({str(config.directory)!r}), {dict(config.external)!r}
         up(StackConfig(folder, external, preferred_ports={{}}))
         """

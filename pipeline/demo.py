@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -191,10 +191,21 @@ def _page(port: int, name: str) -> str | None:
 
 def _free_ports(count: int) -> int:
     """The first of `count` neighbouring ports that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        first = int(probe.getsockname()[1])
-    return first if first + count < 65_536 else first - count
+    while True:
+        with ExitStack() as sockets:
+            try:
+                first = _bound(sockets, 0)
+                for port in range(first + 1, first + count):
+                    _bound(sockets, port)
+            except (OSError, OverflowError):  # taken, or past the last port there is
+                continue
+            return first
+
+
+def _bound(sockets: ExitStack, port: int) -> int:
+    probe = sockets.enter_context(socket.socket())
+    probe.bind(("127.0.0.1", port))
+    return int(probe.getsockname()[1])
 
 
 async def trade(settings: Settings, endpoints: Endpoints, plan: Plan, workers: Workers, show: Show) -> Day:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -17,6 +17,7 @@ from cyclopts.validators import Number
 
 from pipeline import settings as settings_module
 from pipeline.cli import dlq_views as views
+from pipeline.cli.output import Output
 from pipeline.dead_letters.agreement import disagreements, require_agreement
 from pipeline.dead_letters.letters import (
     LANE_MAX,
@@ -82,7 +83,6 @@ Count = Annotated[int, Parameter(validator=Number(gte=1))]
 LaneNumber = Annotated[int, Parameter(validator=Number(gte=0, lte=LANE_MAX))]
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=10_000))]
 Offset = Annotated[int, Parameter(validator=Number(gte=0, lte=OFFSET_MAX))]
-Output = Literal["text", "json"]
 
 
 @app.command(name="list")

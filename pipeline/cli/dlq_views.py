@@ -4,18 +4,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Literal
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.cli.output import Output, print_document
 from pipeline.dead_letters.letters import Letter, ReasonCount, Summary, WholeLetter
 from pipeline.dead_letters.planning import WHY_MEANING, Why
 from pipeline.dead_letters.redriving import Tally
 from schemas.reasons import MEANING, Reason
 
-Output = Literal["text", "json"]
 _DETAIL_CHARS_MAX = 100
 
 
@@ -27,7 +25,7 @@ def show_list(letters: Sequence[Summary], output: Output, *, more: bool) -> None
             {**asdict(letter.place), **{name: value for name, value in asdict(letter).items() if name != "place"}}
             for letter in letters
         ]
-        _print_json({"letters": documents, "next_after": following})
+        print_document({"letters": documents, "next_after": following})
         return
     table = _table("recorded", "letter", "reason", "bytes", "redriven", "detail")
     for letter in letters:
@@ -47,7 +45,7 @@ def show_list(letters: Sequence[Summary], output: Output, *, more: bool) -> None
 def show_letter(whole: WholeLetter, output: Output) -> None:
     """Everything that is known of one letter."""
     if output == "json":
-        _print_json(_letter_document(whole))
+        print_document(_letter_document(whole))
         return
     origin, redriven = whole.letter.origin, whole.redriven
     lines = [
@@ -73,7 +71,7 @@ def show_letter(whole: WholeLetter, output: Output) -> None:
 def show_histogram(counts: Sequence[ReasonCount], output: Output) -> None:
     """How many letters, by reason and topic."""
     if output == "json":
-        _print_json({"counts": [asdict(count) for count in counts]})
+        print_document({"counts": [asdict(count) for count in counts]})
         return
     buckets = any(count.bucket is not None for count in counts)
     table = _table(*(["from"] if buckets else []), "reason", "topic", "letters", "first", "last")
@@ -112,7 +110,7 @@ def tally_document(tally: Tally, *, executed: bool) -> dict[str, object]:
 def show_tally(tally: Tally, output: Output, *, executed: bool) -> None:
     """What became of the letters, or would."""
     if output == "json":
-        _print_json(tally_document(tally, executed=executed))
+        print_document(tally_document(tally, executed=executed))
         return
     console = _console()
     table = _table("reason", "letters", "what", "first of them", "why")
@@ -202,7 +200,3 @@ def _table(*headings: str) -> Table:
 def _console() -> Console:
     # Where nobody looks at a terminal, a table must not be cut to eighty columns.
     return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 240)
-
-
-def _print_json(document: object) -> None:
-    print(msgspec.json.encode(document).decode())

@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipeline.cli.findings import Check, Finding, Level, Surroundings
+from pipeline.cli.output import Output, print_document
 from pipeline.cli.stream_checks import check_lanes, check_schema, check_stream_topics
 from pipeline.errors import PipelineError, SettingsRefused, StackFailed
+from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
 from pipeline.settings import Loaded, definitions, load_with_origins
 from pipeline.stack.config import PARTS, VARIABLES, PartName
 from pipeline.stack.folder import FREE_BYTES_MIN
@@ -36,9 +38,19 @@ app = App(name="doctor", help="Check what the pipeline needs here, and say what 
 
 
 @app.default
-def doctor() -> int:
-    """Run every check; the exit code is 1 when one has failed."""
-    return report(diagnose(os.environ))
+def doctor(*, output: Output = "text") -> int:
+    """Run every check; the exit code is 1 when one has failed.
+
+    Parameters
+    ----------
+    output
+        text for people, json for programs.
+    """
+    findings = diagnose(os.environ)
+    if output == "json":
+        print_document({"findings": findings})
+        return exit_code(findings)
+    return report(findings)
 
 
 def diagnose(environ: Mapping[str, str]) -> list[Finding]:
@@ -76,7 +88,12 @@ def report(findings: Sequence[Finding], console: Console | None = None) -> int:
         )
         if finding.remedy:
             console.print(f"      → {escape(finding.remedy)}", soft_wrap=True)
-    return 1 if any(finding.level == "fail" for finding in findings) else 0
+    return exit_code(findings)
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """1 when a check has failed; a warning is none."""
+    return EXIT_DIFFERENT if any(finding.level == "fail" for finding in findings) else EXIT_OK
 
 
 def _examine(check: Check, surroundings: Surroundings) -> Finding:

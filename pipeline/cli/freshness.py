@@ -2,15 +2,15 @@
 
 import asyncio
 import sys
-from typing import Annotated, Literal
+from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 from rich.table import Table
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_OK
 from pipeline.freshness import Freshness, Waiting, look
@@ -20,7 +20,7 @@ def freshness(
     *,
     worst: Annotated[int, Parameter(validator=Number(gte=0, lte=1_000))] = 10,
     records_max: Annotated[int, Parameter(validator=Number(gte=1, lte=1_000_000))] = 20_000,
-    output: Literal["text", "json"] = "text",
+    output: Output = "text",
 ) -> int:
     """Show the age of the oldest uncommitted record: overall, by lane, and of the worst organisations.
 
@@ -40,7 +40,7 @@ def freshness(
     settings = settings_module.load()
     found = asyncio.run(look(settings, resolve(settings), records_max))
     if output == "json":
-        print(msgspec.json.encode(document(found, worst)).decode())
+        print_document(document(found, worst))
     else:
         _show(found, worst)
     return EXIT_OK

@@ -3,17 +3,28 @@
 import asyncio
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
+from pipeline.exits import EXIT_OK
 from pipeline.storage.connect import connect
 from pipeline.storage.migrate import migrate as apply_migrations
 from pipeline.translate import database_errors
 
 
-def migrate() -> int:
-    """Apply the migrations that the database lacks, and make the months around now. Safe to repeat."""
+def migrate(*, output: Output = "text") -> int:
+    """Apply the migrations that the database lacks, and make the months around now. Safe to repeat.
+
+    Parameters
+    ----------
+    output
+        text for people, json for programs.
+    """
     applied = asyncio.run(_migrate())
-    print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
-    return 0
+    if output == "json":
+        print_document({"applied": applied})
+    else:
+        print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+    return EXIT_OK
 
 
 async def _migrate() -> list[str]:

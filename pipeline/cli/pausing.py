@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 import asyncpg
-import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_OK
 from pipeline.pauses import pause_lane, pause_org, resume_lane, resume_org
@@ -24,7 +24,6 @@ resume = App(name="resume", help="Let a lane, or an organisation, go on.")
 
 Lane = Annotated[int, Parameter(validator=Number(gte=0, lte=1023))]
 Org = Annotated[int, Parameter(validator=Number(gte=1, lte=(1 << 63) - 1))]
-Output = Literal["text", "json"]
 
 
 @pause.command(name="lane")
@@ -106,5 +105,8 @@ async def _with_database(settings: Settings, change: Callable[[asyncpg.Connectio
 
 
 def _say(output: Output, text: str, **document: int) -> int:
-    print(msgspec.json.encode(document).decode() if output == "json" else text)
+    if output == "json":
+        print_document(document)
+    else:
+        print(text)
     return EXIT_OK

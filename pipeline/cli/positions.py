@@ -5,13 +5,13 @@ from dataclasses import asdict
 from typing import Annotated, Literal
 
 import cyclopts
-import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_OK
@@ -30,7 +30,7 @@ _FEEDS = {"events": Feed.EVENTS, "corrections": Feed.CORRECTIONS}
 
 
 @app.command
-def show(*, output: Literal["text", "json"] = "text") -> int:
+def show(*, output: Output = "text") -> int:
     """Show where each lane stands in each topic, what is there to consume, and which member has it.
 
     Parameters
@@ -42,7 +42,7 @@ def show(*, output: Literal["text", "json"] = "text") -> int:
     status, owners = asyncio.run(_look(settings, resolve(settings)))
     if output == "json":
         lanes = [asdict(lane) | {"member": owners.get(lane.lane)} for lane in status.lanes]
-        print(msgspec.json.encode({"lanes": lanes}).decode())
+        print_document({"lanes": lanes})
         return EXIT_OK
     table = Table(box=None, header_style="bold")
     for heading in ("lane", "topic", "position", "end", "lag", "member"):
@@ -63,6 +63,7 @@ def set_(
     to: str,
     feed: Literal["events", "corrections"] = "events",
     execute: Annotated[bool, cyclopts.Parameter(negative="")] = False,
+    output: Output = "text",
 ) -> int:
     """Move a lane. Without --execute it only says what would happen.
 
@@ -76,9 +77,14 @@ def set_(
         Which of the two topics.
     execute
         Do it.
+    output
+        text for people, json for programs.
     """
     settings = settings_module.load()
     planned = asyncio.run(_set(settings, resolve(settings), lane, _FEEDS[feed], to, execute=execute))
+    if output == "json":
+        print_document(asdict(planned) | {"consequence": planned.consequence, "executed": execute})
+        return EXIT_OK
     print(f"lane {lane}, {planned.feed}: from {planned.start} to {planned.target}; {planned.consequence}")
     print("done" if execute else "nothing was changed: say --execute to do it")
     return EXIT_OK

@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_OK, EXIT_UNAVAILABLE
@@ -58,6 +59,7 @@ def produce(
     corrections: Correcting | None = None,
     file: Input | None = None,
     topic: str | None = None,
+    output: Output = "text",
 ) -> int:
     """Send a simulated trading day of hotels, or the lines of a file, to Kafka.
 
@@ -90,6 +92,8 @@ def produce(
         Send the lines of this file instead, as they are; - is standard input.
     topic
         The one topic to send to, without corrections; those of this stream when not given.
+    output
+        text for people, json for programs.
     """
     settings = settings_module.load()
     configure(settings.log.level)
@@ -112,10 +116,11 @@ def produce(
     bootstrap = resolve(settings).kafka_bootstrap
     prefix = settings.kafka.topic_prefix
     if file is not None:
-        return uvloop.run(_send_lines(bootstrap, topic or prefix + FINANCE_EVENTS, file, rate, duration))
+        lines = _send_lines(bootstrap, topic or prefix + FINANCE_EVENTS, file, rate, duration)
+        return _told(uvloop.run(lines), output)
     topics = topics_of(prefix) if topic is None else {Feed.EVENTS: topic}
     endless = events is None and duration is not None
-    return uvloop.run(_send_day(bootstrap, topics, plan, rate, duration, endless=endless))
+    return _told(uvloop.run(_send_day(bootstrap, topics, plan, rate, duration, endless=endless)), output)
 
 
 def _correction_share(corrections: float | None, topic: str | None) -> float:
@@ -140,14 +145,14 @@ def _trading_day(day: date | None, rules: RuleSettings) -> date:
 
 async def _send_day(
     bootstrap: str, topics: Topics, plan: Plan, rate: float | None, duration: float | None, *, endless: bool
-) -> int:
+) -> Produced:
     plan = replace(plan, id_base=await next_id_base(bootstrap, topics))
     source = live(plan) if endless else Generated(trading_day(plan))
     with _stop(duration) as stop:
-        return _told(await send(bootstrap, source, rate=rate, stop=stop, on_progress=_progress(), topics=topics))
+        return await send(bootstrap, source, rate=rate, stop=stop, on_progress=_progress(), topics=topics)
 
 
-async def _send_lines(bootstrap: str, topic: str, file: Path, rate: float | None, duration: float | None) -> int:
+async def _send_lines(bootstrap: str, topic: str, file: Path, rate: float | None, duration: float | None) -> Produced:
     with _stop(duration) as stop:
         async with opened(file) as lines:
             topics = {Feed.EVENTS: topic}
@@ -155,7 +160,7 @@ async def _send_lines(bootstrap: str, topic: str, file: Path, rate: float | None
     strange = produced.by_kind.get(OTHER_LINE, 0)
     if strange:
         _note(f"{strange:,} lines are not JSON, line {lines.first_not_json} the first; they were sent as they are")
-    return _told(produced)
+    return produced
 
 
 @contextmanager
@@ -196,9 +201,17 @@ def _progress() -> Progress | None:
     return say
 
 
-def _told(produced: Produced) -> int:
+def _told(produced: Produced, output: Output) -> int:
     if sys.stderr.isatty():
         _note("\r\033[K", end="")
+    if output == "json":
+        print_document(produced)
+    else:
+        _show(produced)
+    return EXIT_OK if produced.acknowledged == produced.sent else EXIT_UNAVAILABLE
+
+
+def _show(produced: Produced) -> None:
     rate = produced.acknowledged / produced.seconds if produced.seconds else 0
     print(
         f"{produced.acknowledged:,} of {produced.sent:,} messages acknowledged "
@@ -206,7 +219,6 @@ def _told(produced: Produced) -> int:
     )
     for kind, count in sorted(produced.by_kind.items(), key=lambda item: (-item[1], item[0])):
         print(f"{count:>12,}  {kind}")
-    return EXIT_OK if produced.acknowledged == produced.sent else EXIT_UNAVAILABLE
 
 
 def _note(text: str, end: str = "\n") -> None:

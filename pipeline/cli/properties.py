@@ -5,15 +5,15 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
-import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 from rich.table import Table
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_CANNOT, EXIT_DIFFERENT, EXIT_OK
@@ -32,7 +32,6 @@ BAD_LINES_SHOWN: Final = 20  # whoever has more has one mistake, many times
 
 # Without it a lone hyphen would be read as an option.
 Input = Annotated[Path, Parameter(allow_leading_hyphen=True)]
-Output = Literal["text", "json"]
 Org = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]
 Limit = Annotated[int, Parameter(validator=Number(gte=1, lte=10_000))]
 
@@ -56,7 +55,7 @@ def load(file: Input, /, *, execute: bool = False, output: Output = "text") -> i
         return EXIT_CANNOT
     judgements, loaded = asyncio.run(_load(file, found, execute=execute))
     if output == "json":
-        print(msgspec.json.encode(_plan_document(found, judgements, loaded)).decode())
+        print_document(_plan_document(found, judgements, loaded))
     else:
         _tell_plan(found, judgements, loaded)
     refused = any(judgement.verdict is Verdict.REFUSED for judgement in judgements)
@@ -82,7 +81,7 @@ def list_(*, org: Org | None = None, after: str | None = None, limit: Limit = 10
     following = "{}:{}".format(*listed[-1].key) if len(listed) == limit else None
     if output == "json":
         document = {"properties": [property_.document() for property_ in listed], "next": following}
-        print(msgspec.json.encode(document).decode())
+        print_document(document)
     else:
         _show(listed, following)
     return EXIT_OK

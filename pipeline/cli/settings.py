@@ -3,14 +3,14 @@
 import os
 import sys
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
-import msgspec
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.cli.output import Output, print_document
 from pipeline.exits import EXIT_OK
 from pipeline.settings import Loaded, definitions, load_with_origins, shown
 from pipeline.settings_layers import FILE_VARIABLE, Kind, profile_name, variable
@@ -33,7 +33,7 @@ class Row:
 def show(
     *,
     only_changed: Annotated[bool, Parameter(negative="")] = False,
-    output: Literal["text", "json"] = "text",
+    output: Output = "text",
 ) -> int:
     """Show each setting, its value and where it was given. Passwords are shown as ***.
 
@@ -48,7 +48,7 @@ def show(
     profile, file = profile_name(os.environ), os.environ.get(FILE_VARIABLE) or None
     if output == "json":
         document = {"profile": profile, "file": file, "settings": [asdict(row) for row in rows]}
-        print(msgspec.json.encode(document).decode())
+        print_document(document)
         return EXIT_OK
     # Where nobody looks at a terminal, a table must not be cut to eighty columns.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)

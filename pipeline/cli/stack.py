@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +13,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import stack_config
 from pipeline.errors import StackFailed
+from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
 from pipeline.stack import StackConfig
 from pipeline.stack.config import VARIABLES
 from pipeline.stack.stack import PartStatus, down, status, up
 
 app = App(name="stack", help="Real PostgreSQL, Kafka and Valkey as processes, from packages, in one folder.")
 
+Answer = Annotated[Output, Parameter(help="text for people, json for programs.")]
 Directory = Annotated[Path | None, Parameter(name="--dir", help="The stack's folder; default FOLIO_STACK_DIR.")]
 # Own parts have none in their addresses; an external server's must not reach a screen that others see.
 PASSWORD = re.compile(r":[^:@/]*@")
@@ -34,6 +37,7 @@ def up_command(
     postgres_port: int | None = None,
     kafka_port: int | None = None,
     valkey_port: int | None = None,
+    output: Answer = "text",
 ) -> int:
     """Start what is missing and wait until it serves.
 
@@ -46,15 +50,15 @@ def up_command(
         config = _config(directory, ports)
         with Console(stderr=True).status("starting PostgreSQL, Kafka and Valkey …"):
             up(config)
-        return _show(status(config))
+        return _tell(status(config), output)
 
     return _answer(act)
 
 
 @app.command(name="status")
-def status_command(directory: Directory = None) -> int:
+def status_command(directory: Directory = None, *, output: Answer = "text") -> int:
     """Show each part, its address and its version, as it answers itself."""
-    return _answer(lambda: _show(status(_config(directory))))
+    return _answer(lambda: _tell(status(_config(directory)), output))
 
 
 @app.command(name="down")
@@ -62,14 +66,18 @@ def down_command(
     directory: Directory = None,
     *,
     purge: Annotated[bool, Parameter(negative="", help="Also remove all their data.")] = False,
+    output: Answer = "text",
 ) -> int:
     """Stop the parts that `up` started."""
 
     def act() -> int:
         config = _config(directory)
         down(config, purge_data=purge)
-        print(f"{config.directory}: down{' and removed' if purge else ''}")
-        return 0
+        if output == "json":
+            print_document({"directory": str(config.directory), "purged": purge})
+        else:
+            print(f"{config.directory}: down{' and removed' if purge else ''}")
+        return EXIT_OK
 
     return _answer(act)
 
@@ -84,10 +92,22 @@ def _answer(act: Callable[[], int]) -> int:
         return act()
     except StackFailed as exc:
         print(f"folio stack: {exc}", file=sys.stderr)
-        return 1
+        return EXIT_DIFFERENT
 
 
-def _show(parts: tuple[PartStatus, ...]) -> int:
+def _tell(parts: tuple[PartStatus, ...], output: Output) -> int:
+    if output == "json":
+        print_document({"parts": [asdict(part) | {"address": _without_password(part.address)} for part in parts]})
+    else:
+        _show(parts)
+    return EXIT_OK if all(part.well for part in parts) else EXIT_DIFFERENT
+
+
+def _without_password(address: str) -> str:
+    return PASSWORD.sub(":***@", address)
+
+
+def _show(parts: tuple[PartStatus, ...]) -> None:
     console = Console()
     table = Table(box=None, pad_edge=False)
     for column in ("part", "state", "pid", "version"):
@@ -99,6 +119,5 @@ def _show(parts: tuple[PartStatus, ...]) -> int:
     # Addresses are there to be copied: whole lines, never wrapped.
     for part in parts:
         if part.address:
-            line = f"{VARIABLES[part.part]}={PASSWORD.sub(':***@', part.address)}"
+            line = f"{VARIABLES[part.part]}={_without_password(part.address)}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return 0 if all(part.well for part in parts) else 1

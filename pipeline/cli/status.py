@@ -3,14 +3,14 @@
 import asyncio
 import sys
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Annotated
 
 import cyclopts
-import msgspec
 from rich.console import Console
 from rich.table import Table
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
 from pipeline.status import StreamStatus, open_status, sample
@@ -19,7 +19,7 @@ from pipeline.status import StreamStatus, open_status, sample
 def status(
     *,
     seconds: Annotated[float, cyclopts.Parameter(validator=cyclopts.validators.Number(gte=0.1, lte=600))] = 1.0,
-    output: Literal["text", "json"] = "text",
+    output: Output = "text",
 ) -> int:
     """Show lag in records and seconds, rates, outcomes and batch sizes.
 
@@ -32,7 +32,7 @@ def status(
     """
     now, rate = asyncio.run(_sample(seconds))
     if output == "json":
-        print(msgspec.json.encode(_document(now, rate)).decode())
+        print_document(_document(now, rate))
     else:
         _show(now, rate)
     standing = any(lane.stopped_reason or lane.paused_by for lane in now.lanes)

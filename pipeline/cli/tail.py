@@ -15,6 +15,7 @@ from cyclopts.validators import Number
 from msgspec import UNSET
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output
 from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_OK
@@ -35,7 +36,7 @@ def tail(
     from_beginning: Annotated[bool, Parameter(negative="")] = False,
     limit: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     idle_seconds: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
-    output: Literal["text", "json"] = "text",
+    output: Output = "text",
 ) -> int:
     """Show realtime updates as they come, until Ctrl-C. It joins no group and commits nothing: nobody is disturbed.
 

@@ -1,6 +1,8 @@
 """folio topics: the topics of the stream."""
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated
 
 import asyncpg
@@ -8,6 +10,7 @@ from cyclopts import App, Parameter
 
 import sql
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
 from pipeline.crash import crash_point
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
@@ -34,30 +37,48 @@ app = App(name="topics", help="Create, check and grow the topics.")
 
 
 @app.command
-def create() -> int:
-    """Create the topics that do not exist, with as many partitions as FOLIO_KAFKA_LANES."""
+def create(*, output: Output = "text") -> int:
+    """Create the topics that do not exist, with as many partitions as FOLIO_KAFKA_LANES, and check all of them.
+
+    Parameters
+    ----------
+    output
+        text for people, json for programs.
+    """
     settings = settings_module.load()
     kafka = settings.kafka
     bootstrap = resolve(settings).kafka_bootstrap
     created = asyncio.run(create_topics(bootstrap, kafka.lanes, kafka.replication_factor, kafka.topic_prefix))
-    print(f"created: {', '.join(created)}" if created else "nothing to create")
-    return check()
+    if output == "text":
+        print(f"created: {', '.join(created)}" if created else "nothing to create")
+    return _check(settings, output, {"created": created})
 
 
 @app.command
-def check() -> int:
-    """Check that the topics exist and are what the lanes need."""
-    settings = settings_module.load()
+def check(*, output: Output = "text") -> int:
+    """Check that the topics exist and are what the lanes need.
+
+    Parameters
+    ----------
+    output
+        text for people, json for programs.
+    """
+    return _check(settings_module.load(), output, {})
+
+
+def _check(settings: Settings, output: Output, document: Mapping[str, object]) -> int:
     problems = asyncio.run(check_topics(resolve(settings).kafka_bootstrap, settings.kafka.topic_prefix))
-    for problem in problems:
-        print(problem)
-    if not problems:
-        print("topics are as they must be")
+    if output == "json":
+        print_document({**document, "problems": problems})
+    else:
+        print("\n".join(problems) or "topics are as they must be")
     return EXIT_DIFFERENT if problems else EXIT_OK
 
 
 @app.command
-def repartition(*, lanes: int, execute: Annotated[bool, Parameter(negative="")] = False) -> int:
+def repartition(
+    *, lanes: int, execute: Annotated[bool, Parameter(negative="")] = False, output: Output = "text"
+) -> int:
     """Grow a stream that is drained to more lanes: the database, then every topic. Without --execute only say how.
 
     Stop the producers, let the workers come to the end, and stop them. A run that was interrupted leaves a stream
@@ -69,9 +90,14 @@ def repartition(*, lanes: int, execute: Annotated[bool, Parameter(negative="")] 
         How many lanes there are to be: more than there are, at most 1024.
     execute
         Do it.
+    output
+        text for people, json for programs.
     """
     settings = settings_module.load()
     growth = asyncio.run(_repartition(settings, resolve(settings), lanes, execute=execute))
+    if output == "json":
+        print_document(asdict(growth) | {"executed": execute})
+        return EXIT_OK
     if growth.begins:
         print(f"the database: from {growth.known} to {growth.target} lanes")
     for name in growth.topics:

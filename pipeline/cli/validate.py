@@ -14,6 +14,7 @@ import msgspec
 from cyclopts import Parameter
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output
 from pipeline.contract.validation import Line, judged_lines
 from pipeline.exits import EXIT_CANNOT, EXIT_DIFFERENT, EXIT_OK
 from schemas.codec import Rules
@@ -71,7 +72,7 @@ def validate(
     file: Input,
     *,
     topic: Literal["finance-events", "balance-corrections"] = "finance-events",
-    output: Literal["text", "json"] = "text",
+    output: Output = "text",
 ) -> int:
     """Judge a file of records, a JSON document a line, as the workers would if they were appended now.
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from pipeline import settings as settings_module
+from pipeline.cli.output import Output
 from pipeline.endpoints import resolve
 from pipeline.oracle import Report, reconcile
 from pipeline.oracle.reconcile import Progress
@@ -20,7 +21,7 @@ from pipeline.oracle.report import as_json, as_text
 
 def verify(
     *,
-    output: Literal["text", "json"] = "text",
+    output: Output = "text",
     differences_max: Annotated[int, Parameter(validator=Number(gte=0))] = 20,
 ) -> int:
     """Prove the books: fold the topics again, independently, and compare every table with the result.

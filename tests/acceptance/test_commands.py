@@ -24,8 +24,9 @@ async def test_a_file_of_events_goes_through_and_verify_proves_it(stream: Stream
     file = tmp_path / "events.ndjson"
     lines = [encoded(event(number, org=number)) for number in range(1, 21)] + [b"not json"]
     file.write_bytes(b"\n".join(lines) + b"\n")
-    produced = stream.folio("produce", "--file", str(file))
+    produced = stream.folio("produce", "--file", str(file), "--output", "json")
     assert produced.returncode == 0, produced.stderr
+    assert json.loads(produced.stdout)["acknowledged"] == 21
     with stream.worker() as worker:
         await stream.wait_until_consumed(21)
         assert await worker.stop() == 0

@@ -23,8 +23,10 @@ async def test_a_lane_is_moved_back_and_consumes_again(stream: Stream) -> None:
     assert "from 5 to 2; consumes 3 records from 2 on again" in planned.stdout
     assert "nothing was changed" in planned.stdout
     assert await _position(stream, lane) == 5
-    done = stream.folio("positions", "set", lane, "--to", "2", "--execute")
+    done = stream.folio("positions", "set", lane, "--to", "2", "--execute", "--output", "json")
     assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["start"], told["target"], told["executed"]) == (5, 2, True)
     assert await _position(stream, lane) == 2
     with stream.worker() as worker:
         await stream.wait_until_consumed(8)

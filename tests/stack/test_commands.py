@@ -2,6 +2,7 @@
 
 import io
 import json
+import json
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -81,6 +82,9 @@ class TestStack:
         pid = status(only_valkey)[2].pid
         line = f"FOLIO_KAFKA_BOOTSTRAP={only_valkey.external['kafka']}"
         assert line in capsys.readouterr().out.splitlines()
+        assert call(commands.app, "status", "--output", "json") == 0
+        parts = {part["part"]: part for part in json.loads(capsys.readouterr().out)["parts"]}
+        assert (parts["valkey"]["pid"], parts["kafka"]["state"]) == (pid, "external")
         assert call(commands.app, "down", "--purge") == 0
         assert ended(pid)
         assert not only_valkey.directory.exists()

@@ -35,7 +35,7 @@ from pipeline.crash import crash_point
 from pipeline.errors import SettingsRefused, Transient
 from pipeline.health import Health
 from pipeline.metrics import Metrics
-from pipeline.producer import new_producer
+from pipeline.producer import new_letter_producer, new_producer
 from pipeline.recorded_rules import recorded_rules
 from pipeline.settings import BatchSettings, RuleSettings, Settings
 from pipeline.stack import Endpoints
@@ -71,6 +71,7 @@ class Worker:
         self._reach = crash_point(settings.worker.crash_at)
         self._redis = new_redis(endpoints.redis_url, settings.redis)
         self._producer: AIOKafkaProducer | None = None
+        self._letter_producer: AIOKafkaProducer | None = None
         self._session: Session | None = None
 
     @property
@@ -120,7 +121,7 @@ class Worker:
     async def _one_session(self) -> None:
         self._session = None
         await self._check_schema()
-        async with self._running_producer():
+        async with self._running_producers():
             self._session = Session(
                 new_consumer(self._endpoints.kafka_bootstrap, self._settings.kafka, self.name),
                 self._connected,
@@ -131,21 +132,28 @@ class Worker:
             await self._session.run(self._stop)
 
     @contextlib.asynccontextmanager
-    async def _running_producer(self) -> AsyncIterator[None]:
-        self._producer = new_producer(self._endpoints.kafka_bootstrap, self.name)
-        with broker_errors("connecting to the broker"):
-            await self._producer.start()
-        try:
+    async def _running_producers(self) -> AsyncIterator[None]:
+        bootstrap = self._endpoints.kafka_bootstrap
+        async with (
+            self._running(new_producer(bootstrap, self.name)) as self._producer,
+            self._running(new_letter_producer(bootstrap, self.name)) as self._letter_producer,
+        ):
             yield
-        finally:
-            await self._close_producer()
 
-    async def _close_producer(self) -> None:
+    @contextlib.asynccontextmanager
+    async def _running(self, producer: AIOKafkaProducer) -> AsyncIterator[AIOKafkaProducer]:
+        with broker_errors("connecting to the broker"):
+            await producer.start()
+        try:
+            yield producer
+        finally:
+            await self._close(producer)
+
+    async def _close(self, producer: AIOKafkaProducer) -> None:
         """An idempotent producer waits for ever for a broker that is gone; what it holds is in the outbox."""
-        assert self._producer is not None
         try:
             async with asyncio.timeout(min(_PRODUCER_CLOSE_SECONDS, self._stop.seconds_left())):
-                await self._producer.stop()
+                await producer.stop()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("producer not closed in order", error=f"{type(error).__name__}: {error}")
 
@@ -186,6 +194,7 @@ class Worker:
     def _assemble(self, claims: Sequence[Claim], marks: Marks, lane_count: int, breaker: PoisonBreaker) -> LaneGroup:
         """A writer for these lanes, with its own connection and its own two drains of the outbox."""
         assert self._producer is not None
+        assert self._letter_producer is not None
         batch = self._settings.batch
         pause = self._settings.worker.backoff_max_seconds
         defaults = property_defaults(self._settings.rules)
@@ -199,7 +208,7 @@ class Worker:
         heads = {claim.lane: claim.outbox_seq for claim in claims}
         prefix = self._settings.kafka.topic_prefix
         publisher = Publisher(self._producer, prefix + REALTIME_UPDATES, self._metrics, self._reach)
-        exporter = Exporter(self._producer, prefix + DEAD_LETTERS, self._metrics, self._reach)
+        exporter = Exporter(self._letter_producer, prefix + DEAD_LETTERS, self._metrics, self._reach)
         groups_max = self._settings.redis.invalidation_groups_max
         invalidator = Invalidator(self._balance_cache(), groups_max, self._metrics, self._reach)
         publishing = in_turn(publisher.publish, exporter.export)

@@ -1,15 +1,28 @@
-"""The Kafka producer of workers and commands."""
+"""The Kafka producers of workers and commands."""
 
 from aiokafka import AIOKafkaProducer
 
 
 def new_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
     """A producer that loses and doubles nothing: every replica acknowledges, retries are recognised."""
+    return _producer(bootstrap, client_id, enable_idempotence=True)
+
+
+def new_letter_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
+    """A producer for what a broker may refuse: dead letters, which a topic may have no room for.
+
+    Every replica acknowledges, but retries are not recognised: what a broker refuses has used up numbers of the
+    client's sequence, and an idempotent client could send nothing more to that partition, ever.
+    """
+    return _producer(bootstrap, client_id, enable_idempotence=False)
+
+
+def _producer(bootstrap: str, client_id: str, *, enable_idempotence: bool) -> AIOKafkaProducer:
     return AIOKafkaProducer(
         bootstrap_servers=bootstrap,
         client_id=client_id,
         acks="all",
-        enable_idempotence=True,
+        enable_idempotence=enable_idempotence,
         linger_ms=0,
         max_batch_size=512 * 1024,
         # A dead letter is as large as the largest record that a topic takes, and says why on top of it.

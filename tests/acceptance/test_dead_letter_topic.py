@@ -127,6 +127,21 @@ async def test_a_topic_with_less_room_gets_the_letter_without_its_record(stream:
     assert by_offset[1].value == b"["
 
 
+async def test_a_letter_that_the_broker_refuses_holds_back_none_behind_it(stream: Stream) -> None:
+    """The refused one comes after one that was taken: the broker counts what a client with retries sends it."""
+    await narrow(stream, MIB)
+    lane = home_lane(1, stream.lanes)
+    await stream.send([(b"1", b"[")])
+    packed = record_batch([(b"1", b"x" * (MIB + MIB // 2), [])], codec="gzip", first_ms=int(time.time() * 1000))
+    await send_batch(stream.endpoints.kafka_bootstrap, stream.topic, lane, packed)
+    await stream.send([(b"1", b"["), (b"1", encoded(event(1)))])
+    with stream.worker() as worker:
+        await stream.wait_until_consumed(4, seconds=20)
+        assert await worker.stop() == 0
+    found = [(place_of(record)[2], len(record.value)) for record in await exported(stream)]
+    assert sorted(found) == [(0, 1), (1, 0), (2, 1)]
+
+
 async def test_a_worker_killed_before_its_letters_are_marked_leaves_them_to_the_next(stream: Stream) -> None:
     await stream.send([(b"1", b"poison"), (b"1", encoded(event(1)))])
     with stream.worker(WORKER_CRASH_AT="published") as killed:  # the updates are out, the letters are not

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from batchers.outbox import OutboxRow
 from schemas.lanes import Batch, Claim
+from schemas.reasons import Reason
 
 Trip = Callable[[Claim, str], Awaitable[None]]  # pause the lane of this claim, for this reason
 
@@ -32,6 +33,8 @@ class PoisonWindow:
         self.records = self.poison = 0
 
     def add(self, records: int, poison: int) -> None:
+        if not records:  # for as long as nothing counts, nothing is kept
+            return
         self._batches.append((records, poison))
         self.records += records
         self.poison += poison
@@ -69,10 +72,13 @@ class PoisonBreaker:
         letters = {row.lane: row.letters for row in outbox}
         for lane in batch.lanes:
             until = self._accepted_until[lane]
-            records = [record.origin for slice_ in batch.slices if slice_.lane == lane for record in slice_.records]
-            refused = [letter.origin for letter in letters.get(lane, ())]
+            of_lane = (record for slice_ in batch.slices if slice_.lane == lane for record in slice_.records)
+            records = sum(record.origin.appended_at > until for record in of_lane)
+            refused = [letter for letter in letters.get(lane, ()) if letter.origin.appended_at > until]
+            # What an operator has set aside says nothing of its producer, and would pause the lane of its neighbours.
+            set_aside = sum(letter.reason == Reason.ORG_PAUSED for letter in refused)
             window = self._windows[lane]
-            window.add(*(sum(origin.appended_at > until for origin in origins) for origins in (records, refused)))
+            window.add(records - set_aside, len(refused) - set_aside)
             share = window.share
             if share is not None and share > self._settings.share_max and lane not in self._tripped:
                 self._tripped.add(lane)

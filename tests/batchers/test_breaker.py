@@ -11,11 +11,12 @@ from batchers.breaker import BreakerSettings, PoisonBreaker, PoisonWindow
 from batchers.outbox import OutboxRow
 from schemas.dead_letters import dead_letter
 from schemas.lanes import Batch, Claim, LaneSlice
+from schemas.reasons import Reason
 from schemas.records import Judged, Rejected
 from tests.support.claims import claim
 from tests.support.events import Offsets
 
-GOOD, BAD = True, False
+GOOD, BAD, ASIDE = "good", "bad", "aside"
 
 
 @given(st.lists(st.integers(0, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))), st.integers(1, 60))
@@ -44,15 +45,19 @@ class Desk:
     async def _trip(self, of: Claim, reason: str) -> None:
         self.tripped.append((of.lane, reason))
 
-    async def commit(self, lanes: dict[int, Sequence[bool]]) -> None:
-        """A batch with good and bad records of some lanes."""
-        records: dict[int, list[Judged]] = {
-            lane: [
-                self.offsets[lane].event(self.offsets[lane].next + 1) if good else self.offsets[lane].record(b"{")
-                for good in of_lane
-            ]
-            for lane, of_lane in lanes.items()
-        }
+    def _record(self, lane: int, kind: str) -> Judged:
+        offsets = self.offsets[lane]
+        match kind:
+            case "good":
+                return offsets.event(offsets.next + 1)
+            case "bad":
+                return offsets.record(b"{")
+            case _:
+                return Rejected(offsets.event(offsets.next + 1).origin, Reason.ORG_PAUSED, "organisation 1 is paused")
+
+    async def commit(self, lanes: dict[int, Sequence[str]]) -> None:
+        """A batch with good and bad records of some lanes, and such as were set aside."""
+        records = {lane: [self._record(lane, kind) for kind in of_lane] for lane, of_lane in lanes.items()}
         slices = tuple(LaneSlice(lane, 1, 0, 99, of_lane) for lane, of_lane in records.items())
         batch = Batch(uuid7(), slices)
         letters = {
@@ -113,6 +118,16 @@ async def test_it_trips_once_until_the_lane_is_resumed() -> None:
     desk.offsets[0].appended_at += timedelta(seconds=1)
     await desk.commit({0: [BAD] * 10})
     assert desk.lanes == [0, 0]
+
+
+async def test_what_was_set_aside_of_a_paused_organisation_is_neither_poison_nor_sound() -> None:
+    desk = Desk()
+    await desk.commit({0: [ASIDE] * 50 + [GOOD] * 5})
+    await desk.commit({0: [ASIDE] * 50 + [BAD] * 4})
+    assert not desk.tripped  # nine records, not yet a window
+    await desk.commit({0: [ASIDE] * 50 + [BAD] * 2})
+    assert desk.lanes == [0]
+    assert "6 of the last 11 records" in desk.tripped[0][1]
 
 
 async def test_a_share_of_one_never_trips() -> None:

@@ -95,7 +95,13 @@ class Metrics:
 
     def lanes_given_up(self) -> None:
         """No lane is owned: what was told of lanes is another worker's to tell now."""
-        for gauge in (self.lanes_owned, self.lag_records, self.gathered_rows, self.freshness_seconds):
+        for gauge in (
+            self.lanes_owned,
+            self.lanes_paused,
+            self.lag_records,
+            self.gathered_rows,
+            self.freshness_seconds,
+        ):
             gauge.set(0)
         self.lag_seconds.clear()
 

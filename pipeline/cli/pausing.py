@@ -9,13 +9,14 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from pipeline import settings as settings_module
+from pipeline.cli.dlq_views import printable
 from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_OK
 from pipeline.pauses import pause_lane, pause_org, resume_lane, resume_org
 from pipeline.settings import Settings
 from pipeline.storage.audit import operator
-from pipeline.storage.connect import briefly, connect
+from pipeline.storage.connect import briefly, connect_holder
 from pipeline.storage.migrate import require_schema
 from pipeline.translate import database_errors
 
@@ -39,7 +40,7 @@ def pause_lane_command(lane: Lane, /, *, reason: str, output: Output = "text") -
     output
         text for people, json for programs.
     """
-    _do(lambda connection: pause_lane(connection, lane, operator(), reason))
+    _do(lambda connection: pause_lane(connection, lane, operator(), printable(reason)))
     return _say(output, f"lane {lane} is paused; its worker stops fetching within two seconds", paused_lane=lane)
 
 
@@ -56,7 +57,7 @@ def pause_org_command(org: Org, /, *, reason: str, output: Output = "text") -> i
     output
         text for people, json for programs.
     """
-    _do(lambda connection: pause_org(connection, org, operator(), reason))
+    _do(lambda connection: pause_org(connection, org, operator(), printable(reason)))
     return _say(output, f"organisation {org} is paused from here on", paused_org=org)
 
 
@@ -97,7 +98,7 @@ def _do(change: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
 
 
 async def _with_database(settings: Settings, change: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
-    connecting = connect(resolve(settings).database_url, settings.database, "folio pause")
+    connecting = connect_holder(resolve(settings).database_url, settings.database, "folio pause")
     async with briefly(connecting, "connecting") as connection:
         with database_errors("checking the schema"):
             await require_schema(connection)

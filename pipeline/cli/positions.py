@@ -20,7 +20,7 @@ from pipeline.settings import Settings
 from pipeline.stack import Endpoints
 from pipeline.status import StreamStatus, open_status
 from pipeline.storage.audit import operator
-from pipeline.storage.connect import briefly, connect
+from pipeline.storage.connect import briefly, connect_holder
 from pipeline.translate import broker_errors
 from schemas.topics import Feed
 
@@ -106,7 +106,7 @@ async def _set(settings: Settings, endpoints: Endpoints, lane: int, feed: Feed, 
     topic = settings.kafka.topic_prefix + feed
     planned = plan_move(found, feed, to, await _beginning(endpoints.kafka_bootstrap, topic, lane))
     if execute:
-        connecting = connect(endpoints.database_url, settings.database, "folio positions")
+        connecting = connect_holder(endpoints.database_url, settings.database, "folio positions")
         async with briefly(connecting, "moving a lane") as connection:
             await move(connection, planned, operator())
     return planned

@@ -29,7 +29,7 @@ from pipeline.settings import Settings
 from pipeline.stack import Endpoints
 from pipeline.status import StreamStatus, open_status
 from pipeline.storage.audit import operator
-from pipeline.storage.connect import briefly, connect
+from pipeline.storage.connect import briefly, connect_holder
 from pipeline.storage.migrate import require_schema
 from pipeline.topics import check_topics, create_topics, partition_counts, require_growable
 
@@ -108,7 +108,7 @@ def repartition(
 
 async def _repartition(settings: Settings, endpoints: Endpoints, target: int, *, execute: bool) -> Growth:
     bootstrap, kafka = endpoints.kafka_bootstrap, settings.kafka
-    connecting = connect(endpoints.database_url, settings.database, "folio topics")
+    connecting = connect_holder(endpoints.database_url, settings.database, "folio topics")
     async with briefly(connecting, "growing the lanes") as connection:
         await require_schema(connection)
         known: int = await connection.fetchval(sql.query("count_lanes"))

@@ -74,6 +74,14 @@ async def connect_worker(url: str, settings: DatabaseSettings, application_name:
     return connection
 
 
+async def connect_holder(url: str, settings: DatabaseSettings, application_name: str) -> asyncpg.Connection:
+    """A connection for commands that lock lanes: as the login itself, with every bound of a worker's.
+
+    A command that is suspended, or cut off, in the middle would hold up the whole stream for as long as that lasts.
+    """
+    return await connect_worker(url, settings.model_copy(update={"role": None}), application_name)
+
+
 async def connect_writer(url: str, settings: DatabaseSettings, application_name: str) -> asyncpg.Connection:
     """A worker's connection with staging tables of its own."""
     connection = await connect_worker(url, settings, application_name)

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import os
+import signal
+import sys
 from typing import Any
 
+import sql
 from schemas.routing import home_lane
 from schemas.topics import Feed
 from tests.support.events import NOON, correction, encoded, event
-from tests.support.stream import Message, Stream
+from tests.support.stream import REPOSITORY, Message, Stream
+from tests.support.waiting import until
 
 ORG = 1
 NEIGHBOUR = next(org for org in range(2, 100) if home_lane(org, 2) != home_lane(ORG, 2))
@@ -159,6 +164,52 @@ async def test_pauses_under_load_are_proved_to_the_record(stream: Stream) -> Non
 
 
 WHY = (("--reason", "a turn"), ())
+
+
+async def test_a_command_that_is_suspended_does_not_hold_up_the_stream(stream: Stream) -> None:
+    """An operator's terminal is cut off while the command has locked every lane."""
+    async with stream.database() as connection:
+        await connection.execute(sql.query("ensure_lanes"), stream.lanes)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE ops.org_pauses IN SHARE MODE")  # it comes as far as its own row
+            command = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "pipeline.cli", "pause", "org", str(ORG), "--reason", "cut off"),
+                env=stream.environment(DATABASE_TRANSACTION_TIMEOUT_SECONDS="2"),
+                cwd=REPOSITORY,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+            try:
+                await until(lambda: _waits_for_a_lock(stream), seconds=20)
+                command.send_signal(signal.SIGSTOP)
+            except BaseException:
+                command.kill()
+                raise
+        try:
+            await connection.execute("SET lock_timeout = '5s'")
+            assert len(await connection.fetch(sql.query("lock_every_lane"))) == stream.lanes
+        finally:
+            command.kill()
+            await command.wait()
+
+
+async def _waits_for_a_lock(stream: Stream) -> bool:
+    async with stream.database() as connection:
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(await connection.fetchval(waiting))
+
+
+async def test_a_reason_that_is_no_text_is_kept_as_far_as_it_goes(stream: Stream) -> None:
+    async with stream.database() as connection:
+        await connection.execute(sql.query("ensure_lanes"), stream.lanes)
+        for what in ("lane", "org"):
+            done(stream, "pause", what, "1", "--reason", os.fsdecode(b"caf\xe9"))
+        reasons = await connection.fetchrow(
+            "SELECT (SELECT pause_reason FROM ops.lanes WHERE lane = 1), (SELECT reason FROM ops.org_pauses)"
+        )
+    assert reasons is not None
+    assert tuple(reasons) == ("caf\\udce9",) * 2
 
 
 async def test_nothing_can_be_paused_before_there_are_lanes(stream: Stream) -> None:

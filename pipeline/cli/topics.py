@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated
 
 import asyncpg
@@ -96,7 +95,8 @@ def repartition(
     settings = settings_module.load()
     growth = asyncio.run(_repartition(settings, resolve(settings), lanes, execute=execute))
     if output == "json":
-        print_document(asdict(growth) | {"executed": execute})
+        document = {"executed": execute, "from": growth.known, "to": growth.target, "topics": growth.topics}
+        print_document(document)
         return EXIT_OK
     if growth.begins:
         print(f"the database: from {growth.known} to {growth.target} lanes")

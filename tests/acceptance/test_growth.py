@@ -168,8 +168,12 @@ async def test_what_is_not_drained_or_not_a_growth_is_refused_with_what_to_do(st
 
 
 async def test_a_stream_that_nobody_has_consumed_grows_too(stream: Stream) -> None:
-    done = stream.folio("topics", "repartition", "--lanes", "3", "--execute")
+    done = stream.folio("topics", "repartition", "--lanes", "3", "--execute", "--output", "json")
     assert done.returncode == 0, done.stderr
+    told = {"executed": True, "from": 0, "to": 3, "topics": in_growing_order(stream.prefix)}
+    assert json.loads(done.stdout) == told
+    assert json.loads(stream.folio("topics", "check", "--output", "json").stdout) == {"problems": []}
+    assert json.loads(stream.folio("topics", "create", "--output", "json").stdout) == {"created": [], "problems": []}
     stream.lanes = 3
     await stream.send(first_day())
     await consume(stream, 3 * len(ORGS))

@@ -254,6 +254,27 @@ BUGS = (
         "tests/batchers/test_breaker.py",
     ),
     Bug(
+        "letters by a client that counts what the broker refuses",
+        "pipeline/app.py",
+        "enable_idempotence=False",
+        "enable_idempotence=True",
+        "tests/acceptance/test_dead_letter_topic.py::test_a_letter_that_the_broker_refuses_holds_back_none_behind_it",
+    ),
+    Bug(
+        "what was set aside counts as poison",
+        "batchers/breaker.py",
+        "window.add(records - set_aside, len(refused) - set_aside)",
+        "window.add(records, len(refused))",
+        "tests/batchers/test_breaker.py::test_what_was_set_aside_of_a_paused_organisation_is_neither_poison_nor_sound",
+    ),
+    Bug(
+        "a command holds the lanes for as long as it likes",
+        "pipeline/cli/pausing.py",
+        "from pipeline.storage.connect import briefly, connect_holder",
+        "from pipeline.storage.connect import briefly, connect as connect_holder",
+        "tests/acceptance/test_pausing.py::test_a_command_that_is_suspended_does_not_hold_up_the_stream",
+    ),
+    Bug(
         "a trace is lost in the outbox",
         "batchers/outbox.py",
         "            traceparent=balance.traceparent if balance.traceparent is not None else UNSET,\n",

@@ -131,7 +131,7 @@ async def test_a_batch_that_is_too_slow_goes_in_halves(
     make_ledger: MakeLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A transaction of more than three rows takes longer than its bound: PostgreSQL ends it."""
-    ledger = await make_ledger(settings=DatabaseSettings(transaction_timeout_seconds=0.3))
+    ledger = await make_ledger(settings=DatabaseSettings(transaction_timeout_seconds=1))
     sizes: list[int] = []
     books_commit = ledger.books.commit
 
@@ -153,7 +153,7 @@ async def _slow_down(ledger: Ledger) -> None:
     await _speed_up(ledger)
     await ledger.admin.execute(
         "CREATE FUNCTION ops.sleep() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN PERFORM pg_sleep(1); RETURN NULL; END $$; "
+        "$$ BEGIN PERFORM pg_sleep(3); RETURN NULL; END $$; "
         "CREATE TRIGGER slow AFTER INSERT ON event_store.events FOR EACH STATEMENT EXECUTE FUNCTION ops.sleep()"
     )
 

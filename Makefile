@@ -13,8 +13,10 @@ test: $(STAMP)  ## every test, on a stack of its own
 	$(BIN)/python -m pytest --numprocesses=3 --dist=worksteal $(TESTARGS)
 
 campaign: $(STAMP)  ## the tests that have a longer form, in it: 10,000 histories, a minute of workers that come and go
-	FOLIO_TEST_HISTORIES=10000 FOLIO_TEST_CHURN_SECONDS=60 $(BIN)/python -m pytest --numprocesses=2 \
-	  tests/batchers/test_histories.py tests/acceptance/test_churn.py
+	FOLIO_TEST_HISTORIES=10000 FOLIO_TEST_CHURN_SECONDS=60 FOLIO_TEST_EXAMPLES=5000 \
+	  $(BIN)/python -m pytest --numprocesses=2 --timeout=900 tests/batchers/test_histories.py \
+	  tests/acceptance/test_churn.py tests/oracle/test_agrees_with_codec.py tests/oracle/test_agrees_on_corrections.py \
+	  tests/oracle/test_agrees_on_encodings.py tests/oracle/test_content_hash.py
 
 check: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

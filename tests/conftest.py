@@ -26,6 +26,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+# A broker of a test lives for minutes: no time in which the optimising compiler could pay for itself. It took a tenth
+# of the whole run.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 _numbers = itertools.count(1)
 # Of this process: two runs may share a stack.
 _TEMPLATE = f"folio_template_{os.getpid()}"

@@ -20,7 +20,7 @@ from pipeline.oracle.decode_corrections import Correction, judge_correction
 from schemas import codec
 from schemas import content_hash as pipelines
 from schemas.records import AcceptedCorrection, Origin
-from tests.oracle.strategies import APPENDED_AT, FUTURE_MAX, PAST_MAX, THOROUGH, corrections, encode
+from tests.oracle.strategies import APPENDED_AT, EXAMPLES, FUTURE_MAX, PAST_MAX, THOROUGH, corrections, encode
 
 # With a fraction of a day in each: the pipeline counts whole days.
 BOUNDS = [(PAST_MAX, FUTURE_MAX), (timedelta(days=3, hours=20), timedelta(hours=25))]
@@ -246,7 +246,7 @@ MESSAGEPACK: SentHeaders = [("content-type", b"application/msgpack")]
 CLOUD_EVENT: SentHeaders = [("ce_specversion", b"1.0")]
 
 
-@settings(THOROUGH, max_examples=300)
+@settings(THOROUGH, max_examples=EXAMPLES // 4)
 @given(corrections, st.sampled_from(PATHS), st.none() | st.integers(-1, 2**63 - 1) | st.text(max_size=5))
 def test_messagepack(correction: dict[str, Any], path: tuple[str, ...], value: object) -> None:
     plain = agree(encode(correction))

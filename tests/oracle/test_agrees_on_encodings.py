@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.oracle import strategies
-from tests.oracle.strategies import encode
+from tests.oracle.strategies import EXAMPLES, encode
 from tests.oracle.test_agrees_with_codec import PATHS, SentHeaders, a_good_one, agree
 
 MESSAGEPACK: SentHeaders = [("content-type", b"application/msgpack")]
@@ -17,7 +17,7 @@ CLOUD_EVENT: SentHeaders = [("ce_specversion", b"1.0")]
 pack = msgspec.msgpack.encode
 
 # Fewer than of plain JSON: the rules for each field are the same, and the many odd values are listed below.
-THOROUGH = settings(max_examples=500, deadline=None)
+THOROUGH = settings(max_examples=EXAMPLES // 2, deadline=None)
 
 
 def packable(event: dict[str, Any]) -> dict[str, Any]:

@@ -56,12 +56,14 @@ class Fetching:
         self._held: set[int] = set()
 
     def hold(self, lane: int) -> None:
-        """Fetch nothing more of a lane; what was fetched goes on its way."""
+        """Fetch nothing more of a lane, from now on; what was fetched goes on its way."""
         self._held.add(lane)
+        self._pause_and_resume()
 
     def release(self, lane: int) -> None:
         """Fetch the lane again."""
         self._held.discard(lane)
+        self._pause_and_resume()
 
     async def run(self) -> None:
         """Fetch until cancelled."""

@@ -255,7 +255,7 @@ BUGS = (
     ),
     Bug(
         "letters by a client that counts what the broker refuses",
-        "pipeline/app.py",
+        "pipeline/producer.py",
         "enable_idempotence=False",
         "enable_idempotence=True",
         "tests/acceptance/test_dead_letter_topic.py::test_a_letter_that_the_broker_refuses_holds_back_none_behind_it",

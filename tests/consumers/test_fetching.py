@@ -196,3 +196,24 @@ async def test_large_records_are_judged_a_few_at_a_time() -> None:
             await asyncio.sleep(0)
             seen.add(len(desk.offsets(0)))
     assert len(seen) >= 20
+
+
+async def test_a_held_lane_is_paused_at_once_and_stays_so_however_roomy_it_is() -> None:
+    consumer, desk = HandConsumer(), Desk()
+    consumer.give(0, range(5))
+    consumer.give(1, range(3))
+    lanes = {partition(number): lane(number) for number in (0, 1)}
+    loop = Fetching(consumer, lanes, RULES, desk, desk.stop_lane)
+    loop.hold(0)
+    assert consumer.paused() == {partition(0)}
+    task = asyncio.create_task(loop.run())
+    try:
+        await arrived(desk, 1, 3)
+        assert desk.offsets(0) == []
+        loop.release(0)
+        assert consumer.paused() == set()
+        await arrived(desk, 0, 5)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

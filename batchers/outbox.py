@@ -13,10 +13,9 @@ from msgspec import UNSET
 import sql
 from batchers.carry import Balance
 from batchers.fence import LockedLane
-from schemas.dead_letters import DeadLetter, dead_letter
-from schemas.headers import unpacked_headers
+from schemas.dead_letters import DeadLetter, dead_letter, stored_origin
 from schemas.lanes import Batch, Claim
-from schemas.records import Origin, Rejected, org_of
+from schemas.records import Rejected, org_of
 from schemas.updates import BalanceUpdate, EncodedUpdate, encode_update, join_updates, split_updates
 
 _UPDATE_BYTES: Final = 2_000  # 400 of them encoded
@@ -155,13 +154,4 @@ async def _whole(connection: asyncpg.Connection, rows: Sequence[asyncpg.Record])
 
 
 def _letter(row: asyncpg.Record) -> DeadLetter:
-    origin = Origin(
-        row["topic"],
-        row["lane"],
-        row["record_offset"],
-        row["appended_at"],
-        row["record_key"],
-        row["record_value"],
-        unpacked_headers(row["headers"]),
-    )
-    return DeadLetter(origin, row["reason"], row["detail"])
+    return DeadLetter(stored_origin(row), row["reason"], row["detail"])

@@ -1,10 +1,11 @@
 """A dead letter as it goes to `finance-dead-letters`: the record as it came, and in headers why it is there."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from schemas.headers import unpacked_headers
 from schemas.records import Headers, Origin, Rejected
 
 REASON_HEADER: Final = "folio-reason"
@@ -26,6 +27,12 @@ HEADER_MEANING: Final[Mapping[str, str]] = {
 }
 
 
+class Row(Protocol):
+    """A row as the driver gives it."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+
 class DeadLetter(Struct, frozen=True, gc=False):
     """A quarantined record. (topic, partition, offset) is its identity: one that is exported twice has the same."""
 
@@ -44,6 +51,19 @@ class DeadLetter(Struct, frozen=True, gc=False):
 def dead_letter(rejected: Rejected) -> DeadLetter:
     # PostgreSQL stores no NUL in a text; the letter is the same whether it comes from the table or from memory.
     return DeadLetter(rejected.origin, rejected.reason.value, rejected.detail.replace("\x00", "\\0"))
+
+
+def stored_origin(row: Row) -> Origin:
+    """The record of a row of ops.dead_letters, as it came."""
+    return Origin(
+        row["topic"],
+        row["lane"],
+        row["record_offset"],
+        row["appended_at"],
+        row["record_key"],
+        row["record_value"],
+        unpacked_headers(row["headers"]),
+    )
 
 
 def exported_headers(letter: DeadLetter) -> Headers:

@@ -10,7 +10,7 @@ import asyncpg
 
 import sql
 from pipeline.translate import database_errors
-from schemas.headers import unpacked_headers
+from schemas.dead_letters import stored_origin
 from schemas.records import Origin
 from schemas.topics import Feed
 
@@ -205,16 +205,7 @@ async def remember_redriven(connection: asyncpg.Connection, who: str, sent: Sequ
 
 
 def _letter(row: asyncpg.Record) -> Letter:
-    origin = Origin(
-        row["topic"],
-        row["lane"],
-        row["record_offset"],
-        row["appended_at"],
-        row["record_key"],
-        row["record_value"],
-        unpacked_headers(row["headers"]),
-    )
-    return Letter(origin, row["reason"])
+    return Letter(stored_origin(row), row["reason"])
 
 
 def _place(row: asyncpg.Record) -> Place:

@@ -30,7 +30,7 @@ from tests.support.memory_books import DEFAULTS, MemoryBooks
 from tests.support.naive_books import Body, Cents, Day, DayRow, NaiveBooks
 
 # A campaign of its own: FOLIO_TEST_HISTORIES=10000, which takes a minute.
-HISTORIES: Final = int(os.environ.get("FOLIO_TEST_HISTORIES", "2000"))
+HISTORIES: Final = int(os.environ.get("FOLIO_TEST_HISTORIES", "1000"))
 STEPS: Final = 12
 LANES: Final = range(2)
 # Of the second property, which was loaded; the first registers itself with nothing.

@@ -14,7 +14,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pipeline.errors import BrokerUnavailable
-from pipeline.record_batches import keep_every_record_readable
+from pipeline.onlooker import new_onlooker
 from pipeline.settings import Settings
 from pipeline.stack import Endpoints
 from pipeline.status import StreamStatus, open_status
@@ -144,15 +144,7 @@ async def _read(
 @asynccontextmanager
 async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
     """In no group, committing nothing; it sees what workers see."""
-    keep_every_record_readable()
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        client_id="folio-freshness",
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-    )
+    consumer = new_onlooker(bootstrap, "folio-freshness")
     try:
         with broker_errors("connecting to the broker"):
             await consumer.start()

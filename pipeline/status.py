@@ -11,8 +11,8 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 import sql
+from pipeline.onlooker import new_onlooker
 from pipeline.pauses import OrgPause, open_pauses
-from pipeline.record_batches import keep_every_record_readable
 from pipeline.settings import DatabaseSettings
 from pipeline.stack import Endpoints
 from pipeline.storage.connect import connect
@@ -186,17 +186,9 @@ async def open_status(
 ) -> AsyncIterator[StatusReader]:
     """A reader over connections of its own; it joins no group and commits nothing."""
     topics = {feed: topic_prefix + feed for feed in Feed}
-    keep_every_record_readable()
     with database_errors("connecting"):
         connection = await connect(endpoints.database_url, settings, "folio status")
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=endpoints.kafka_bootstrap,
-        client_id="folio-status",
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",  # as the workers read
-        max_partition_fetch_bytes=1 << 16,
-    )
+    consumer = new_onlooker(endpoints.kafka_bootstrap, "folio-status", max_partition_fetch_bytes=1 << 16)
     try:
         with database_errors("checking the schema"):
             await require_schema(connection)

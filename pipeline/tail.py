@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import BrokerUnavailable, OffsetExpired, SettingsRefused, TopicMismatch
-from pipeline.record_batches import keep_every_record_readable
+from pipeline.onlooker import new_onlooker
 from pipeline.translate import broker_errors
 from schemas.routing import home_lane
 from schemas.updates import BalanceUpdate, EncodedUpdate
@@ -176,15 +176,7 @@ async def placed_consumer(bootstrap: str, topic: str, wanted: Wanted, start: Sta
     Raises TopicMismatch where there is no such topic, BrokerUnavailable.
     """
     partitions = [TopicPartition(topic, number) for number in wanted.partitions(await _partitions(bootstrap, topic))]
-    keep_every_record_readable()
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        client_id="folio-tail",
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-    )
+    consumer = new_onlooker(bootstrap, "folio-tail")
     try:
         with broker_errors(f"following {topic} at {bootstrap}"):
             await consumer.start()

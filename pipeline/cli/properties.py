@@ -17,11 +17,12 @@ from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_CANNOT, EXIT_DIFFERENT, EXIT_OK
-from pipeline.properties.file import STANDARD_INPUT, PropertyFile, read_properties
+from pipeline.properties.file import PropertyFile, read_properties
 from pipeline.properties.listing import Listed, list_properties
 from pipeline.properties.load import Audit, Loaded, connect_operator, plan
 from pipeline.properties.load import load as write
 from pipeline.properties.rules import Judgement, Verdict
+from pipeline.standard_input import STANDARD_INPUT
 from pipeline.storage.audit import operator
 from pipeline.storage.connect import briefly
 from schemas.records import PropertyKey

@@ -4,11 +4,10 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -17,11 +16,11 @@ from pipeline import settings as settings_module
 from pipeline.cli.output import Output
 from pipeline.contract.validation import Line, judged_lines
 from pipeline.exits import EXIT_CANNOT, EXIT_DIFFERENT, EXIT_OK
+from pipeline.standard_input import opened
 from schemas.codec import Rules
 from schemas.reasons import MEANING, Reason
 from schemas.topics import Feed
 
-STANDARD_INPUT: Final = Path("-")
 ONLY_THE_BOOKS_KNOW: Final = {
     Feed.EVENTS: (
         Reason.ORG_PAUSED,
@@ -95,7 +94,7 @@ def validate(
     rules = Rules(past_max=settings.rules.past_max, future_max=settings.rules.future_max)
     totals = Totals(Feed(topic), datetime.now(UTC), rules)
     try:
-        with _opened(file) as lines:
+        with opened(file) as lines:
             refusals = totals.counted(judged_lines(lines, totals.topic, rules, totals.appended_at))
             {"text": _as_text, "json": _as_json}[output](refusals, totals)
     except BrokenPipeError:  # `| head` has seen enough; without this, the end of Python would complain about the pipe
@@ -108,15 +107,6 @@ def validate(
         print(f"folio validate: {file}: every line is blank, or there is none; nothing was judged", file=sys.stderr)
         return EXIT_CANNOT
     return EXIT_DIFFERENT if totals.refused else EXIT_OK
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    if path == STANDARD_INPUT:
-        yield sys.stdin.buffer
-        return
-    with path.open("rb") as file:
-        yield file
 
 
 def _as_text(refusals: Iterable[Refused], totals: Totals) -> None:

@@ -2,20 +2,18 @@
 
 import csv
 import hashlib
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from pipeline.errors import SettingsRefused
+from pipeline.standard_input import opened
 from schemas.properties import LINE_BYTES_MAX, LineRefused, PropertyLine, read_cells, read_line
 from schemas.records import PropertyKey
 
 # About 1 KB each in memory: 100 MB. A larger chain loads one file after the other.
 PROPERTIES_MAX: Final = 100_000
-STANDARD_INPUT: Final = Path("-")
 CSV_COLUMNS: Final = ("org_id", "property_id", "name", "currency", "opening_cash_cents", "time_zone")
 _CSV_REQUIRED: Final = ("org_id", "property_id", "currency", "time_zone")
 
@@ -56,7 +54,7 @@ def read_properties(path: Path) -> PropertyFile:
     """
     found = PropertyFile()
     try:
-        with _opened(path) as source:
+        with opened(path) as source:
             hashed = _Hashed(source)
             read = _csv if path.suffix.lower() == ".csv" else _ndjson
             for number, line in read(hashed):
@@ -129,15 +127,6 @@ def _header_problem(named: Sequence[str]) -> str | None:
         f"the header names {', '.join(named) or 'nothing'}; accepted are {', '.join(CSV_COLUMNS)}, each once, of which "
         f"{', '.join(_CSV_REQUIRED)} are required"
     )
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    if path == STANDARD_INPUT:
-        yield sys.stdin.buffer
-        return
-    with path.open("rb") as file:
-        yield file
 
 
 class _Hashed:

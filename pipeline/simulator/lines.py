@@ -15,8 +15,8 @@ import msgspec
 from pipeline.errors import SettingsRefused
 from pipeline.simulator.plan import Message
 from pipeline.simulator.sender import VALUE_BYTES_MAX
+from pipeline.standard_input import STANDARD_INPUT
 
-STANDARD_INPUT: Final = Path("-")
 JSON_LINE: Final = "json"
 OTHER_LINE: Final = "not_json"
 

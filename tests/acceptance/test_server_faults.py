@@ -93,7 +93,9 @@ def _processes(directory: Path, parts: Sequence[str]) -> list[int]:
     record = json.loads((directory / "stack.json").read_text())
     found = [record["parts"][part]["process"]["pid"] for part in parts]
     for pid in found:  # grows while it is read: children of children
-        found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        # A backend of PostgreSQL may end between being listed and being looked at.
+        with contextlib.suppress(FileNotFoundError):
+            found += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
     return found
 
 

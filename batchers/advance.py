@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import blake2b
 from uuid import UUID
 
@@ -12,6 +11,7 @@ import sql
 from batchers.decide import Decisions, Outcome, Stored
 from batchers.fence import LockedLane
 from batchers.outbox import OutboxRow
+from schemas.instants import Instant, instant_of
 from schemas.lanes import Batch, LaneSlice, last_record
 from schemas.records import org_of
 from schemas.routing import home_lane
@@ -24,7 +24,7 @@ class BatchResult:
 
     decisions: Decisions
     outbox: Sequence[OutboxRow]
-    last_recorded_at: datetime
+    last_recorded_at: Instant
     lane_count: int
 
 
@@ -70,7 +70,7 @@ def _standing(slice_: LaneSlice | None) -> tuple[object, ...]:
     if slice_ is None:
         return (None, None, None, None)
     last = last_record(slice_.records[-1].origin)
-    return (slice_.end, last.offset, last.appended_at, last.digest)
+    return (slice_.end, last.offset, instant_of(last.appended_at), last.digest)
 
 
 def _chain(lane: LockedLane, events: Iterable[Stored]) -> bytes:

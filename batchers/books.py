@@ -7,7 +7,6 @@ The positions of the topic commit with the data, so a batch can be tried again b
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import asyncpg
 
@@ -40,7 +39,6 @@ from batchers.reading import (
     read_snapshots,
 )
 from batchers.writing import (
-    MICROSECOND,
     EventRows,
     register_properties,
     stamped,
@@ -50,6 +48,7 @@ from batchers.writing import (
     write_events,
 )
 from pipeline.clock import Clock
+from schemas.instants import Instant, instant_of
 from schemas.lanes import Batch, Positions
 from schemas.records import Judged, PropertyKey, org_of
 from schemas.topics import Feed
@@ -129,10 +128,10 @@ class Books:
         properties = {**known.properties, **decisions.registered}
         await register_properties(connection, decisions.registered, known.defaults, recorded_at)
         rows = EventRows(decisions.changes, properties, self._settings.retention_months)
-        staged = rows.build(stamped(decisions.stored, recorded_at))
+        staged = rows.build(decisions.stored, recorded_at)
         await write_events(connection, rows, staged)
         self._reach("events_written")
-        corrections = stamped(decisions.corrections, recorded_at + len(staged) * MICROSECOND)
+        corrections = stamped(decisions.corrections, recorded_at + len(staged))
         # A single record cannot be halved. What it reaches is bounded by the calendar (RuleSettings.past_max).
         days_max = self._settings.reached_days_max if batch.rows > 1 else None
         changed = await _change(connection, decisions, properties, len(records), days_max)
@@ -145,7 +144,7 @@ class Books:
         await write_dead_letters(connection, outbox, recorded_at)
         await append_outbox(connection, batch.batch_id, outbox, recorded_at)
         self._reach("outbox_written")
-        last_recorded_at = recorded_at + (len(staged) + len(corrections)) * MICROSECOND
+        last_recorded_at = recorded_at + len(staged) + len(corrections)
         result = BatchResult(decisions, outbox, last_recorded_at, self._settings.lane_count)
         await advance_lanes(connection, batch, locked, result)
         self._reach("lanes_advanced")
@@ -176,14 +175,13 @@ class _Work:
     committed: Committed
 
 
-def _recording_instant(clock: Clock, locked: Mapping[int, LockedLane]) -> datetime:
+def _recording_instant(clock: Clock, locked: Mapping[int, LockedLane]) -> Instant:
     """Now, or just after the last instant of any locked lane: clocks step back, and differ between workers.
 
     The home lanes count as well: an organisation's events on two lanes are recorded in the order of their commits.
     """
     last = max(lane.last_recorded_at for lane in locked.values())
-    now = clock.now()
-    return now if now > last else last + MICROSECOND
+    return max(instant_of(clock.now()), last + 1)
 
 
 @dataclass(frozen=True, slots=True)

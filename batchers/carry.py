@@ -57,6 +57,10 @@ def carry(
     `existing` holds the property's rows from the latest one before the first movement on, ascending. Every later row
     is reached until one whose opening does not change: after a declared closing nothing does.
     """
+    if len(movements) == 1:
+        ((day, movement),) = movements.items()
+        if not existing or existing[-1].balance_date <= day:
+            return [_moved_last(org_id, property_id, existing, day, movement, opening_cash_cents)]
     rows = {row.balance_date: row for row in existing}
     first, last = min(movements), max(movements)
     opening = opening_cash_cents
@@ -76,6 +80,21 @@ def carry(
             changed.append(after)
         opening = after.closing_cents
     return changed
+
+
+def _moved_last(
+    org_id: int,
+    property_id: int,
+    existing: Sequence[Balance],
+    day: date,
+    movement: Movement,
+    opening_cash_cents: int,
+) -> Balance:
+    """The usual case, of today: one day moves, and no later one has a row."""
+    row = existing[-1] if existing and existing[-1].balance_date == day else None
+    earlier = existing if row is None else existing[:-1]
+    opening = earlier[-1].closing_cents if earlier else opening_cash_cents
+    return _moved(org_id, property_id, day, row, movement, opening, None)
 
 
 def _moved(

@@ -15,14 +15,14 @@ Within a batch every version reaches the store, and only the newest touches the 
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 
 from msgspec import Struct
 
 from batchers.properties import Property, PropertyDefaults
 from schemas.content_hash import CORRECTION_HASH_VERSION, HASH_VERSION, content_hash
-from schemas.events import FinanceEvent
+from schemas.instants import Instant
 from schemas.reasons import Reason
 from schemas.records import (
     Accepted,
@@ -54,20 +54,24 @@ class Fingerprint(Struct, frozen=True, gc=False):
     content_hash: bytes
 
 
+# By key and version, what the batch at hand has stored that is not, or no longer, the newest.
+Superseded = dict[tuple[AggregateKey, int], Fingerprint]
+
+
 class Snapshot(Struct, frozen=True, gc=False):
     """The newest version of a transaction, and what is booked for it."""
 
     version: int
     fingerprint: Fingerprint
     property_id: int
-    occurred_at: datetime
+    occurred_at: Instant
     balance_date: date
     payment_mode: str
     status: str
     amount_cents: int
-    created_at: datetime
+    created_at: Instant
     created_by_user_id: int
-    approved_at: datetime | None
+    approved_at: Instant | None
     approved_by_user_id: int | None
 
     @property
@@ -147,13 +151,13 @@ def accepted_corrections(records: Iterable[Judged]) -> Iterator[AcceptedCorrecti
 def decide(records: Iterable[Judged], known: Known) -> Decisions:
     """Decide every record of a batch, in the order given, which is the order of offsets in each feed of a lane."""
     decisions = Decisions()
-    seen: dict[tuple[AggregateKey, int], Fingerprint] = {}
+    superseded: Superseded = {}
     corrections = dict(known.corrections)
     for sequence, judged in enumerate(records):
         record = _set_aside(judged, known.paused_orgs) if known.paused_orgs else judged
         match record:
             case Accepted():
-                outcome = _decide_event(record, sequence, known, decisions, seen)
+                outcome = _decide_event(record, sequence, known, decisions, superseded)
             case AcceptedCorrection():
                 outcome = _decide_correction(record, known, decisions, corrections)
             case Rejected():
@@ -196,33 +200,54 @@ def _decide_event(
     sequence: int,
     known: Known,
     decisions: Decisions,
-    seen: dict[tuple[AggregateKey, int], Fingerprint],
+    superseded: Superseded,
 ) -> Outcome:
-    event = record.event
-    property_ = _property_of((event.org_id, event.property_id), event.data.currency, known, decisions)
+    event, currency = record.event, record.event.data.currency
+    property_ = _property_of((event.org_id, event.property_id), currency, known, decisions)
     if property_ is None:
         return _property_unknown(record.origin, event.property_id, decisions)
-    if event.data.currency is not None and event.data.currency != property_.currency:
-        detail = f"currency {event.data.currency}; property {event.property_id} keeps {property_.currency}"
+    if currency is not None and currency != property_.currency:
+        detail = f"currency {currency}; property {event.property_id} keeps {property_.currency}"
         decisions.quarantined.append(Rejected(record.origin, Reason.CURRENCY_MISMATCH, detail))
         return Outcome.QUARANTINED
     key = record.key
     change = decisions.changes.get(key)
     current = change.after if change is not None else known.snapshots.get(key)
-    outcome = _outcome(record, current, known, seen)
-    if outcome is Outcome.CONFLICT:
-        detail = f"another body is booked as version {event.version} of {key[1]} {event.aggregate_id}"
-        decisions.quarantined.append(Rejected(record.origin, Reason.VERSION_CONFLICT, detail))
-    elif outcome is not Outcome.DUPLICATE:
-        seen[key, event.version] = Fingerprint(HASH_VERSION, record.content_hash)
-        balance_date = property_.balance_date(event.occurred_at)
-        decisions.stored.append(Stored(record, outcome, balance_date))
-        if outcome is Outcome.APPLIED:
-            _note_gap(event, current, record.origin.lane, decisions)
-            before = change.before if change is not None else current
-            after = next_snapshot(current, record, balance_date)
-            decisions.changes[key] = Change(before, after, record, sequence)
-    return outcome
+    if current is not None and event.version <= current.version:
+        return _decide_late(record, current, property_, known, decisions, superseded)
+    balance_date = property_.balance_date(event.occurred_at)
+    decisions.stored.append(Stored(record, Outcome.APPLIED, balance_date))
+    before_version = current.version if current is not None else 0
+    if event.version != before_version + 1:
+        lane = record.origin.lane
+        decisions.version_gaps[lane] = decisions.version_gaps.get(lane, 0) + 1
+    if change is not None:
+        superseded[key, before_version] = change.after.fingerprint
+    before = change.before if change is not None else current
+    decisions.changes[key] = Change(before, next_snapshot(current, record, balance_date), record, sequence)
+    return Outcome.APPLIED
+
+
+def _decide_late(
+    record: Accepted,
+    current: Snapshot,
+    property_: Property,
+    known: Known,
+    decisions: Decisions,
+    superseded: Superseded,
+) -> Outcome:
+    """An event that is not above the newest version of its transaction: it may be stored, and changes nothing."""
+    key, event = record.key, record.event
+    stored = _stored(key, event.version, current, known, superseded)
+    if stored is None:
+        superseded[key, event.version] = Fingerprint(HASH_VERSION, record.content_hash)
+        decisions.stored.append(Stored(record, Outcome.STALE, property_.balance_date(event.occurred_at)))
+        return Outcome.STALE
+    if _same_content(record, stored):
+        return Outcome.DUPLICATE
+    detail = f"another body is booked as version {event.version} of {key[1]} {event.aggregate_id}"
+    decisions.quarantined.append(Rejected(record.origin, Reason.VERSION_CONFLICT, detail))
+    return Outcome.CONFLICT
 
 
 def _property_of(key: PropertyKey, currency: str | None, known: Known, decisions: Decisions) -> Property | None:
@@ -239,26 +264,15 @@ def _property_unknown(origin: Origin, property_id: int, decisions: Decisions) ->
     return Outcome.QUARANTINED
 
 
-def _outcome(
-    record: Accepted,
-    current: Snapshot | None,
-    known: Known,
-    seen: Mapping[tuple[AggregateKey, int], Fingerprint],
-) -> Outcome:
-    key, version = record.key, record.event.version
-    if current is None or version > current.version:
-        return Outcome.APPLIED
+def _stored(
+    key: AggregateKey, version: int, current: Snapshot, known: Known, superseded: Superseded
+) -> Fingerprint | None:
+    """What is stored under a version: the snapshots tell of their own, the batch and the store of those below."""
     if version == current.version:
-        stored: Fingerprint | None = current.fingerprint
-    else:
-        stored = seen.get((key, version)) or _stored_before(key, version, known)
-    if stored is None:
-        return Outcome.STALE
-    return Outcome.DUPLICATE if _same_content(record, stored) else Outcome.CONFLICT
-
-
-def _stored_before(key: AggregateKey, version: int, known: Known) -> Fingerprint | None:
-    """What was stored under a version before the batch: the snapshot tells of its own, the store of those below it."""
+        return current.fingerprint
+    within_batch = superseded.get((key, version))
+    if within_batch is not None:
+        return within_batch
     snapshot = known.snapshots.get(key)
     if snapshot is not None and snapshot.version == version:
         return snapshot.fingerprint
@@ -271,16 +285,11 @@ def _same_content(record: Accepted, stored: Fingerprint) -> bool:
     return stored.content_hash == content_hash(record.event, stored.hash_version)
 
 
-def _note_gap(event: FinanceEvent, current: Snapshot | None, lane: int, decisions: Decisions) -> None:
-    if event.version != (current.version if current is not None else 0) + 1:
-        decisions.version_gaps[lane] = decisions.version_gaps.get(lane, 0) + 1
-
-
 def next_snapshot(current: Snapshot | None, record: Accepted, balance_date: date) -> Snapshot:
     """The state that an applied event leaves: its own data, with who made and who approved it kept from before."""
     event, data = record.event, record.event.data
-    appended_at, user_id = record.origin.appended_at, event.recorded_by.user_id
-    approved_at: datetime | None = None
+    appended_at, user_id = record.appended_at, event.recorded_by.user_id
+    approved_at: Instant | None = None
     approved_by: int | None = None
     if data.status == "approved":
         if current is not None and current.status == "approved":
@@ -291,7 +300,7 @@ def next_snapshot(current: Snapshot | None, record: Accepted, balance_date: date
         version=event.version,
         fingerprint=Fingerprint(HASH_VERSION, record.content_hash),
         property_id=event.property_id,
-        occurred_at=event.occurred_at,
+        occurred_at=record.occurred_at,
         balance_date=balance_date,
         payment_mode=data.payment_mode,
         status=data.status,

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
 import sql
 from pipeline.errors import FenceLost
+from schemas.instants import Instant
 from schemas.lanes import Batch
 from schemas.records import org_of
 from schemas.routing import home_lane
@@ -25,7 +25,7 @@ class LockedLane:
     finance_position: int | None
     corrections_position: int | None
     outbox_seq: int
-    last_recorded_at: datetime
+    last_recorded_at: Instant
     chain_head: bytes
     properties_revision: int
     paused_orgs: int

@@ -1,10 +1,9 @@
 """The outbox: what a batch changed and refused, committed with it, until it is both published and invalidated."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -14,6 +13,7 @@ import sql
 from batchers.carry import Balance
 from batchers.fence import LockedLane
 from schemas.dead_letters import DeadLetter, dead_letter, stored_origin
+from schemas.instants import Instant, moment_of
 from schemas.lanes import Batch, Claim
 from schemas.records import Rejected, org_of
 from schemas.updates import BalanceUpdate, EncodedUpdate, encode_update, join_updates, split_updates
@@ -67,8 +67,13 @@ class Marks:
         self._saved.update(marks)
 
 
-def realtime_updates(balances: Sequence[Balance], epoch: str, changed_at: datetime) -> Iterator[BalanceUpdate]:
+def realtime_updates(balances: Sequence[Balance], epoch: str, recorded_at: Instant) -> Iterator[BalanceUpdate]:
+    changed_at = moment_of(recorded_at)
     for balance in balances:
+        # The properties of Balance would compute the calculated closing six times over.
+        calculated, declared = balance.calculated_closing_cents, balance.declared_closing_cents
+        closing = declared if declared is not None else calculated
+        figures = balance.figures
         yield BalanceUpdate(
             org_id=balance.org_id,
             property_id=balance.property_id,
@@ -76,14 +81,14 @@ def realtime_updates(balances: Sequence[Balance], epoch: str, changed_at: dateti
             epoch=epoch,
             version=balance.version,
             opening_balance_cents=balance.opening_cents,
-            cash_received_cents=balance.figures.cash_received_cents,
-            bank_received_cents=balance.figures.bank_received_cents,
-            cash_expenses_cents=balance.figures.cash_expenses_cents,
-            bank_expenses_cents=balance.figures.bank_expenses_cents,
-            calculated_closing_balance_cents=balance.calculated_closing_cents,
-            declared_closing_cents=balance.declared_closing_cents,
-            closing_balance_cents=balance.closing_cents,
-            balance_discrepancy_cents=balance.discrepancy_cents,
+            cash_received_cents=figures[0],
+            bank_received_cents=figures[1],
+            cash_expenses_cents=figures[2],
+            bank_expenses_cents=figures[3],
+            calculated_closing_balance_cents=calculated,
+            declared_closing_cents=declared,
+            closing_balance_cents=closing,
+            balance_discrepancy_cents=closing - calculated,
             changed_at=changed_at,
             cause=balance.cause,
             event_id=balance.last_event_id,
@@ -112,7 +117,7 @@ def outbox_rows(
 
 
 async def append_outbox(
-    connection: asyncpg.Connection, batch_id: UUID, outbox: Sequence[OutboxRow], recorded_at: datetime
+    connection: asyncpg.Connection, batch_id: UUID, outbox: Sequence[OutboxRow], recorded_at: Instant
 ) -> None:
     for row in outbox:
         await connection.execute(
@@ -130,15 +135,18 @@ async def append_outbox(
 
 async def read_outbox(connection: asyncpg.Connection, lane: int, after: int, bytes_max: int) -> list[OutboxRow]:
     """The next rows of a lane behind `after`: at least one where there is one, and about `bytes_max` at most."""
-    return await _whole(connection, await connection.fetch(sql.query("read_outbox"), lane, after, bytes_max))
+    return await _whole(connection, await connection.fetch(sql.query("read_outbox"), lane, after, bytes_max), _letter)
 
 
 async def outbox_of_batch(connection: asyncpg.Connection, batch: Batch) -> list[OutboxRow]:
-    """What the batch left in the outbox when it was committed."""
-    return await _whole(connection, await connection.fetch(sql.query("batch_outbox"), batch.lanes, batch.batch_id))
+    """What the batch left in the outbox when it was committed. The connection is a writer's: instants are numbers."""
+    rows = await connection.fetch(sql.query("batch_outbox"), batch.lanes, batch.batch_id)
+    return await _whole(connection, rows, _letter_to_writer)
 
 
-async def _whole(connection: asyncpg.Connection, rows: Sequence[asyncpg.Record]) -> list[OutboxRow]:
+async def _whole(
+    connection: asyncpg.Connection, rows: Sequence[asyncpg.Record], letter_of: Callable[[Any], DeadLetter]
+) -> list[OutboxRow]:
     with_letters: dict[int, list[int]] = defaultdict(list)
     for row in rows:
         if row["letter_count"]:
@@ -146,12 +154,16 @@ async def _whole(connection: asyncpg.Connection, rows: Sequence[asyncpg.Record])
     letters: dict[tuple[int, int], list[DeadLetter]] = defaultdict(list)
     for lane, seqs in with_letters.items():
         for row in await connection.fetch(sql.query("read_letters"), lane, seqs):
-            letters[lane, row["outbox_seq"]].append(_letter(row))
+            letters[lane, row["outbox_seq"]].append(letter_of(row))
     return [
         OutboxRow(lane, seq, split_updates(updates), batch_id, letters[lane, seq])
         for lane, seq, batch_id, updates, _letter_count in rows
     ]
 
 
-def _letter(row: asyncpg.Record) -> DeadLetter:
+def _letter(row: Mapping[str, Any]) -> DeadLetter:
     return DeadLetter(stored_origin(row), row["reason"], row["detail"])
+
+
+def _letter_to_writer(row: asyncpg.Record) -> DeadLetter:
+    return _letter({**row, "appended_at": moment_of(row["appended_at"])})

@@ -15,6 +15,7 @@ from batchers.decide import Fingerprint, Snapshot
 from batchers.fence import LockedLane
 from batchers.properties import Property
 from pipeline.errors import BatchTooSlow
+from schemas.instants import moment_of
 from schemas.records import AggregateKey, CorrectionKey, PropertyKey
 
 
@@ -65,7 +66,7 @@ async def read_properties(connection: asyncpg.Connection, keys: Collection[Prope
         key: Property(
             currency=zones[0][2],
             opening_cash_cents=zones[0][3],
-            zones=tuple((row[4], ZoneInfo(row[5])) for row in zones),
+            zones=tuple((moment_of(row[4]), ZoneInfo(row[5])) for row in zones),
         )
         for key, zones in calendars.items()
     }

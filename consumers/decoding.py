@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
 from aiokafka import ConsumerRecord
@@ -38,6 +39,7 @@ def origin_of(record: "ConsumerRecord[bytes, bytes]") -> Origin:
     )
 
 
+@lru_cache(maxsize=1024)  # a broker stamps a whole batch of records at once
 def _instant(milliseconds: int) -> datetime:
     try:
         return datetime.fromtimestamp(milliseconds / 1000, UTC)

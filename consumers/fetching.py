@@ -18,7 +18,7 @@ from schemas.topics import Feed
 _POLL_MS = 50  # how soon a paused partition is looked at again
 # What a poll takes is in memory before the bounds of gathering see it, and a record can be a megabyte, however small
 # the fetch was that it came in compressed.
-_POLL_RECORDS_MAX = 100
+_POLL_RECORDS_MAX = 500
 # Judging takes microseconds a record and holds the event loop, on which the heartbeats run: milliseconds at a time.
 _JUDGED_BYTES_MAX = 256 * 1024
 

@@ -1,14 +1,16 @@
 """From a record's bytes to an event, or to the reason why not. Never raises for what a producer sent."""
 
 from datetime import timedelta
+from functools import lru_cache
 from math import ceil
 from typing import Final, TypeVar
 
 import msgspec
 
-from schemas.content_hash import content_hash, correction_hash
+from schemas.content_hash import content_hash_at, correction_hash
 from schemas.corrections import BalanceCorrection
-from schemas.events import AGREEING, FinanceEvent
+from schemas.events import AGGREGATE_TYPES, AGREEING, FinanceEvent
+from schemas.instants import instant_of
 from schemas.reading import Reader
 from schemas.reasons import Reason
 from schemas.records import Accepted, AcceptedCorrection, Origin, Rejected
@@ -17,6 +19,9 @@ from schemas.records import Accepted, AcceptedCorrection, Origin, Rejected
 RECORD_BYTES_MAX: Final = 256 * 1024
 _DETAIL_CHARS_MAX: Final = 500
 _DAY: Final = timedelta(days=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
+# A broker stamps a whole batch of records at once.
+_instant_appended = lru_cache(maxsize=1024)(instant_of)
 
 T = TypeVar("T", bound=msgspec.Struct)
 _EVENTS: Final = Reader(FinanceEvent, {"event_id": "id", "type": "type", "occurred_at": "time"})
@@ -29,6 +34,13 @@ class Rules(msgspec.Struct, frozen=True):
 
     past_max: timedelta
     future_max: timedelta
+    past_max_us: int = 0
+    future_max_us: int = 0
+
+    def __post_init__(self) -> None:
+        """Bounds are compared once a record: as numbers."""
+        msgspec.structs.force_setattr(self, "past_max_us", self.past_max // _MICROSECOND)
+        msgspec.structs.force_setattr(self, "future_max_us", self.future_max // _MICROSECOND)
 
 
 def judge(origin: Origin, rules: Rules) -> Accepted | Rejected:
@@ -36,11 +48,12 @@ def judge(origin: Origin, rules: Rules) -> Accepted | Rejected:
     event = _decoded(origin, _EVENTS)
     if isinstance(event, Rejected):
         return event
-    broken = _broken_rule(event, origin, rules)
+    occurred_at, appended_at = instant_of(event.occurred_at), _instant_appended(origin.appended_at)
+    broken = _broken_rule(event, origin, rules, occurred_at - appended_at)
     if broken is not None:
         return Rejected(origin, *broken)
-    key = (event.org_id, event.aggregate_type, event.aggregate_id)
-    return Accepted(origin, event, key, content_hash(event))
+    key = (event.org_id, AGGREGATE_TYPES[event.type], event.aggregate_id)
+    return Accepted(origin, event, key, content_hash_at(event, occurred_at), occurred_at, appended_at)
 
 
 def judge_correction(origin: Origin, rules: Rules) -> AcceptedCorrection | Rejected:
@@ -86,12 +99,12 @@ def _brief(error: Exception) -> str:
     return str(error)[:_DETAIL_CHARS_MAX]
 
 
-def _broken_rule(event: FinanceEvent, origin: Origin, rules: Rules) -> tuple[Reason, str] | None:
+def _broken_rule(event: FinanceEvent, origin: Origin, rules: Rules, after_append: int) -> tuple[Reason, str] | None:
     if (event.type, event.data.status) not in AGREEING:
         detail = f"type {event.type} does not agree with status {event.data.status} - at `$.data.status`"
         return Reason.STATUS_MISMATCH, detail
     # Judged against the broker's append time, never against now(): a replay must come to the same verdict.
-    if not -rules.past_max <= event.occurred_at - origin.appended_at <= rules.future_max:
+    if not -rules.past_max_us <= after_append <= rules.future_max_us:
         return Reason.TIME_OUT_OF_BOUNDS, _time_detail(event, origin, rules)
     if _may_hold_nul(origin) and (guilty := _text_with_nul(event)) is not None:
         return Reason.TEXT, f"NUL in text - at `$.{guilty}`"

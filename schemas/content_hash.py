@@ -6,7 +6,6 @@ Tracing fields (event_id, the recorder's display name), headers and the encoding
 A change of the list makes version 2 beside it; stored hashes keep the version that they were made with.
 """
 
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Final
 
@@ -14,23 +13,22 @@ import msgspec
 
 from schemas.corrections import BalanceCorrection
 from schemas.events import FinanceEvent
+from schemas.instants import Instant, instant_of
 
 HASH_VERSION: Final = 1
 CORRECTION_HASH_VERSION: Final = 1
 HASH_BYTES: Final = 16
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _encode = msgspec.msgpack.Encoder().encode
-
-
-def instant_us(instant: datetime) -> int:
-    """Microseconds since 1970-01-01T00:00Z, exactly (timestamp() would go through a float)."""
-    return (instant - _EPOCH) // _MICROSECOND
 
 
 def content_hash_v1(event: FinanceEvent) -> bytes:
     """The 16 bytes that stand for what the event says."""
+    return content_hash_at(event, instant_of(event.occurred_at))
+
+
+def content_hash_at(event: FinanceEvent, occurred_at: Instant) -> bytes:
+    """The hash of the newest version, for who has the event's instant at hand."""
     data = event.data
     fields = (
         event.type,
@@ -38,7 +36,7 @@ def content_hash_v1(event: FinanceEvent) -> bytes:
         event.property_id,
         event.aggregate_id,
         event.version,
-        instant_us(event.occurred_at),
+        occurred_at,
         event.recorded_by.user_id,
         data.amount_cents,
         data.payment_mode,
@@ -64,7 +62,7 @@ def correction_hash(correction: BalanceCorrection) -> bytes:
         declared if declared is not msgspec.UNSET else None,
         correction.reason,
         correction.recorded_by.user_id,
-        instant_us(correction.issued_at),
+        instant_of(correction.issued_at),
     )
     return blake2b(_encode(fields), digest_size=HASH_BYTES).digest()
 

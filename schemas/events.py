@@ -70,7 +70,12 @@ class FinanceEvent(Struct, frozen=True, gc=False):
 
     @property
     def aggregate_type(self) -> AggregateType:
-        return "revenue" if self.type.startswith("revenue") else "expense"
+        return AGGREGATE_TYPES[self.type]
+
+
+AGGREGATE_TYPES: Final[dict[EventType, AggregateType]] = {
+    event_type: "revenue" if event_type.startswith("revenue") else "expense" for event_type in get_args(EventType)
+}
 
 
 # Which states each kind of event may announce. A deleted transaction is revived by any later version of another kind.

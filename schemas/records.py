@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from schemas.corrections import BalanceCorrection
 from schemas.events import FinanceEvent
+from schemas.instants import Instant
 from schemas.reasons import Reason
 
 # A name that is not UTF-8 has lone surrogates in place of the odd bytes (surrogateescape). A value may be null.
@@ -37,6 +38,8 @@ class Accepted(Struct, frozen=True, gc=False):
     event: FinanceEvent
     key: AggregateKey
     content_hash: bytes
+    occurred_at: Instant
+    appended_at: Instant
 
 
 class Rejected(Struct, frozen=True, gc=False):

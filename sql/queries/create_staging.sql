@@ -20,7 +20,7 @@ CREATE TEMPORARY TABLE staging_events (
     event_data          bytea,
     headers             bytea,
     -- The rest is filled only for the newest version of each transaction.
-    newest              boolean,
+    booking             text, -- new: there was no snapshot; known: there was
     retained            boolean,
     moved_from          timestamptz,
     payment_mode        text,

@@ -1,8 +1,9 @@
--- upsert_balances: the rows that a batch changed, each with its next version.
+-- upsert_balances: the rows that a batch changes, each with its next version.
 -- Key order: two writers that meet on one key must meet in the same order, or they deadlock.
 INSERT INTO finance.daily_cash_balances_partitioned AS b
 SELECT *
 FROM staging_balances
+WHERE version > 1
 ORDER BY org_id, property_id, balance_date
 ON CONFLICT (org_id, property_id, balance_date) DO UPDATE
 SET version                          = excluded.version,

@@ -1,4 +1,4 @@
--- upsert_expenses: the newest version of each expense becomes its row, unless it is older than the retention.
+-- upsert_expenses: the newest version of each expense that was known becomes its row, unless it is older than the retention.
 INSERT INTO finance.expenses_partitioned AS t (
     org_id, id, occurred_at, property_id, balance_date, amount_cents, currency, payment_mode, status, category,
     description, bank_reference, source, version, created_by_user_id, created_at, approved_by_user_id, approved_at,
@@ -7,7 +7,7 @@ SELECT org_id, aggregate_id, occurred_at, property_id, balance_date, amount_cent
        description, bank_reference, source, version, created_by_user_id, created_at, approved_by_user_id, approved_at,
        appended_at
 FROM staging_events
-WHERE newest AND retained AND aggregate_type = 'expense'
+WHERE booking = 'known' AND retained AND aggregate_type = 'expense'
 ORDER BY org_id, aggregate_id
 ON CONFLICT (org_id, id, occurred_at) DO UPDATE
 SET property_id         = excluded.property_id,

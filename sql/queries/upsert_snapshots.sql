@@ -1,4 +1,4 @@
--- upsert_snapshots: the newest version of each transaction becomes its snapshot.
+-- upsert_snapshots: the newest version of each transaction that was known becomes its snapshot.
 -- Key order: two writers that meet on one key must meet in the same order, or they deadlock.
 INSERT INTO event_store.snapshots AS s (
     org_id, aggregate_type, aggregate_id, version, hash_version, content_hash, property_id, occurred_at, balance_date,
@@ -8,7 +8,7 @@ SELECT org_id, aggregate_type, aggregate_id, version, hash_version, content_hash
        payment_mode, status, amount_cents, contribution_cents, created_at, created_by_user_id, approved_at,
        approved_by_user_id, recorded_at
 FROM staging_events
-WHERE newest
+WHERE booking = 'known'
 ORDER BY org_id, aggregate_type, aggregate_id
 ON CONFLICT (org_id, aggregate_type, aggregate_id) DO UPDATE
 SET version             = excluded.version,

@@ -9,6 +9,7 @@ from batchers.decide import Decisions, Fingerprint, Known, Outcome, decide, vers
 from batchers.properties import PropertyDefaults
 from schemas.content_hash import HASH_VERSION, content_hash_v1
 from schemas.events import FinanceEvent
+from schemas.instants import instant_of
 from schemas.reasons import Reason
 from schemas.records import Judged
 from schemas.topics import Feed
@@ -224,8 +225,8 @@ def test_the_first_version_says_who_made_it_and_the_approving_one_who_approved_i
         books.commit([lane.event(version=version, status=status)])
         snapshot = books.snapshots[KEY]
         seen.append((snapshot.created_at, snapshot.approved_at))
-    first = NOON + timedelta(hours=1, minutes=1)
-    minute = timedelta(minutes=1)
+    first = instant_of(NOON + timedelta(hours=1, minutes=1))
+    minute = 60_000_000
     assert seen == [
         (first, None),
         (first, first + minute),

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.content_hash import HASH_BYTES, content_hash, instant_us
+from schemas.content_hash import HASH_BYTES, content_hash
 from schemas.events import FinanceEvent
+from schemas.instants import instant_of
 from tests.support.events import event
 
 BODY = event(
@@ -116,4 +117,4 @@ def test_an_unknown_version_of_the_hash_is_an_error() -> None:
 def test_an_instant_counts_in_exact_microseconds_whatever_its_offset(microseconds: int, one: int, other: int) -> None:
     instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     written = [instant.astimezone(timezone(timedelta(minutes=minutes))) for minutes in (one, other)]
-    assert [instant_us(each) for each in written] == [microseconds, microseconds]
+    assert [instant_of(each) for each in written] == [microseconds, microseconds]

@@ -13,7 +13,6 @@ from batchers.fence import LockedLane
 from batchers.outbox import OutboxRow
 from schemas.instants import Instant, instant_of
 from schemas.lanes import Batch, LaneSlice, last_record
-from schemas.records import org_of
 from schemas.routing import home_lane
 from schemas.topics import Feed
 
@@ -49,7 +48,12 @@ def _arguments(
 ) -> tuple[object, ...]:
     """The arguments of advance_lane: where the lane stands after the batch, and what became of its records."""
     outcomes = result.decisions.outcomes.get(lane.lane, {})
-    orgs = [org_of(record) for slice_ in slices.values() for record in slice_.records]
+    misrouted = sum(
+        count
+        for slice_ in slices.values()
+        for org_id, count in slice_.orgs.items()
+        if org_id is not None and home_lane(org_id, result.lane_count) != lane.lane
+    )
     return (
         lane.lane,
         batch_id,
@@ -59,9 +63,9 @@ def _arguments(
         _chain(lane, result.decisions.stored),
         lane.outbox_seq + sum(row.lane == lane.lane for row in result.outbox),
         *(outcomes.get(outcome, 0) for outcome in Outcome),
-        sum(org is not None and home_lane(org, result.lane_count) != lane.lane for org in orgs),
+        misrouted,
         result.decisions.version_gaps.get(lane.lane, 0),
-        len(orgs),
+        sum(len(slice_.records) for slice_ in slices.values()),
     )
 
 

@@ -50,7 +50,7 @@ from batchers.writing import (
 from pipeline.clock import Clock
 from schemas.instants import Instant, instant_of
 from schemas.lanes import Batch, Positions
-from schemas.records import Judged, PropertyKey, org_of
+from schemas.records import Judged, PropertyKey
 from schemas.topics import Feed
 
 
@@ -122,7 +122,7 @@ class Books:
     async def _write(self, connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane]) -> "_Work":
         recorded_at = _recording_instant(self._clock, locked)
         records = [record for feed in Feed for slice_ in batch.of(feed) for record in slice_.records]
-        known = await self._known(connection, records, locked)
+        known = await self._known(connection, batch, records, locked)
         self._reach("read")
         decisions = decide(records, known)
         properties = {**known.properties, **decisions.registered}
@@ -152,20 +152,20 @@ class Books:
         return _Work(decisions, Committed(outbox, outcomes, batch.ends))
 
     async def _known(
-        self, connection: asyncpg.Connection, records: Sequence[Judged], locked: Mapping[int, LockedLane]
+        self, connection: asyncpg.Connection, batch: Batch, records: Sequence[Judged], locked: Mapping[int, LockedLane]
     ) -> Known:
-        keys = {record.key for record in accepted(records)}
-        snapshots = await read_snapshots(connection, sorted(keys))
-        stored = await probe_versions(connection, sorted(versions_to_probe(records, snapshots)))
+        events = list(accepted(records))
+        snapshots = await read_snapshots(connection, {record.key for record in events})
+        stored = await probe_versions(connection, versions_to_probe(events, snapshots))
         corrections = list(accepted_corrections(records))
         applied = await read_corrections(connection, sorted({record.key for record in corrections}))
-        wanted = {(record.event.org_id, record.event.property_id) for record in accepted(records)}
+        wanted = {(record.key[0], record.event.property_id) for record in events}
         wanted |= {day_of(record)[:2] for record in corrections}
         wanted |= {(key[0], snapshot.property_id) for key, snapshot in snapshots.items()}
         properties = self._properties.recall(wanted, self._settings.lane_count, locked)
-        found = await read_properties(connection, sorted(wanted - properties.keys()))
+        found = await read_properties(connection, wanted - properties.keys())
         self._properties.remember(found, self._settings.lane_count, locked)
-        paused = await read_paused_orgs(connection, {org_of(record) for record in records}, locked)
+        paused = await read_paused_orgs(connection, {org for slice_ in batch.slices for org in slice_.orgs}, locked)
         return Known(snapshots, stored, properties | found, self._settings.defaults, applied, paused)
 
 

@@ -58,9 +58,9 @@ def carry(
     is reached until one whose opening does not change: after a declared closing nothing does.
     """
     if len(movements) == 1:
-        ((day, movement),) = movements.items()
-        if not existing or existing[-1].balance_date <= day:
-            return [_moved_last(org_id, property_id, existing, day, movement, opening_cash_cents)]
+        ((moved_day, moved),) = movements.items()
+        if not existing or existing[-1].balance_date <= moved_day:
+            return [_moved_last(org_id, property_id, existing, moved_day, moved, opening_cash_cents)]
     rows = {row.balance_date: row for row in existing}
     first, last = min(movements), max(movements)
     opening = opening_cash_cents

@@ -129,11 +129,11 @@ class Decisions:
 
 
 def versions_to_probe(
-    records: Iterable[Judged], snapshots: Mapping[AggregateKey, Snapshot]
+    events: Iterable[Accepted], snapshots: Mapping[AggregateKey, Snapshot]
 ) -> set[tuple[AggregateKey, int]]:
     """The versions below their snapshot's, about which only the store can tell."""
     probes = set()
-    for record in accepted(records):
+    for record in events:
         snapshot = snapshots.get(record.key)
         if snapshot is not None and record.event.version < snapshot.version:
             probes.add((record.key, record.event.version))
@@ -141,11 +141,11 @@ def versions_to_probe(
 
 
 def accepted(records: Iterable[Judged]) -> Iterator[Accepted]:
-    return (record for record in records if isinstance(record, Accepted))
+    return (record for record in records if type(record) is Accepted)
 
 
 def accepted_corrections(records: Iterable[Judged]) -> Iterator[AcceptedCorrection]:
-    return (record for record in records if isinstance(record, AcceptedCorrection))
+    return (record for record in records if type(record) is AcceptedCorrection)
 
 
 def decide(records: Iterable[Judged], known: Known) -> Decisions:

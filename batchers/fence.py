@@ -10,7 +10,6 @@ import sql
 from pipeline.errors import FenceLost
 from schemas.instants import Instant
 from schemas.lanes import Batch
-from schemas.records import org_of
 from schemas.routing import home_lane
 from schemas.topics import Feed
 
@@ -42,10 +41,7 @@ def lanes_to_lock(batch: Batch, lane_count: int) -> set[int]:
     that organisation: at the lock of the home lane.
     """
     return set(batch.lanes) | {
-        home_lane(org_id, lane_count)
-        for slice_ in batch.slices
-        for record in slice_.records
-        if (org_id := org_of(record)) is not None
+        home_lane(org_id, lane_count) for slice_ in batch.slices for org_id in slice_.orgs if org_id is not None
     }
 
 

@@ -15,7 +15,7 @@ from batchers.fence import LockedLane
 from schemas.dead_letters import DeadLetter, dead_letter, stored_origin
 from schemas.instants import Instant, moment_of
 from schemas.lanes import Batch, Claim
-from schemas.records import Rejected, org_of
+from schemas.records import Rejected
 from schemas.updates import BalanceUpdate, EncodedUpdate, encode_update, join_updates, split_updates
 
 _UPDATE_BYTES: Final = 2_000  # 400 of them encoded
@@ -103,7 +103,7 @@ def outbox_rows(
 
     A dead letter goes with the lane that it came by. A lane without either has no row.
     """
-    lane_of = {org_of(record): slice_.lane for slice_ in batch.slices for record in slice_.records}
+    lane_of = {org_id: slice_.lane for slice_ in batch.slices for org_id in slice_.orgs}
     updates_of: dict[int, list[EncodedUpdate]] = defaultdict(list)
     for update in updates:
         updates_of[lane_of[update.org_id]].append(encode_update(update))

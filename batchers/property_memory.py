@@ -7,13 +7,12 @@ batch holds the same lock, so a memory of the same revision is as good as the ta
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
-from cachetools import LRUCache
-
 from batchers.properties import Property
 from schemas.records import PropertyKey
 from schemas.routing import home_lane
 
-# About 300 bytes each: 30 MB. A worker with more busy properties reads the rest again, by key.
+# About 300 bytes each: 30 MB. Full, it is emptied, and what is busy comes back with the next batch: keeping the order
+# of use, as an LRU does, would cost each event a microsecond.
 _PROPERTIES_MAX = 100_000
 
 
@@ -26,7 +25,7 @@ class PropertyMemory:
     """A bounded map from property to what was read, tagged with the revision at which it was read."""
 
     def __init__(self) -> None:
-        self._entries: LRUCache[PropertyKey, tuple[int, Property]] = LRUCache(_PROPERTIES_MAX)
+        self._entries: dict[PropertyKey, tuple[int, Property]] = {}
 
     def recall(
         self, keys: Collection[PropertyKey], lane_count: int, locked: Mapping[int, _Revised]
@@ -43,6 +42,8 @@ class PropertyMemory:
         self, properties: Mapping[PropertyKey, Property], lane_count: int, locked: Mapping[int, _Revised]
     ) -> None:
         """Keep what was read, or what a committed batch has registered."""
+        if len(self._entries) + len(properties) > _PROPERTIES_MAX:
+            self._entries.clear()
         for key, property_ in properties.items():
             revision = locked[home_lane(key[0], lane_count)].properties_revision
             self._entries[key] = (revision, property_)

@@ -99,7 +99,7 @@ class RedisSettings(Section):
     timeout_seconds: float = Field(2, gt=0, description="Bound on one command.")
     floor_ttl_seconds: int = Field(600, ge=60, description="Life of a version floor; longer than any fill can take.")
     value_ttl_seconds: int = Field(120, ge=1, description="Life of a cached balance.")
-    invalidation_groups_max: int = Field(50, ge=1, description="Properties invalidated in one round trip.")
+    invalidation_groups_max: int = Field(500, ge=1, description="Properties invalidated in one round trip.")
 
 
 class RuleSettings(Section):

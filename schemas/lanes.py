@@ -1,13 +1,15 @@
 """Lanes: partition p of each feed, with their positions, one epoch, and the records between two positions."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
-from schemas.records import Judged, Origin
+from schemas.records import Judged, Origin, org_of
 from schemas.topics import Feed
 
 # Nothing was appended before: the breaker counts everything.
@@ -57,7 +59,7 @@ class Claim:
     poison_accepted_until: datetime = NOTHING_ACCEPTED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LaneSlice:
     """Records that a lane has of one feed, in offset order: everything from `start` up to, and without, `end`.
 
@@ -71,6 +73,11 @@ class LaneSlice:
     end: int
     records: Sequence[Judged]
     feed: Feed = Feed.EVENTS
+
+    @cached_property
+    def orgs(self) -> Mapping[int | None, int]:
+        """How many of the records each organisation has; None: those that were rejected."""
+        return Counter(map(org_of, self.records))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import msgspec
 import pytest
 
-from batchers.decide import Decisions, Fingerprint, Known, Outcome, decide, versions_to_probe
+from batchers.decide import Decisions, Fingerprint, Known, Outcome, accepted, decide, versions_to_probe
 from batchers.properties import PropertyDefaults
 from schemas.content_hash import HASH_VERSION, content_hash_v1
 from schemas.events import FinanceEvent
@@ -86,7 +86,7 @@ def test_only_versions_below_their_snapshot_need_the_store(lane: Offsets, books:
     books.commit([lane.event(1, version=5), lane.event(2, version=5)])
     records: list[Judged] = [lane.event(1, version=version) for version in (4, 5, 6)]
     records += [lane.event(3, version=1), lane.record(b"junk"), lane.event(2, version=3), lane.event(2, version=3)]
-    assert versions_to_probe(records, books.snapshots) == {(KEY, 4), ((1, "revenue", 2), 3)}
+    assert versions_to_probe(accepted(records), books.snapshots) == {(KEY, 4), ((1, "revenue", 2), 3)}
 
 
 def test_revenues_and_expenses_of_one_id_are_two_transactions(lane: Offsets, books: MemoryBooks) -> None:

@@ -71,7 +71,7 @@ class MemoryBooks:
     def _known(self, records: Sequence[Judged]) -> Known:
         keys = {record.key for record in accepted(records)}
         snapshots = {key: self.snapshots[key] for key in keys & self.snapshots.keys()}
-        probes = versions_to_probe(records, snapshots)
+        probes = versions_to_probe(accepted(records), snapshots)
         stored = {place: self.store[place] for place in probes & self.store.keys()}
         return Known(snapshots, stored, dict(self.properties), DEFAULTS, dict(self.corrections))
 

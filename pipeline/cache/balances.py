@@ -49,8 +49,8 @@ for i = 1, #KEYS, 2 do
     local floor, lease = floor_of(KEYS[i])
     local raised = string.format('%d|%s', math.max(floor, version), lease or ARGV[2])
     redis.call('SET', KEYS[i], raised, 'EX', ARGV[1])
-    local value = redis.call('GET', KEYS[i + 1])
-    if value and tonumber(string.match(value, '^%d+')) < version then
+    -- A fill raises the floor to what it brings: a value is never above its floor, so a new floor is above the value.
+    if version > floor then
         redis.call('DEL', KEYS[i + 1])
     end
 end

@@ -99,6 +99,10 @@ CASES = {
     "standing_properties": Case("'{7,8}', '{1,1}'", role=OPERATOR),
     "stop_lane": Case("1, 0, 'x'"),
     "trim_outbox": Case("1"),
+    "append_balances": Case(),
+    "append_expenses": Case(),
+    "append_revenues": Case(),
+    "append_snapshots": Case(),
     "upsert_balances": Case(),
     "upsert_expenses": Case(),
     "upsert_revenues": Case(),
@@ -157,14 +161,19 @@ FROM generate_series(1, 300) AS org, generate_series(0, 99) AS day;
 INSERT INTO finance.expenses_partitioned SELECT * FROM finance.revenues_partitioned;
 ANALYZE;
 """
-# A batch of organisation 7 with one moved transaction of each kind.
+# A batch of organisation 7 with one moved transaction of each kind, and one new of each.
 _STAGE = """
 INSERT INTO staging_events
-SELECT now(), 1, n, 7, kind, 7, 2, kind || '.updated', gen_random_uuid(), 1, current_date, now(), now(), 'applied', 1,
-       '\\x00', '\\x00', NULL, true, true, (current_date - 7)::timestamp AT TIME ZONE 'UTC', 'cash', 'approved', 5, 5,
+SELECT now(), 1, n, 7, kind, id, 2, kind || '.updated', gen_random_uuid(), 1, current_date, now(), now(), 'applied', 1,
+       '\\x00', '\\x00', NULL, booking, true, moved_from, 'cash', 'approved', 5, 5,
        'INR', NULL, NULL, NULL, NULL, now(), 7, now(), 7
-FROM (VALUES (1, 'revenue'), (2, 'expense')) AS k (n, kind);
-INSERT INTO staging_balances VALUES (7, 1, current_date, 2, 0, 6, 0, 0, 0, 6, NULL, 6, 0, NULL, now());
+FROM (VALUES (1, 'revenue'), (3, 'expense')) AS k (first, kind),
+     (VALUES (0, 7, 'known', (current_date - 7)::timestamp AT TIME ZONE 'UTC'), (1, 999999, 'new', NULL))
+         AS b (step, id, booking, moved_from),
+     LATERAL (SELECT first + step AS n) AS place;
+INSERT INTO staging_balances
+SELECT 7, property, current_date, version, 0, 6, 0, 0, 0, 6, NULL, 6, 0, NULL, now()
+FROM (VALUES (1, 2), (999999, 1)) AS k (property, version);
 """
 
 

@@ -13,7 +13,7 @@ from batchers.outbox import Marks
 from batchers.properties import PropertyDefaults
 from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes
 from pipeline.settings import DatabaseSettings
-from pipeline.storage.connect import connect_writer
+from pipeline.storage.connect import connect_worker, connect_writer
 from schemas.lanes import Batch, Claim, LaneSlice
 from schemas.records import Accepted, AcceptedCorrection, Judged
 from schemas.routing import home_lane
@@ -61,7 +61,7 @@ class Ledger:
     async def claim(self, *lanes: int) -> "Ledger":
         """Take lanes over; all of them when none is named. The books begin anew, as in a new session."""
         self.books.discard()
-        connection = await self.connect()
+        connection = await connect_worker(self.url, self.settings, "test")
         try:
             held = {lane: dict.fromkeys(Feed, TopicRange(0, 2**62)) for lane in lanes or range(self.lane_count)}
             claims = [claimed.claim for claimed in await claim_lanes(connection, claimant(self.lane_count), held)]

@@ -31,7 +31,7 @@ format: $(STAMP)
 planted-bugs: $(STAMP)  ## break the code on purpose, many times, and see a test go red each time
 	$(BIN)/python -m tests.planted_bugs
 
-bench: $(STAMP)
+bench: $(STAMP)  ## every scenario in its short form, and each target: met or not; BENCHARGS="drain --full" for one of them
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m bench $(BENCHARGS)
 

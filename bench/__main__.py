@@ -1,43 +1,83 @@
-"""python -m bench: the median of several rounds, with least and most.
-
-Each round has a stack of its own, so that no round finds what an earlier one left.
-"""
+"""python -m bench SCENARIO …: run, print, write, compare."""
 
 import argparse
-import json
-import statistics
+import asyncio
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
-from multiprocessing import get_context
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 
-from bench.drain import drain_round
+from bench.form import WORKERS_DEFAULT, Form
+from bench.progress import Progress
+from bench.results import Results, ResultsRefusedError, compare, read, write
+from bench.running import run_all
+from bench.scenarios import SCENARIOS
+from bench.summary import as_text
+from bench.target import Target, external_target, local_target
+from pipeline.errors import PipelineError
+
+EXIT_OK, EXIT_WRONG_BOOKS, EXIT_REFUSED = 0, 1, 2
 
 
-def main() -> int:
-    arguments = _arguments()
-    rounds = []
-    # A process for each round: the peak of its children must not be that of the last round's broker.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
-        for number in range(1, arguments.rounds + 1):
-            print(f"round {number} of {arguments.rounds} …", file=sys.stderr, flush=True)
-            rounds.append(processes.submit(drain_round, arguments.events, arguments.orgs, arguments.workers).result())
-    rates = [round_.events_per_second for round_ in rounds]
-    print(json.dumps([asdict(round_) for round_ in rounds], indent=2))
-    print(
-        f"drain: {statistics.median(rates):,.0f} events/s (least {min(rates):,.0f}, most {max(rates):,.0f}), "
-        f"{arguments.workers} worker(s), at most {max(round_.worker_peak_mib for round_ in rounds):,.0f} MiB a worker"
+def main(argv: Sequence[str] | None = None) -> int:
+    """0: measured, and all books proved, whatever the figures; 1: a proof failed; 2: could not be run."""
+    arguments = _parser().parse_args(argv)
+    try:
+        earlier = read(arguments.compare) if arguments.compare else None
+        results = asyncio.run(_run(arguments))
+    except (ResultsRefusedError, PipelineError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    write(results, arguments.results)
+    print(as_text(results, compare(results, earlier) if earlier else []))
+    print(f"\nwritten: {arguments.results}")
+    wrong = [each for each in results.scenarios if each.proof is not None and each.proof.differences != 0]
+    return EXIT_WRONG_BOOKS if wrong else EXIT_OK
+
+
+async def _run(arguments: argparse.Namespace) -> Results:
+    progress = Progress()
+    form = Form(
+        "full" if arguments.full else "short", arguments.workers, arguments.rounds, arguments.events, arguments.orgs
     )
-    return 1 if any(round_.differences for round_ in rounds) else 0
+    async with _target(arguments.external, progress) as target:
+        return await run_all(target, arguments.scenarios or list(SCENARIOS), form, progress)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Drain a pre-loaded topic.")
-    parser.add_argument("--events", type=int, default=300_000)
-    parser.add_argument("--orgs", type=int, default=20_000)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    return parser.parse_args()
+@asynccontextmanager
+async def _target(external: bool, progress: Progress) -> AsyncIterator[Target]:
+    async with (external_target if external else local_target)(progress) as target:
+        yield target
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="folio bench", description="Measure the pipeline; see docs/benchmark.md.")
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"any of {', '.join(SCENARIOS)}; all by default"
+    )
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--short", action="store_true", help="a look: fewer events and steps (the default)")
+    forms.add_argument("--full", action="store_true", help="figures to publish: takes hours for all scenarios")
+    parser.add_argument("--workers", type=_count, default=WORKERS_DEFAULT, help="worker processes (%(default)s)")
+    parser.add_argument("--rounds", type=_count, help="rounds of each measurement")
+    parser.add_argument("--events", type=_count, help="events of a workload")
+    parser.add_argument("--orgs", type=_count, help="organisations of a workload")
+    parser.add_argument("--results", type=Path, default=Path("results/bench.json"), help="where to write (%(default)s)")
+    parser.add_argument("--compare", type=Path, help="an earlier result")
+    parser.add_argument("--report", type=Path, help="an HTML report to write")
+    parser.add_argument(
+        "--external",
+        action="store_true",
+        help="against the servers that the settings name; their cache database is emptied",
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: at least 1")
+    return number
 
 
 if __name__ == "__main__":

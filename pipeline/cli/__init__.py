@@ -30,6 +30,7 @@ for _name, _where in {
     "doctor": "doctor:doctor",
     "dlq": "dlq:app",
     "demo": "demo:demo",
+    "bench": "bench:bench",
     "properties": "properties:app",
     "tail": "tail:tail",
     "settings": "settings:app",

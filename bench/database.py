@@ -1,0 +1,62 @@
+"""What the database itself counts of a round: rows written by table, WAL, checkpoints."""
+
+from typing import Final
+
+import asyncpg
+import msgspec
+
+# By the table as people know it: partitions count for their root.
+_ROWS: Final = """
+    SELECT coalesce(pg_partition_root(relid), relid)::regclass::text AS name,
+           sum(n_tup_ins)::bigint AS inserted, sum(n_tup_upd)::bigint AS updated,
+           sum(n_tup_hot_upd)::bigint AS updated_hot, sum(n_tup_del)::bigint AS deleted
+    FROM pg_stat_user_tables
+    GROUP BY 1
+    HAVING sum(n_tup_ins + n_tup_upd + n_tup_del) > 0
+    ORDER BY 1
+"""
+_WAL: Final = """
+    SELECT pg_current_wal_lsn() - '0/0'::pg_lsn AS bytes, w.wal_fpi AS page_images,
+           c.num_timed + c.num_requested AS checkpoints
+    FROM pg_stat_wal AS w, pg_stat_checkpointer AS c
+"""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """Rows written to one table since its database was made."""
+
+    name: str
+    inserted: int
+    updated: int
+    updated_hot: int
+    deleted: int
+
+    @property
+    def rows(self) -> int:
+        return self.inserted + self.updated + self.deleted
+
+
+class Wal(msgspec.Struct, frozen=True):
+    """The write-ahead log of the whole server at one moment."""
+
+    bytes: int
+    page_images: int
+    checkpoints: int
+
+    def since(self, before: "Wal") -> "Wal":
+        """What came between."""
+        return Wal(
+            self.bytes - before.bytes, self.page_images - before.page_images, self.checkpoints - before.checkpoints
+        )
+
+
+async def rows_written(connection: asyncpg.Connection) -> list[Written]:
+    """Exact once every session that wrote has ended: living ones report at most once a second."""
+    return [Written(**row) for row in await connection.fetch(_ROWS)]
+
+
+async def wal(connection: asyncpg.Connection) -> Wal:
+    """The log's position and counters now."""
+    row = await connection.fetchrow(_WAL)
+    assert row is not None, "both views have one row"
+    return Wal(int(row["bytes"]), row["page_images"], row["checkpoints"])

@@ -1,0 +1,183 @@
+"""What a run of the benchmark found: one JSON document with a versioned schema, and its comparison with another.
+
+A reader of version 1 may count on every name here; a change that breaks that makes version 2.
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from bench.environment import Environment
+from bench.workload import Census, Workload
+
+SCHEMA_VERSION: Final = 1
+
+Better = Literal["more", "less", "neither"]
+Cell = str | float | int | None
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One number that was measured in every round. `better` says which way is better, if any."""
+
+    name: str
+    unit: str
+    median: float
+    least: float
+    most: float
+    rounds: list[float]
+    better: Better = "neither"
+
+
+class Series(msgspec.Struct, frozen=True):
+    """A curve: how `y` goes with `x`. `least` and `most` are those of the rounds, where there were several."""
+
+    name: str
+    x_label: str
+    y_label: str
+    x: list[float]
+    y: list[float]
+    least: list[float] = []
+    most: list[float] = []
+    x_logarithmic: bool = False
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Rows for people."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[Cell]]
+
+
+class WorkloadStatement(msgspec.Struct, frozen=True):
+    """What was sent: the description that makes it again, in words, and what was counted of it."""
+
+    description: Workload
+    distribution: str
+    mixture: str
+    census: Census
+    generator_cpu_seconds: float
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """What `folio verify` found after the last round. `differences` is None where it could not be proved."""
+
+    differences: int | None
+    summary: str
+    seconds: float
+    outcomes: dict[str, int] = {}
+
+
+class ScenarioResult(msgspec.Struct, frozen=True):
+    """One scenario. `missing` says why there is nothing of it; then all else is empty."""
+
+    name: str
+    title: str
+    missing: str | None = None
+    workload: WorkloadStatement | None = None
+    figures: list[Figure] = []
+    tables: list[Table] = []
+    series: list[Series] = []
+    proof: Proof | None = None
+    notes: list[str] = []
+    parameters: dict[str, Cell] = {}
+    seconds: float = 0.0
+
+    def figure(self, name: str) -> Figure | None:
+        """The figure of that name, if it was measured."""
+        return next((figure for figure in self.figures if figure.name == name), None)
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """A target, and whether it was met; `met` is None where nothing was measured that could tell."""
+
+    scenario: str
+    target: str
+    bound: str
+    figure: str
+    met: bool | None
+
+
+class Results(msgspec.Struct, frozen=True):
+    """A whole run."""
+
+    schema_version: int
+    form: str
+    began_at: str  # RFC 3339, UTC
+    seconds: float
+    environment: Environment
+    scenarios: list[ScenarioResult]
+    verdicts: list[Verdict] = []
+
+    def scenario(self, name: str) -> ScenarioResult | None:
+        """The scenario of that name, if it was run and is not missing."""
+        return next((each for each in self.scenarios if each.name == name and each.missing is None), None)
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """A figure of this run beside that of an earlier one. `ratio` is now to then; None where then was 0."""
+
+    scenario: str
+    figure: str
+    unit: str
+    then: float
+    now: float
+    ratio: float | None
+    apart: bool  # the ranges of the rounds do not touch: more than noise, as far as the rounds can tell
+    better: Better
+
+
+class ResultsRefusedError(Exception):
+    """A file is no result that this code can read."""
+
+
+def figure(name: str, unit: str, rounds: Sequence[float], better: Better = "neither") -> Figure:
+    """Median, least and most of what the rounds measured; at least one round."""
+    return Figure(name, unit, statistics.median(rounds), min(rounds), max(rounds), list(rounds), better)
+
+
+def write(results: Results, path: Path) -> None:
+    """One JSON document, for people and programs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+
+
+def read(path: Path) -> Results:
+    """Raises ResultsRefusedError for what is no result, or of another version of the schema."""
+    try:
+        content = path.read_bytes()
+        version = msgspec.json.decode(content, type=_Versioned).schema_version
+        if version != SCHEMA_VERSION:
+            raise ResultsRefusedError(f"{path}: schema version {version}; this code reads version {SCHEMA_VERSION}")
+        return msgspec.json.decode(content, type=Results)
+    except OSError as error:
+        raise ResultsRefusedError(f"{path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ResultsRefusedError(f"{path} is no result of the benchmark: {error}") from error
+
+
+def compare(now: Results, then: Results) -> list[Comparison]:
+    """Every figure that both runs have."""
+    return [
+        comparison
+        for scenario in now.scenarios
+        if (earlier := then.scenario(scenario.name)) is not None
+        for comparison in _compared(scenario, earlier)
+    ]
+
+
+class _Versioned(msgspec.Struct):
+    schema_version: int
+
+
+def _compared(now: ScenarioResult, then: ScenarioResult) -> Iterable[Comparison]:
+    for new in now.figures:
+        old = then.figure(new.name)
+        if old is None or old.unit != new.unit:
+            continue
+        ratio = new.median / old.median if old.median else None
+        apart = new.least > old.most or new.most < old.least
+        yield Comparison(now.name, new.name, new.unit, old.median, new.median, ratio, apart, new.better)

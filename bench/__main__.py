@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.form import WORKERS_DEFAULT, Form
 from bench.progress import Progress
+from bench.report.page import page
 from bench.results import Results, ResultsRefusedError, compare, read, write
 from bench.running import run_all
 from bench.scenarios import SCENARIOS
@@ -29,8 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return EXIT_REFUSED
     write(results, arguments.results)
-    print(as_text(results, compare(results, earlier) if earlier else []))
+    comparisons = compare(results, earlier) if earlier else []
+    print(as_text(results, comparisons))
     print(f"\nwritten: {arguments.results}")
+    if arguments.report:
+        arguments.report.parent.mkdir(parents=True, exist_ok=True)
+        arguments.report.write_text(page(results, comparisons))
+        print(f"report: {arguments.report}")
     wrong = [each for each in results.scenarios if each.proof is not None and each.proof.differences != 0]
     return EXIT_WRONG_BOOKS if wrong else EXIT_OK
 

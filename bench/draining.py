@@ -14,11 +14,12 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.accounting import HARNESS, OTHER, Accountant, Reading, Watch
 from bench.database import Wal, Written, rows_written, wal
+from bench.loading import quiet
 from bench.target import MIGRATED, Ground, Stream, Target
 from bench.workers import BatchStatistics, Workers, running_workers
 
 _LOOK_SECONDS: Final = 0.02  # until the first commit; then a bit less often
-_LOOK_LATER_SECONDS: Final = 0.1
+_LOOK_LATER_SECONDS: Final = 0.25
 _PATIENCE_SECONDS: Final = 120.0  # without any progress
 _BROKER_SECONDS: Final = 30.0
 _LANES: Final = """
@@ -147,7 +148,7 @@ async def _until_drained(
 def _last_update(ground: Ground) -> float | None:
     """When the broker took the last realtime update, by its own clock (LogAppendTime)."""
     topic = ground.stream.updates_topic
-    consumer = Consumer({"bootstrap.servers": ground.endpoints.kafka_bootstrap, "group.id": "folio-bench-last"})
+    consumer = Consumer(quiet(ground.endpoints.kafka_bootstrap) | {"group.id": "folio-bench-last"})
     try:
         last = []
         for partition in consumer.list_topics(topic, _BROKER_SECONDS).topics[topic].partitions:

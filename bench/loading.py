@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Final
 
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
@@ -16,10 +17,10 @@ from confluent_kafka import KafkaError, Message, Producer
 from bench.generating import Generator
 from bench.workload import Census, Workload
 
-_FLUSH_SECONDS_MAX = 120.0
-_POLL_EVERY = 500
+_FLUSH_SECONDS_MAX: Final = 120.0
+_POLL_EVERY: Final = 500
 # librdkafka's own queue: it hands over in batches of up to a megabyte.
-PRODUCER = {
+PRODUCER: Final[dict[str, str | int | float | bool]] = {
     "acks": "all",
     "enable.idempotence": True,
     # Kafka's default partitioner. librdkafka's own default, CRC32, would send nearly every event past its home lane.
@@ -49,6 +50,11 @@ class NotLoadedError(Exception):
     """A topic could not be filled: nothing can be measured on it."""
 
 
+def quiet(bootstrap: str) -> dict[str, str | int | float | bool]:
+    """What every client of librdkafka is given: its passing troubles are not ours, and errors come as exceptions."""
+    return {"bootstrap.servers": bootstrap, "log_level": 2}
+
+
 def load(bootstrap: str, topic: str, workload: Workload) -> Loaded:
     """Send the whole workload and wait for every acknowledgement. Raises NotLoadedError."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
@@ -73,7 +79,7 @@ def _send(bootstrap: str, topic: str, messages: Iterator[tuple[bytes, bytes]]) -
         if error is not None:
             failed.append(str(error))
 
-    producer = Producer(PRODUCER | {"bootstrap.servers": bootstrap})
+    producer = Producer(PRODUCER | quiet(bootstrap))
     sent = 0
     for key, value in messages:
         while True:

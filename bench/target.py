@@ -20,11 +20,12 @@ from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
 from bench.accounting import Accountant, PartName
-from bench.loading import Loaded, load
+from bench.loading import Loaded, load, quiet
 from bench.progress import Progress
 from bench.workload import Workload
 from pipeline import settings as settings_module
 from pipeline.endpoints import resolve
+from pipeline.errors import SettingsRefused
 from pipeline.settings import Settings
 from pipeline.stack import Endpoints
 from pipeline.stack.folder import WORKERS_LOG
@@ -95,7 +96,7 @@ class Target:
     local: bool
     pids: Mapping[PartName, int] = field(default_factory=dict)
     directory: Path | None = None
-    _run: str = field(default_factory=lambda: f"bench_{os.getpid()}")
+    _run: str = field(default_factory=lambda: f"bench{os.getpid()}")
     _streams: dict[tuple[str, int], Stream] = field(default_factory=dict)
     _databases: set[str] = field(default_factory=set)
     _rounds: int = 0
@@ -197,6 +198,18 @@ class Target:
     async def _admin(self) -> asyncpg.Connection:
         return await asyncpg.connect(self.endpoints.database_url, timeout=_ADMIN_SECONDS)
 
+    async def require_empty_cache(self) -> None:
+        """Raises SettingsRefused unless the cache's database is empty: what is in it would be lost."""
+        cache = Redis.from_url(self.endpoints.redis_url)
+        try:
+            keys = await cache.dbsize()
+        finally:
+            await cache.aclose()
+        if keys:
+            raise SettingsRefused(
+                f"FOLIO_REDIS_URL: the cache holds {keys:,} keys, and each round empties it; name an empty database"
+            )
+
     async def _empty_cache(self) -> None:
         cache = Redis.from_url(self.endpoints.redis_url)
         try:
@@ -207,7 +220,7 @@ class Target:
     def _empty(self, names: list[str]) -> None:
         """Let all that the topics hold expire. Their offsets go on: nobody mistakes new records for old ones."""
         ends = []
-        consumer = Consumer({"bootstrap.servers": self.endpoints.kafka_bootstrap, "group.id": "folio-bench-ends"})
+        consumer = Consumer(quiet(self.endpoints.kafka_bootstrap) | {"group.id": "folio-bench-ends"})
         try:
             for name in names:
                 for partition in consumer.list_topics(name, _ADMIN_SECONDS).topics[name].partitions:
@@ -225,7 +238,7 @@ class Target:
             future.result(_ADMIN_SECONDS)
 
     def _broker(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.endpoints.kafka_bootstrap})
+        return AdminClient(quiet(self.endpoints.kafka_bootstrap))
 
 
 @asynccontextmanager
@@ -242,9 +255,13 @@ async def local_target(progress: Progress) -> AsyncIterator[Target]:
 
 @asynccontextmanager
 async def external_target(progress: Progress) -> AsyncIterator[Target]:
-    """The servers that the settings name. Databases and topics get names of our own; the cache database is emptied."""
+    """The servers that the settings name. Databases and topics get names of our own, and are removed in the end.
+
+    The cache is emptied before each round. Raises SettingsRefused when it holds anything of anybody's.
+    """
     settings = settings_module.load()
     target = Target(resolve(settings), settings, progress, local=False)
+    await target.require_empty_cache()
     try:
         yield target
     finally:

@@ -11,6 +11,7 @@ from pipeline.cli import app
 NO_DOCUMENT = {
     "run": "a worker: its log is JSON, its state is at /metrics",
     "demo": "a console that moves",
+    "bench": "writes its results as JSON to the file that --results names",
     "completion": "a script for the shell",
     "schema": "JSON Schema and AsyncAPI already; --output is the folder for them",
 }

@@ -59,7 +59,11 @@ async def _target(external: bool, progress: Progress) -> AsyncIterator[Target]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="folio bench", description="Measure the pipeline; see docs/benchmark.md.")
     parser.add_argument(
-        "scenarios", nargs="*", metavar="SCENARIO", help=f"any of {', '.join(SCENARIOS)}; all by default"
+        "scenarios",
+        nargs="*",
+        type=_scenario,
+        metavar="SCENARIO",
+        help=f"any of {', '.join(SCENARIOS)}; all by default",
     )
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--short", action="store_true", help="a look: fewer events and steps (the default)")
@@ -77,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
         help="against the servers that the settings name; their cache database is emptied",
     )
     return parser
+
+
+def _scenario(text: str) -> str:
+    if text not in SCENARIOS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no scenario; there are {', '.join(SCENARIOS)}")
+    return text
 
 
 def _count(text: str) -> int:

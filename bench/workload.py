@@ -60,17 +60,31 @@ class Workload:
     @property
     def mixture(self) -> str:
         """What the events say, in words."""
-        kinds = (
-            f"{self.creations_share:.0%} creations, the rest approvals, edits, moves and deletions of one of the last "
+        return "; ".join(part for part in (self._kinds(), self._days(), self._repeated(), self._history()) if part)
+
+    def _kinds(self) -> str:
+        if self.creations_share == 1:
+            return "Creations only, each with an id of its own"
+        return (
+            f"{self.creations_share:.0%} creations ({self.pending_share:.0%} of them await approval), the rest "
+            f"approvals, edits, moves and deletions of one of the last {self.open_transactions_max:,} transactions"
         )
-        kinds += (
-            f"{self.open_transactions_max:,} transactions; {self.pending_share:.0%} of the creations await approval"
-        )
-        days = f"{self.today_share:.0%} of today, {self.last_week_share:.0%} of the week before, {self.late_share:.0%} "
-        days += f"{LATE_DAYS_MIN} to {self.late_days_max} days late"
-        history = f"; booked before: {self.history_density:.0%} of the last {self.history_days} days of each property"
-        only = "creations only" if self.creations_share == 1 else kinds
-        return f"{only}; {days}; {self.duplicate_share:.1%} duplicates{history if self.history_days else ''}"
+
+    def _days(self) -> str:
+        shares = {
+            "of today": self.today_share,
+            "of the week before": self.last_week_share,
+            f"{LATE_DAYS_MIN} to {self.late_days_max} days late": self.late_share,
+        }
+        return ", ".join(f"{share:.0%} {days}" for days, share in shares.items() if share)
+
+    def _repeated(self) -> str:
+        return f"{self.duplicate_share:.1%} duplicates" if self.duplicate_share else "no duplicates"
+
+    def _history(self) -> str:
+        if not self.history_days:
+            return ""
+        return f"booked before: {self.history_density:.0%} of the last {self.history_days} days of each property"
 
 
 class Census(msgspec.Struct):

@@ -1,5 +1,6 @@
 """drain: a pre-loaded topic of mixed events through the whole pipeline, until the last update is published."""
 
+import os
 import time
 
 from bench.draining import Round, drain_round
@@ -14,6 +15,7 @@ _TITLE = "a pre-loaded topic of mixed events, drained by the whole pipeline"
 _NOTES = [
     "The clock runs from the first worker's claim, after which it fetches, to the broker's time of the last update.",
     "CPU is that of the same span. `other` is what the machine did beside the parts: on a shared one, others' work.",
+    "`at full cores` is cores / CPU of an event, as if no core ever waited: not measured, and no target is judged by it.",
 ]
 
 
@@ -86,6 +88,7 @@ def figures(rounds: list[Round]) -> list[Figure]:
             [each.cpu_us_total for each in rounds],
             "less",
         ),
+        figure("events_per_second_at_full_cores", "ev/s", [_at_full_cores(each) for each in rounds], "more"),
         figure("other_cores", "cores", [each.cpu.get("other", 0.0) / each.seconds for each in rounds], "less"),
         figure("stolen_cores", "cores", [each.stolen_seconds / each.seconds for each in rounds], "less"),
     ]
@@ -108,6 +111,11 @@ def figures(rounds: list[Round]) -> list[Figure]:
         ),
     ]
     return found
+
+
+def _at_full_cores(round_: Round) -> float:
+    """What the CPU of an event would allow if nobody else used the machine, and no core ever waited."""
+    return len(os.sched_getaffinity(0)) * 1e6 / max(round_.cpu_us_total, 1e-9)
 
 
 def _rows(round_: Round) -> int:

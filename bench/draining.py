@@ -17,6 +17,7 @@ from bench.database import Wal, Written, rows_written, wal
 from bench.loading import quiet
 from bench.target import MIGRATED, Ground, Stream, Target
 from bench.workers import BatchStatistics, Workers, running_workers
+from bench.workload import Workload
 
 _LOOK_SECONDS: Final = 0.02  # until the first commit; then a bit less often
 _LOOK_LATER_SECONDS: Final = 0.25
@@ -77,6 +78,18 @@ class Round:
 
 class StandstillError(Exception):
     """Nothing was committed for too long."""
+
+
+async def ready(target: Target, workload: Workload, workers: int, lanes: int | None = None) -> tuple[Stream, str]:
+    """The workload, loaded, and the template that its rounds begin with: its history is booked there."""
+    if not workload.history_days:
+        return await target.stream(workload, lanes), MIGRATED
+    stream = await target.stream(workload, lanes, "history")
+    template = f"history_{workload.id}_{stream.lanes}"
+    if not target.has(template):
+        await drain_round(target, stream, workers)
+        await target.keep(template)
+    return await target.stream(workload, lanes), template
 
 
 async def drain_round(

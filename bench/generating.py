@@ -65,7 +65,7 @@ class Generator:
         self._workload = workload
         self._random = Random(workload.seed)  # noqa: S311 - reproducible, not secret
         self._midnight_ms = midnight_ms(workload.today)
-        self._next_id = 1
+        self._next_id = self._first_id = 1
         self._open: list[Transaction] = []
         self._kinds: Counter[str] = Counter()
         self._moves = 0
@@ -81,6 +81,16 @@ class Generator:
                 for number in range(1, workload.properties_per_org + 1):
                     if random() < workload.history_density:
                         yield self._created(org_id, number, self._moment(back), pending_share=0.0)
+
+    def events_after_history(self) -> Iterator[Message]:
+        """The measured events behind a history that was sent by another generator of the same workload."""
+        for _message in self.history():
+            pass
+        self._kinds.clear()
+        self._per_org.clear()
+        self._days.clear()
+        self._value_bytes, self._first_id = 0, self._next_id
+        return self.events()
 
     def events(self) -> Iterator[Message]:
         """The measured events."""
@@ -114,7 +124,7 @@ class Generator:
             organisations=len(self._per_org),
             properties=len({day >> 32 for day in self._days}),
             property_days=len(self._days),
-            transactions=self._next_id - 1,
+            transactions=self._next_id - self._first_id,
             hottest_org_share=max(self._per_org.values(), default=0) / max(messages, 1),
             kinds=dict(self._kinds),
             moves=self._moves,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
@@ -32,18 +32,21 @@ PRODUCER: Final[dict[str, str | int | float | bool]] = {
 }
 
 
+# The history is booked before a round begins; the events are what the round measures.
+Part = Literal["history", "events"]
+
+
 class Loaded(msgspec.Struct, frozen=True):
-    """A topic that holds a workload: its history first, then its events."""
+    """A part of a workload in its topic. The census is that of the part alone."""
 
     census: Census
-    history_messages: int
     seconds: float
     generator_cpu_seconds: float
 
     @property
     def events(self) -> int:
-        """The measured events: what came after the history."""
-        return self.census.messages - self.history_messages
+        """How many messages were sent."""
+        return self.census.messages
 
 
 class NotLoadedError(Exception):
@@ -55,24 +58,21 @@ def quiet(bootstrap: str) -> dict[str, str | int | float | bool]:
     return {"bootstrap.servers": bootstrap, "log_level": 2}
 
 
-def load(bootstrap: str, topic: str, workload: Workload) -> Loaded:
-    """Send the whole workload and wait for every acknowledgement. Raises NotLoadedError."""
+def load(bootstrap: str, topic: str, workload: Workload, part: Part = "events") -> Loaded:
+    """Send a part of the workload and wait for every acknowledgement. Raises NotLoadedError."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
-        return processes.submit(_load, bootstrap, topic, workload).result()
+        return processes.submit(_load, bootstrap, topic, workload, part).result()
 
 
-def _load(bootstrap: str, topic: str, workload: Workload) -> Loaded:
+def _load(bootstrap: str, topic: str, workload: Workload, part: Part) -> Loaded:
     began = time.monotonic()
     generator = Generator(workload)
-    history_messages = _send(bootstrap, topic, generator.history())
-    _send(bootstrap, topic, generator.events())
+    _send(bootstrap, topic, generator.history() if part == "history" else generator.events_after_history())
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = usage.ru_utime + usage.ru_stime
-    return Loaded(generator.census(), history_messages, time.monotonic() - began, cpu)
+    return Loaded(generator.census(), time.monotonic() - began, usage.ru_utime + usage.ru_stime)
 
 
-def _send(bootstrap: str, topic: str, messages: Iterator[tuple[bytes, bytes]]) -> int:
-    """Send in order; how many were acknowledged, which is all of them."""
+def _send(bootstrap: str, topic: str, messages: Iterator[tuple[bytes, bytes]]) -> None:
     failed: list[str] = []
 
     def delivered(error: KafkaError | None, _message: Message) -> None:
@@ -94,4 +94,3 @@ def _send(bootstrap: str, topic: str, messages: Iterator[tuple[bytes, bytes]]) -
     left = producer.flush(_FLUSH_SECONDS_MAX)
     if failed or left:
         raise NotLoadedError(f"{topic}: of {sent:,} messages {left or len(failed):,} were not taken: {failed[:1]}")
-    return sent

@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient
 from redis.asyncio import Redis
 
 from bench.accounting import Accountant, PartName
-from bench.loading import Loaded, load, quiet
+from bench.loading import Loaded, Part, load, quiet
 from bench.progress import Progress
 from bench.workload import Workload
 from pipeline import settings as settings_module
@@ -97,7 +97,7 @@ class Target:
     pids: Mapping[PartName, int] = field(default_factory=dict)
     directory: Path | None = None
     _run: str = field(default_factory=lambda: f"bench{os.getpid()}")
-    _streams: dict[tuple[str, int], Stream] = field(default_factory=dict)
+    _streams: dict[tuple[str, int, Part], Stream] = field(default_factory=dict)
     _databases: set[str] = field(default_factory=set)
     _rounds: int = 0
 
@@ -112,16 +112,19 @@ class Target:
         given: dict[str, tuple[int, ...]] = {part: (pid,) for part, pid in roots.items()}
         return Accountant(known | given)  # type: ignore[arg-type]  # the names are those of parts
 
-    async def stream(self, workload: Workload, lanes: int | None = None) -> Stream:
-        """The workload in topics of its own, loaded at the first call."""
+    async def stream(self, workload: Workload, lanes: int | None = None, part: Part = "events") -> Stream:
+        """The workload in topics of its own; the part is loaded at the first call that asks for it.
+
+        A history is loaded and booked first (`bench.draining.ready`): behind events nobody could tell it apart.
+        """
         lanes = lanes or self.settings.kafka.lanes
-        key = (workload.id, lanes)
+        key = (workload.id, lanes, part)
         if key not in self._streams:
             prefix = f"{self._run}-{workload.name}-{workload.id}-{lanes}."
             bootstrap = self.endpoints.kafka_bootstrap
             await create_topics(bootstrap, lanes, self.settings.kafka.replication_factor, prefix)
-            self.progress.say(f"loading {workload.events:,} events: {workload.name}, {workload.distribution}")
-            loaded = await asyncio.to_thread(load, bootstrap, prefix + FINANCE_EVENTS, workload)
+            self.progress.say(f"loading {part}: {workload.name}, {workload.events:,} events, {workload.distribution}")
+            loaded = await asyncio.to_thread(load, bootstrap, prefix + FINANCE_EVENTS, workload, part)
             self.progress.say(
                 f"loaded {loaded.census.messages:,} messages in {loaded.seconds:.1f} s "
                 f"({loaded.generator_cpu_seconds * 1e6 / max(loaded.census.messages, 1):.1f} µs of CPU each)"
@@ -131,7 +134,7 @@ class Target:
 
     async def forget(self, stream: Stream) -> None:
         """Remove the stream's topics: big ones need not wait for the end."""
-        self._streams.pop((stream.workload.id, stream.lanes), None)
+        self._streams = {key: each for key, each in self._streams.items() if each.prefix != stream.prefix}
         await asyncio.to_thread(self._delete_topics, [spec.name for spec in topics(stream.prefix)])
 
     async def reset(self, stream: Stream, template: str = MIGRATED) -> Ground:
@@ -148,6 +151,10 @@ class Target:
         )
         return Ground(stream, endpoints, f"{stream.prefix}{self._rounds}")
 
+    def has(self, template: str) -> bool:
+        """Whether there is such a template."""
+        return self._named(template) in self._databases
+
     async def keep(self, template: str) -> None:
         """Make what the round has booked a template: rounds that are reset to it begin with these books."""
         await self._copy(self._named("round"), self._named(template))
@@ -156,8 +163,8 @@ class Target:
         """Remove what was made on external servers; a stack of our own goes as a whole."""
         if self.local:
             return
-        for stream in list(self._streams.values()):
-            await self.forget(stream)
+        while self._streams:
+            await self.forget(next(iter(self._streams.values())))
         admin = await self._admin()
         try:
             for name in sorted(self._databases):

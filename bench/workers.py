@@ -21,11 +21,13 @@ _LOG_LINES: Final = 12
 
 
 class BatchStatistics(msgspec.Struct, frozen=True):
-    """Transactions of all workers so far."""
+    """Transactions of all workers so far, and what went wrong with them."""
 
     batches: int
     rows: int
     commit_seconds: float
+    failed_attempts: int = 0  # at any step of a batch; each was tried again
+    rejoins: int = 0  # times that a worker left the group in trouble and came back
 
     @property
     def rows_mean(self) -> float:
@@ -67,6 +69,8 @@ class Workers:
             batches=round(found.get("folio_batch_rows_count", 0)),
             rows=round(found.get("folio_batch_rows_sum", 0)),
             commit_seconds=found.get("folio_commit_seconds_sum", 0.0),
+            failed_attempts=round(found.get("folio_failed_attempts_total", 0)),
+            rejoins=round(found.get("folio_rejoins_total", 0)),
         )
 
 

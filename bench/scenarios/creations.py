@@ -14,4 +14,4 @@ async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     """As `drain`, on creations."""
     events = form.events_or(100_000, 1_000_000)
     workload = creations(events, orgs=form.orgs or 100_000)
-    return await drained("creations", _TITLE, await target.stream(workload), target, form, progress)
+    return await drained("creations", _TITLE, workload, target, form, progress)

@@ -3,19 +3,19 @@
 import os
 import time
 
-from bench.draining import Round, drain_round
+from bench.draining import Round, drain_round, ready
 from bench.form import Form
 from bench.progress import Progress
 from bench.proving import prove
 from bench.results import Cell, Figure, ScenarioResult, Series, Table, WorkloadStatement, figure
 from bench.target import Stream, Target
-from bench.workload import mixed
+from bench.workload import Workload, mixed
 
 _TITLE = "a pre-loaded topic of mixed events, drained by the whole pipeline"
 _NOTES = [
     "The clock runs from the first worker's claim, after which it fetches, to the broker's time of the last update.",
     "CPU is that of the same span. `other` is what the machine did beside the parts: on a shared one, others' work.",
-    "`at full cores` is cores / CPU of an event, as if no core ever waited: not measured, and no target is judged by it.",
+    "`at full cores` is cores / CPU of an event, as if no core ever waited: not measured; no target is judged by it.",
 ]
 
 
@@ -23,18 +23,19 @@ async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     """The median of several rounds; the books of the last one are proved."""
     events = form.events_or(100_000, 1_000_000)
     workload = mixed(events, orgs=form.orgs or 100_000)
-    return await drained("drain", _TITLE, await target.stream(workload), target, form, progress)
+    return await drained("drain", _TITLE, workload, target, form, progress)
 
 
 async def drained(
-    name: str, title: str, stream: Stream, target: Target, form: Form, progress: Progress
+    name: str, title: str, workload: Workload, target: Target, form: Form, progress: Progress
 ) -> ScenarioResult:
-    """Drain a loaded stream in several rounds."""
+    """Drain a workload in several rounds."""
     began = time.monotonic()
+    stream, template = await ready(target, workload, form.workers)
     rounds: list[Round] = []
     count = form.rounds_or(3, 3)
     for number in range(1, count + 1):
-        done, ground = await drain_round(target, stream, form.workers)
+        done, ground = await drain_round(target, stream, form.workers, template)
         rounds.append(done)
         progress.say(
             f"{name}, round {number} of {count}: {done.events_per_second:,.0f} ev/s in {done.seconds:.1f} s, "
@@ -101,6 +102,8 @@ def figures(rounds: list[Round]) -> list[Figure]:
         figure("wal_bytes_per_event", "B/event", [each.wal.bytes / each.events for each in rounds], "less"),
         figure("wal_page_images", "pages", [each.wal.page_images for each in rounds], "less"),
         figure("checkpoints", "checkpoints", [each.wal.checkpoints for each in rounds], "neither"),
+        figure("failed_attempts", "attempts", [each.batches.failed_attempts for each in rounds], "less"),
+        figure("rejoins", "times", [each.batches.rejoins for each in rounds], "less"),
         figure("batches", "batches", [each.batches.batches for each in rounds], "neither"),
         figure("batch_rows_mean", "rows", [each.batches.rows_mean for each in rounds], "neither"),
         figure(

@@ -15,20 +15,25 @@ from bench.running import run_all
 from bench.scenarios import SCENARIOS
 from bench.summary import as_text
 from bench.target import Target, external_target, local_target
-from pipeline.errors import PipelineError
-
-EXIT_OK, EXIT_WRONG_BOOKS, EXIT_REFUSED = 0, 1, 2
+from pipeline.errors import Fatal, Transient
+from pipeline.exits import EXIT_CANNOT, EXIT_DIFFERENT, EXIT_FATAL, EXIT_OK, EXIT_UNAVAILABLE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """0: measured, and all books proved, whatever the figures; 1: a proof failed; 2: could not be run."""
+    """0: measured, and all books proved, whatever the figures; 1: books were wrong; 2: a scenario failed.
+
+    A target that is not met is a result, not a failure. 3 and 4 as of every command of folio.
+    """
     arguments = _parser().parse_args(argv)
     try:
         earlier = read(arguments.compare) if arguments.compare else None
         results = asyncio.run(_run(arguments))
-    except (ResultsRefusedError, PipelineError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return EXIT_REFUSED
+    except ResultsRefusedError as error:
+        return _refused(error, EXIT_CANNOT)
+    except Fatal as error:
+        return _refused(error, EXIT_FATAL)
+    except Transient as error:
+        return _refused(error, EXIT_UNAVAILABLE)
     write(results, arguments.results)
     comparisons = compare(results, earlier) if earlier else []
     print(as_text(results, comparisons))
@@ -37,8 +42,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.report.parent.mkdir(parents=True, exist_ok=True)
         arguments.report.write_text(page(results, comparisons))
         print(f"report: {arguments.report}")
-    wrong = [each for each in results.scenarios if each.proof is not None and each.proof.differences != 0]
-    return EXIT_WRONG_BOOKS if wrong else EXIT_OK
+    return exit_code(results)
+
+
+def exit_code(results: Results) -> int:
+    """What the run comes to; wrong books weigh most."""
+    proofs = [each.proof for each in results.scenarios if each.proof is not None]
+    if any(proof.differences for proof in proofs):
+        return EXIT_DIFFERENT
+    unproven = any(proof.differences is None for proof in proofs)
+    return EXIT_CANNOT if unproven or any(each.failed for each in results.scenarios) else EXIT_OK
+
+
+def _refused(error: Exception, code: int) -> int:
+    print(f"folio bench: {error}", file=sys.stderr)
+    return code
 
 
 async def _run(arguments: argparse.Namespace) -> Results:

@@ -72,11 +72,12 @@ class Proof(msgspec.Struct, frozen=True):
 
 
 class ScenarioResult(msgspec.Struct, frozen=True):
-    """One scenario. `missing` says why there is nothing of it; then all else is empty."""
+    """One scenario. `missing` says why there is nothing of it, and all else is empty; `failed`: it was tried."""
 
     name: str
     title: str
     missing: str | None = None
+    failed: bool = False
     workload: WorkloadStatement | None = None
     figures: list[Figure] = []
     tables: list[Table] = []

@@ -41,4 +41,4 @@ async def _run(name: str, target: Target, form: Form, progress: Progress) -> Sce
         return await run(target, form, progress)
     except Exception as error:  # noqa: BLE001 - an hour of other scenarios must not be lost with this one
         progress.say(f"scenario {name} failed:\n{traceback.format_exc()}")
-        return ScenarioResult(name, name, missing=f"failed: {type(error).__name__}: {error}")
+        return ScenarioResult(name, name, missing=f"failed: {type(error).__name__}: {error}", failed=True)

@@ -9,6 +9,7 @@ import asyncpg
 from confluent_kafka.admin import AdminClient
 
 from bench.results import read
+from pipeline.exits import EXIT_FATAL
 from pipeline.stack import Endpoints
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -76,7 +77,7 @@ async def test_a_cache_with_somebodys_keys_is_left_alone(stack: Endpoints, tmp_p
     await cache.set("theirs", "1")
     try:
         done = bench(stack, tmp_path / "run.json", "drain", cache="8")
-        assert done.returncode == 2
+        assert done.returncode == EXIT_FATAL
         assert "FOLIO_REDIS_URL" in done.stderr
         assert await cache.get("theirs") == b"1"
         assert not (tmp_path / "run.json").exists()

@@ -100,7 +100,7 @@ class Generator:
         for number in range(workload.events):
             if recent and random() < workload.duplicate_share:
                 message = recent[int(random() * len(recent))]
-                self._kinds["duplicate"] += 1
+                self._count("duplicate", int(message[0]), len(message[1]))
             elif self._open and random() >= workload.creations_share:
                 message = self._changed()
             else:
@@ -211,8 +211,6 @@ class Generator:
 
     def _message(self, transaction: Transaction, verb: str) -> Message:
         org_id, aggregate, occurred_ms = transaction.org_id, transaction.aggregate, transaction.occurred_ms
-        self._kinds[verb] += 1
-        self._per_org[org_id] += 1
         self._days.add(transaction.property_id << 32 | local_day(occurred_ms))
         categories = _CATEGORIES[aggregate]
         reference = ',"bank_reference":"UTR%012d"' % transaction.aggregate_id if transaction.mode == "bank" else ""  # noqa: UP031
@@ -235,5 +233,10 @@ class Generator:
                 reference,
             )
         ).encode()
-        self._value_bytes += len(value)
+        self._count(verb, org_id, len(value))
         return b"%d" % org_id, value
+
+    def _count(self, kind: str, org_id: int, value_bytes: int) -> None:
+        self._kinds[kind] += 1
+        self._per_org[org_id] += 1
+        self._value_bytes += value_bytes

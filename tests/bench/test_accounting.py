@@ -10,14 +10,13 @@ import pytest
 
 from bench.accounting import HARNESS, OTHER, Accountant, Reading, Watch
 
-# Keeps a core busy for half a second of CPU in a child, which ends; then holds 64 MiB and waits.
+# Keeps a core busy for half a second of CPU in a child, which ends; then another one holds 64 MiB and waits.
 _BUSY = """
 import subprocess, sys
 code = "import time\\nwhile time.process_time() < 0.5: pass"
 subprocess.run([sys.executable, "-c", code], check=True)
-held = bytearray(64 << 20)
-print("done", flush=True)
-sys.stdin.read()
+code = "import sys\\nheld = b'x' * (64 << 20)\\nprint('done', flush=True)\\nsys.stdin.read()"
+subprocess.run([sys.executable, "-c", code], check=True)
 """
 
 

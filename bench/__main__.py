@@ -62,7 +62,12 @@ def _refused(error: Exception, code: int) -> int:
 async def _run(arguments: argparse.Namespace) -> Results:
     progress = Progress()
     form = Form(
-        "full" if arguments.full else "short", arguments.workers, arguments.rounds, arguments.events, arguments.orgs
+        "full" if arguments.full else "short",
+        arguments.workers,
+        arguments.rounds,
+        arguments.events,
+        arguments.orgs,
+        arguments.properties_loaded,
     )
     async with _target(arguments.external, progress) as target:
         return await run_all(target, arguments.scenarios or list(SCENARIOS), form, progress)
@@ -90,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=_count, help="rounds of each measurement")
     parser.add_argument("--events", type=_count, help="events of a workload")
     parser.add_argument("--orgs", type=_count, help="organisations of a workload")
+    parser.add_argument(
+        "--properties-loaded", action="store_true", help="load the hotels beforehand, so that none registers itself"
+    )
     parser.add_argument("--results", type=Path, default=Path("results/bench.json"), help="where to write (%(default)s)")
     parser.add_argument("--compare", type=Path, help="an earlier result")
     parser.add_argument("--report", type=Path, help="an HTML report to write")

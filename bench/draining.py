@@ -13,7 +13,7 @@ import asyncpg
 from confluent_kafka import Consumer, TopicPartition
 
 from bench.accounting import HARNESS, OTHER, Accountant, Reading, Watch
-from bench.database import Wal, Written, rows_written, wal
+from bench.database import Wal, Written, load_properties, rows_written, wal
 from bench.loading import quiet
 from bench.target import MIGRATED, Ground, Stream, Target
 from bench.workers import BatchStatistics, Workers, running_workers
@@ -81,15 +81,33 @@ class StandstillError(Exception):
 
 
 async def ready(target: Target, workload: Workload, workers: int, lanes: int | None = None) -> tuple[Stream, str]:
-    """The workload, loaded, and the template that its rounds begin with: its history is booked there."""
-    if not workload.history_days:
-        return await target.stream(workload, lanes), MIGRATED
+    """The workload, loaded, and the template that its rounds begin with: properties and history are in it."""
+    template = MIGRATED
+    if workload.properties_loaded:
+        template = await _with_properties(target, workload)
+    if workload.history_days:
+        template = await _with_history(target, workload, workers, lanes, template)
+    return await target.stream(workload, lanes), template
+
+
+async def _with_properties(target: Target, workload: Workload) -> str:
+    template = f"properties_{workload.orgs}_{workload.properties_per_org}"
+    if not target.has(template):
+
+        async def fill(connection: asyncpg.Connection) -> None:
+            await load_properties(connection, workload.orgs, workload.properties_per_org)
+
+        await target.derive(template, MIGRATED, fill)
+    return template
+
+
+async def _with_history(target: Target, workload: Workload, workers: int, lanes: int | None, base: str) -> str:
     stream = await target.stream(workload, lanes, "history")
     template = f"history_{workload.id}_{stream.lanes}"
     if not target.has(template):
-        await drain_round(target, stream, workers)
+        await drain_round(target, stream, workers, base)
         await target.keep(template)
-    return await target.stream(workload, lanes), template
+    return template
 
 
 async def drain_round(

@@ -17,6 +17,7 @@ class Form:
     rounds: int | None = None
     events: int | None = None
     orgs: int | None = None
+    properties_loaded: bool = False
 
     @property
     def full(self) -> bool:

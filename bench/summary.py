@@ -33,6 +33,7 @@ def _scenario(scenario: ScenarioResult) -> Iterator[str]:
         )
     for figure in scenario.figures:
         yield f"  {figure.name:<38}{_ranged(figure)}"
+    yield from (f"  {note}" for note in scenario.notes if note.startswith("Disturbed"))
     if scenario.proof is not None:
         yield f"  proof: {scenario.proof.summary}"
 

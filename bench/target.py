@@ -7,7 +7,7 @@ database, nothing left in the topics of what was published, an empty cache, a co
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,6 +155,16 @@ class Target:
         """Whether there is such a template."""
         return self._named(template) in self._databases
 
+    async def derive(self, template: str, base: str, fill: Callable[[asyncpg.Connection], Awaitable[None]]) -> None:
+        """Make a template from another one, and what `fill` adds to it."""
+        await self._ensure_migrated()
+        await self._copy(self._named(base), self._named(template))
+        connection = await asyncpg.connect(database_url(self.endpoints.database_url, self._named(template)))
+        try:
+            await fill(connection)
+        finally:
+            await connection.close()
+
     async def keep(self, template: str) -> None:
         """Make what the round has booked a template: rounds that are reset to it begin with these books."""
         await self._copy(self._named("round"), self._named(template))
@@ -163,14 +173,15 @@ class Target:
         """Remove what was made on external servers; a stack of our own goes as a whole."""
         if self.local:
             return
-        while self._streams:
-            await self.forget(next(iter(self._streams.values())))
         admin = await self._admin()
         try:
             for name in sorted(self._databases):
                 await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         finally:
             await admin.close()
+        await self._empty_cache()
+        while self._streams:
+            await self.forget(next(iter(self._streams.values())))
 
     def _named(self, name: str) -> str:
         return f"folio_{self._run}_{name}"

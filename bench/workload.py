@@ -38,6 +38,7 @@ class Workload:
     late_share: float = 0.02  # 8 to `late_days_max` days before today
     late_days_max: int = 80
     open_transactions_max: int = 100_000  # a change is made to one of so many latest transactions, each as likely
+    properties_loaded: bool = False  # before the rounds, as `folio properties load` does; else each registers itself
     history_days: int = 0
     history_density: float = 0.0
     seed: int = 1
@@ -60,7 +61,9 @@ class Workload:
     @property
     def mixture(self) -> str:
         """What the events say, in words."""
-        return "; ".join(part for part in (self._kinds(), self._days(), self._repeated(), self._history()) if part)
+        properties = f"properties {'loaded before' if self.properties_loaded else 'register themselves'}"
+        parts = (self._kinds(), self._days(), self._repeated(), properties, self._history())
+        return "; ".join(part for part in parts if part)
 
     def _kinds(self) -> str:
         if self.creations_share == 1:
@@ -101,15 +104,18 @@ class Census(msgspec.Struct):
     moves: int = 0  # of those updated
 
 
-def mixed(events: int, *, today: date | None = None, orgs: int = 100_000, seed: int = 1) -> Workload:
+def mixed(events: int, *, today: date | None = None, orgs: int = 100_000, properties_loaded: bool = False) -> Workload:
     """The workload of `drain`, `limit` and `live`."""
-    return Workload(name="mixed", events=events, today=today or business_day(), orgs=orgs, seed=seed)
+    day = today or business_day()
+    return Workload(name="mixed", events=events, today=day, orgs=orgs, properties_loaded=properties_loaded)
 
 
-def creations(events: int, *, today: date | None = None, orgs: int = 100_000, seed: int = 1) -> Workload:
+def creations(
+    events: int, *, today: date | None = None, orgs: int = 100_000, properties_loaded: bool = False
+) -> Workload:
     """The workload of the peers: every event is a new approved transaction of today, and hardly a key is hot."""
     return replace(
-        mixed(events, today=today, orgs=orgs, seed=seed),
+        mixed(events, today=today, orgs=orgs, properties_loaded=properties_loaded),
         name="creations",
         zipf_exponent=0.0,
         creations_share=1.0,

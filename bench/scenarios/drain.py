@@ -2,7 +2,9 @@
 
 import os
 import time
+from collections.abc import Iterator
 
+from bench.accounting import OTHER
 from bench.draining import Round, drain_round, ready
 from bench.form import Form
 from bench.progress import Progress
@@ -12,6 +14,7 @@ from bench.target import Stream, Target
 from bench.workload import Workload, mixed
 
 _TITLE = "a pre-loaded topic of mixed events, drained by the whole pipeline"
+_OTHERS_CORES_MAX = 0.2
 _NOTES = [
     "The clock runs from the first worker's claim, after which it fetches, to the broker's time of the last update.",
     "CPU is that of the same span. `other` is what the machine did beside the parts: on a shared one, others' work.",
@@ -22,7 +25,7 @@ _NOTES = [
 async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     """The median of several rounds; the books of the last one are proved."""
     events = form.events_or(100_000, 1_000_000)
-    workload = mixed(events, orgs=form.orgs or 100_000)
+    workload = mixed(events, orgs=form.orgs or 100_000, properties_loaded=form.properties_loaded)
     return await drained("drain", _TITLE, workload, target, form, progress)
 
 
@@ -53,7 +56,7 @@ async def drained(
         tables=[_rows_table(rounds[-1])],
         series=[_course(rounds[-1])],
         proof=proof,
-        notes=_NOTES,
+        notes=[*_NOTES, *_disturbed(rounds)],
         parameters=_parameters(stream, form, count),
         seconds=time.monotonic() - began,
     )
@@ -150,6 +153,16 @@ def _course(round_: Round) -> Series:
             y.append((consumed - last) / (at - last_at))
             last_at, last = at, consumed
     return Series("course of the last round", "seconds", "events/s", x, y)
+
+
+def _disturbed(rounds: list[Round]) -> Iterator[str]:
+    """What keeps the figures from being those of the machine."""
+    others = max(each.cpu.get(OTHER, 0.0) / each.seconds for each in rounds)
+    if others > _OTHERS_CORES_MAX:
+        yield f"Disturbed: others took up to {others:.1f} cores. On a machine of its own the rates are higher."
+    failed = max(each.batches.failed_attempts + each.batches.rejoins for each in rounds)
+    if failed:
+        yield f"Disturbed: up to {failed} failed attempts and rejoins of workers in a round."
 
 
 def _parameters(stream: Stream, form: Form, rounds: int) -> dict[str, Cell]:

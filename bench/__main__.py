@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.form import WORKERS_DEFAULT, Form
 from bench.progress import Progress
 from bench.report.page import page
-from bench.results import Results, ResultsRefusedError, compare, read, write
+from bench.results import Compared, Results, ResultsRefusedError, compare, read, write
 from bench.running import run_all
 from bench.scenarios import SCENARIOS
 from bench.summary import as_text
@@ -35,12 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Transient as error:
         return _refused(error, EXIT_UNAVAILABLE)
     write(results, arguments.results)
-    comparisons = compare(results, earlier) if earlier else []
-    print(as_text(results, comparisons))
+    compared = compare(results, earlier) if earlier else Compared()
+    print(as_text(results, compared))
     print(f"\nwritten: {arguments.results}")
     if arguments.report:
         arguments.report.parent.mkdir(parents=True, exist_ok=True)
-        arguments.report.write_text(page(results, comparisons))
+        arguments.report.write_text(page(results, compared))
         print(f"report: {arguments.report}")
     return exit_code(results)
 

@@ -5,6 +5,8 @@ A reader of version 1 may count on every name here; a change that breaks that ma
 
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,6 +16,9 @@ from bench.environment import Environment
 from bench.workload import Census, Workload
 
 SCHEMA_VERSION: Final = 1
+
+# Whatever changes a rate without a change of the code. Versions are said by the environment block.
+_SAME_MACHINE: Final = ("cores", "cpu_model", "memory_mib", "filesystem", "local_stack", "server_settings", "settings")
 
 Better = Literal["more", "less", "neither"]
 Cell = str | float | int | None
@@ -131,8 +136,20 @@ class Comparison(msgspec.Struct, frozen=True):
     better: Better
 
 
+class Compared(msgspec.Struct, frozen=True):
+    """Two runs side by side."""
+
+    comparisons: list[Comparison] = []
+    unlike: list[str] = []
+
+
 class ResultsRefusedError(Exception):
     """A file is no result that this code can read."""
+
+
+def json_schema() -> dict[str, object]:
+    """The schema of a result's document; docs/benchmark.schema.json is this."""
+    return msgspec.json.schema(Results)
 
 
 def figure(name: str, unit: str, rounds: Sequence[float], better: Better = "neither") -> Figure:
@@ -160,14 +177,42 @@ def read(path: Path) -> Results:
         raise ResultsRefusedError(f"{path} is no result of the benchmark: {error}") from error
 
 
-def compare(now: Results, then: Results) -> list[Comparison]:
-    """Every figure that both runs have."""
-    return [
+def compare(now: Results, then: Results) -> Compared:
+    """Every figure that both runs have, and in what else the runs differ."""
+    comparisons = [
         comparison
         for scenario in now.scenarios
         if (earlier := then.scenario(scenario.name)) is not None
         for comparison in _compared(scenario, earlier)
     ]
+    return Compared(comparisons, unlike(now, then))
+
+
+def unlike(now: Results, then: Results) -> list[str]:
+    """In what the runs differ beside their figures: what was compared is only as alike as this is short."""
+    found = [
+        f"{name}: {old!r} then, {new!r} now"
+        for name in ("form", *_SAME_MACHINE)
+        if (old := _said(then, name)) != (new := _said(now, name))
+    ]
+    for scenario in now.scenarios:
+        earlier = then.scenario(scenario.name)
+        if earlier is not None and _workload_of(earlier) != _workload_of(scenario):
+            found.append(f"{scenario.name}: another workload")
+        elif earlier is not None and earlier.parameters != scenario.parameters:
+            found.append(f"{scenario.name}: {earlier.parameters} then, {scenario.parameters} now")
+    return found
+
+
+def _said(results: Results, name: str) -> object:
+    return results.form if name == "form" else getattr(results.environment, name)
+
+
+def _workload_of(scenario: ScenarioResult) -> Workload | None:
+    """Without its day: the same workload is made anew each day."""
+    if scenario.workload is None:
+        return None
+    return replace(scenario.workload.description, today=date.min)
 
 
 class _Versioned(msgspec.Struct):

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.results import Comparison, Figure, Results, ScenarioResult, Verdict
+from bench.results import Compared, Figure, Results, ScenarioResult, Verdict
 
 _MET = {True: "met", False: "NOT MET", None: "-"}
 
 
-def as_text(results: Results, comparisons: Sequence[Comparison]) -> str:
+def as_text(results: Results, compared: Compared) -> str:
     """For people; the targets come last."""
-    return "\n".join([*_scenarios(results), *_compared(comparisons), *_verdicts(results.verdicts)])
+    return "\n".join([*_scenarios(results), *_compared(compared), *_verdicts(results.verdicts)])
 
 
 def _scenarios(results: Results) -> Iterator[str]:
@@ -45,12 +45,13 @@ def _ranged(figure: Figure) -> str:
     return f"{median} ({shown(figure.least)} to {shown(figure.most)}, {len(figure.rounds)} rounds)"
 
 
-def _compared(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    if not comparisons:
+def _compared(compared: Compared) -> Iterator[str]:
+    if not compared.comparisons and not compared.unlike:
         return
     yield ""
     yield "compared with the earlier run (now / then; * where the ranges of the rounds do not touch)"
-    for each in comparisons:
+    yield from (f"  unlike: {difference}" for difference in compared.unlike)
+    for each in compared.comparisons:
         ratio = "-" if each.ratio is None else f"{each.ratio:.3f}"
         name = f"{each.scenario}.{each.figure}"
         values = f"{shown(each.then):>12} {shown(each.now):>12} {each.unit:<10}"

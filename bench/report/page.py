@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Final
 
 from bench.report.charts import Bar, Curve, bars, curves
-from bench.results import Cell, Comparison, Figure, Results, ScenarioResult, Series, Table, Verdict
+from bench.results import Cell, Compared, Figure, Results, ScenarioResult, Series, Table, Verdict
 from bench.summary import shown
 
 _MET: Final = {True: ("met", "yes"), False: ("not met", "no"), None: ("not measured", "none")}
@@ -29,10 +29,11 @@ svg .label { text-anchor: end } svg .middle { text-anchor: middle }
 polyline.curve { fill: none } .note { opacity: .8 } .legend span { margin-right: 1rem }
 """
 _CPU: Final = "cpu_us_"
+_ALONE: Final = Compared()  # with no earlier run
 _RATES: Final = "ev/s"
 
 
-def page(results: Results, comparisons: Sequence[Comparison] = ()) -> str:
+def page(results: Results, compared: Compared = _ALONE) -> str:
     """The whole report as one HTML document."""
     around = results.environment
     made = f"{results.began_at}, revision {around.revision}, {around.cores} cores, {results.seconds / 60:.0f} minutes."
@@ -42,7 +43,7 @@ def page(results: Results, comparisons: Sequence[Comparison] = ()) -> str:
         "<h2>Targets</h2>",
         _verdicts(results.verdicts),
         *(_scenario(scenario) for scenario in results.scenarios),
-        _compared(comparisons),
+        _compared(compared),
         "<h2>Environment</h2>",
         _environment(results),
     ]
@@ -143,11 +144,11 @@ def _figures(figures: Iterable[Figure]) -> str:
     return _rows(("figure", "median", "least", "most", "unit"), rows)
 
 
-def _compared(comparisons: Sequence[Comparison]) -> str:
-    if not comparisons:
+def _compared(compared: Compared) -> str:
+    if not compared.comparisons and not compared.unlike:
         return ""
     rows = []
-    for each in comparisons:
+    for each in compared.comparisons:
         ratio = "-" if each.ratio is None else f"{each.ratio:.3f}"
         worse = each.ratio is not None and each.apart and (each.ratio < 1) == (each.better == "more")
         kind = "" if not each.apart or each.better == "neither" else "no" if worse else "yes"
@@ -156,6 +157,7 @@ def _compared(comparisons: Sequence[Comparison]) -> str:
         )
         rows.append(f'<tr>{cells}<td>{escape(each.unit)}</td><td class="number {kind}">{ratio}</td></tr>')
     note = "<p>Coloured where the ranges of the rounds do not touch.</p>"
+    note += "".join(f'<p class="no">unlike: {escape(difference)}</p>' for difference in compared.unlike)
     return "<h2>Compared with an earlier run</h2>" + note + _rows(("figure", "then", "now", "unit", "now / then"), rows)
 
 

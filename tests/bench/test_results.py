@@ -1,11 +1,25 @@
 """Results survive a file, and are compared only where they mean the same."""
 
+import json
+from datetime import date
 from pathlib import Path
 
+import jsonschema
 import msgspec
 import pytest
 
-from bench.results import Comparison, ResultsRefusedError, compare, figure, read, write
+from bench.results import (
+    Comparison,
+    ResultsRefusedError,
+    ScenarioResult,
+    WorkloadStatement,
+    compare,
+    figure,
+    json_schema,
+    read,
+    write,
+)
+from bench.workload import Census, mixed
 from tests.bench.made import rate, results, scenario
 
 
@@ -41,7 +55,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def compared(now: list[float], then: list[float]) -> Comparison:
-    [found] = compare(results(scenario("drain", rate(*now))), results(scenario("drain", rate(*then))))
+    [found] = compare(results(scenario("drain", rate(*now))), results(scenario("drain", rate(*then)))).comparisons
     return found
 
 
@@ -61,4 +75,47 @@ def test_figures_of_other_units_and_missing_scenarios_are_not_compared() -> None
     then = results(
         scenario("drain", figure("events_per_second", "events/min", [1])), scenario("live", missing="not made yet")
     )
-    assert compare(now, then) == []
+    assert compare(now, then).comparisons == []
+
+
+def described(events: int, today: date) -> ScenarioResult:
+    workload = mixed(events, today=today)
+    stated = WorkloadStatement(workload, workload.distribution, workload.mixture, Census(), 0.0)
+    return msgspec.structs.replace(scenario("drain", rate(1)), workload=stated)
+
+
+def test_the_same_workload_on_another_day_is_alike() -> None:
+    one, other = (results(described(1_000, date(2026, 1, day))) for day in (1, 2))
+    assert compare(one, other).unlike == []
+
+
+def test_another_workload_machine_or_form_is_told() -> None:
+    one, other = (results(described(events, date(2026, 1, 1))) for events in (1_000, 2_000))
+    faster = msgspec.structs.replace(other.environment, cores=8)
+    other = msgspec.structs.replace(other, form="full", environment=faster)
+    assert compare(one, other).unlike == [
+        "form: 'full' then, 'short' now",
+        "cores: 8 then, 2 now",
+        "drain: another workload",
+    ]
+
+
+def test_other_parameters_are_told() -> None:
+    one, other = (
+        results(msgspec.structs.replace(scenario("drain", rate(1)), parameters={"workers": workers}))
+        for workers in (1, 2)
+    )
+    assert compare(one, other).unlike == ["drain: {'workers': 2} then, {'workers': 1} now"]
+
+
+def test_the_committed_schema_is_that_of_the_results() -> None:
+    """Remade by `python -c 'import json, bench.results; print(json.dumps(bench.results.json_schema(), indent=1))'`."""
+    committed = json.loads((Path(__file__).parents[2] / "docs" / "benchmark.schema.json").read_text())
+    assert committed == json_schema()
+
+
+def test_a_result_is_what_the_schema_says(tmp_path: Path) -> None:
+    write(
+        results(described(1_000, date(2026, 1, 1)), scenario("peers", missing="not installed")), tmp_path / "run.json"
+    )
+    jsonschema.validate(json.loads((tmp_path / "run.json").read_text()), json_schema())

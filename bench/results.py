@@ -20,6 +20,9 @@ SCHEMA_VERSION: Final = 1
 # Whatever changes a rate without a change of the code. Versions are said by the environment block.
 _SAME_MACHINE: Final = ("cores", "cpu_model", "memory_mib", "filesystem", "local_stack", "server_settings", "settings")
 
+# Ranges of fewer rounds say nothing about noise.
+_ROUNDS_MIN: Final = 3
+
 Better = Literal["more", "less", "neither"]
 Cell = str | float | int | None
 
@@ -225,5 +228,6 @@ def _compared(now: ScenarioResult, then: ScenarioResult) -> Iterable[Comparison]
         if old is None or old.unit != new.unit:
             continue
         ratio = new.median / old.median if old.median else None
-        apart = new.least > old.most or new.most < old.least
+        enough = min(len(new.rounds), len(old.rounds)) >= _ROUNDS_MIN
+        apart = enough and (new.least > old.most or new.most < old.least)
         yield Comparison(now.name, new.name, new.unit, old.median, new.median, ratio, apart, new.better)

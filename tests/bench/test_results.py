@@ -68,6 +68,7 @@ def test_ranges_that_touch_are_noise() -> None:
     assert compared([11, 12, 13], [8, 9, 10]).apart
     assert compared([5, 6, 7], [8, 9, 10]).apart
     assert not compared([10, 12, 13], [8, 9, 10]).apart
+    assert not compared([20, 21], [8, 9, 10]).apart
 
 
 def test_figures_of_other_units_and_missing_scenarios_are_not_compared() -> None:

@@ -162,7 +162,7 @@ class Books:
         wanted = {(record.key[0], record.event.property_id) for record in events}
         wanted |= {day_of(record)[:2] for record in corrections}
         wanted |= {(key[0], snapshot.property_id) for key, snapshot in snapshots.items()}
-        properties = self._properties.recall(wanted, self._settings.lane_count, locked)
+        properties = self._properties.recall(wanted, locked)
         found = await read_properties(connection, wanted - properties.keys())
         self._properties.remember(found, self._settings.lane_count, locked)
         paused = await read_paused_orgs(connection, {org for slice_ in batch.slices for org in slice_.orgs}, locked)

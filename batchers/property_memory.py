@@ -25,17 +25,17 @@ class PropertyMemory:
     """A bounded map from property to what was read, tagged with the revision at which it was read."""
 
     def __init__(self) -> None:
-        self._entries: dict[PropertyKey, tuple[int, Property]] = {}
+        self._entries: dict[PropertyKey, tuple[int, int, Property]] = {}  # home lane, its revision, what was read
 
-    def recall(
-        self, keys: Collection[PropertyKey], lane_count: int, locked: Mapping[int, _Revised]
-    ) -> dict[PropertyKey, Property]:
-        """Those of `keys` that are remembered and still true."""
+    def recall(self, keys: Collection[PropertyKey], locked: Mapping[int, _Revised]) -> dict[PropertyKey, Property]:
+        """Those of `keys` that are remembered and still true. Their home lanes are locked."""
         known = {}
         for key in keys:
             entry = self._entries.get(key)
-            if entry is not None and entry[0] == locked[home_lane(key[0], lane_count)].properties_revision:
-                known[key] = entry[1]
+            if entry is not None:
+                home, revision, property_ = entry
+                if locked[home].properties_revision == revision:
+                    known[key] = property_
         return known
 
     def remember(
@@ -45,5 +45,5 @@ class PropertyMemory:
         if len(self._entries) + len(properties) > _PROPERTIES_MAX:
             self._entries.clear()
         for key, property_ in properties.items():
-            revision = locked[home_lane(key[0], lane_count)].properties_revision
-            self._entries[key] = (revision, property_)
+            home = home_lane(key[0], lane_count)
+            self._entries[key] = (home, locked[home].properties_revision, property_)

@@ -43,7 +43,7 @@ def run(
     # hold many objects and no cycles, so the young generation may grow to a batch's size before it is looked at.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
+    gc.set_threshold(200_000, 50, 50)
     try:
         uvloop.run(_until_told(worker, sys.stdin.fileno() if until_stdin_ends else None))
     finally:

@@ -28,20 +28,20 @@ def locked(*, home_revision: int, other_revision: int = 0) -> dict[int, Locked]:
 def test_what_was_remembered_is_recalled_and_nothing_else() -> None:
     memory = PropertyMemory()
     memory.remember({KEY: PROPERTY}, LANES, locked(home_revision=3))
-    assert memory.recall({KEY, (1, 2)}, LANES, locked(home_revision=3)) == {KEY: PROPERTY}
+    assert memory.recall({KEY, (1, 2)}, locked(home_revision=3)) == {KEY: PROPERTY}
 
 
 @pytest.mark.parametrize("revision", [2, 4])
 def test_another_revision_of_the_home_lane_makes_it_read_again(revision: int) -> None:
     memory = PropertyMemory()
     memory.remember({KEY: PROPERTY}, LANES, locked(home_revision=3))
-    assert memory.recall({KEY}, LANES, locked(home_revision=revision)) == {}
+    assert memory.recall({KEY}, locked(home_revision=revision)) == {}
 
 
 def test_the_revision_of_another_lane_does_not_matter() -> None:
     memory = PropertyMemory()
     memory.remember({KEY: PROPERTY}, LANES, locked(home_revision=3))
-    assert memory.recall({KEY}, LANES, locked(home_revision=3, other_revision=9)) == {KEY: PROPERTY}
+    assert memory.recall({KEY}, locked(home_revision=3, other_revision=9)) == {KEY: PROPERTY}
 
 
 def test_what_is_read_again_replaces_what_was_known() -> None:
@@ -49,7 +49,7 @@ def test_what_is_read_again_replaces_what_was_known() -> None:
     changed = PropertyDefaults("USD", "Asia/Kolkata").register(None)
     memory.remember({KEY: PROPERTY}, LANES, locked(home_revision=3))
     memory.remember({KEY: changed}, LANES, locked(home_revision=4))
-    assert memory.recall({KEY}, LANES, locked(home_revision=4)) == {KEY: changed}
+    assert memory.recall({KEY}, locked(home_revision=4)) == {KEY: changed}
 
 
 def test_memory_is_bounded_and_begins_anew_when_it_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,4 +57,4 @@ def test_memory_is_bounded_and_begins_anew_when_it_is_full(monkeypatch: pytest.M
     memory, now = PropertyMemory(), locked(home_revision=0)
     memory.remember({(1, 1): PROPERTY, (1, 2): PROPERTY}, LANES, now)
     memory.remember({(1, 3): PROPERTY}, LANES, now)
-    assert memory.recall({(1, 1), (1, 2), (1, 3)}, LANES, now).keys() == {(1, 3)}
+    assert memory.recall({(1, 1), (1, 2), (1, 3)}, now).keys() == {(1, 3)}

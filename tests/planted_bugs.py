@@ -71,14 +71,14 @@ BUGS = (
     Bug(
         ">= for > between versions",
         "batchers/decide.py",
-        "version > current.version",
-        "version >= current.version",
+        "event.version <= current.version:",
+        "event.version < current.version:",
         "tests/batchers/test_decide.py",
     ),
     Bug(
         "an edit adds without taking the old contribution away",
         "batchers/coalesce.py",
-        "            _add(properties, key, change, change.before, -1)\n",
+        "            _add(days, key, change, before, -before.amount_cents)\n",
         "            pass\n",
         "tests/batchers/test_coalesce.py::test_a_newer_version_adds_the_difference",
     ),
@@ -130,6 +130,20 @@ BUGS = (
         "        if org_id is not None\n    }\n",
         "        if org_id is not None and False\n    }\n",
         "tests/batchers/test_fence.py::test_a_misrouted_organisation_waits_for_its_home_lane",
+    ),
+    Bug(
+        "the usual case of carrying forgets the day before",
+        "batchers/carry.py",
+        "opening = earlier[-1].closing_cents if earlier else opening_cash_cents",
+        "opening = opening_cash_cents",
+        "tests/batchers/test_carry.py::test_carrying_equals_recomputing_every_day",
+    ),
+    Bug(
+        "a known transaction is written as a new one",
+        "batchers/writing.py",
+        '"new" if before is None else "known",',
+        '"new",',
+        "tests/batchers/test_books.py::test_a_transaction_that_moves_to_another_month_leaves_the_old_partition",
     ),
     Bug(
         "corrections before the events of their batch",

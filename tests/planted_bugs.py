@@ -127,8 +127,8 @@ BUGS = (
     Bug(
         "home lanes are not locked",
         "batchers/fence.py",
-        "        if org_id is not None\n    }\n",
-        "        if org_id is not None and False\n    }\n",
+        "for org_id in slice_.orgs if org_id is not None\n    }\n",
+        "for org_id in slice_.orgs if org_id is not None and False\n    }\n",
         "tests/batchers/test_fence.py::test_a_misrouted_organisation_waits_for_its_home_lane",
     ),
     Bug(

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -28,13 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         earlier = read(arguments.compare) if arguments.compare else None
         results = asyncio.run(_run(arguments))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return _refused(InterruptedError("stopped before the end; nothing was written"), EXIT_CANNOT)
     except ResultsRefusedError as error:
         return _refused(error, EXIT_CANNOT)
     except Fatal as error:
         return _refused(error, EXIT_FATAL)
     except Transient as error:
         return _refused(error, EXIT_UNAVAILABLE)
-    write(results, arguments.results)
     compared = compare(results, earlier) if earlier else Compared()
     print(as_text(results, compared))
     print(f"\nwritten: {arguments.results}")
@@ -60,6 +62,10 @@ def _refused(error: Exception, code: int) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> Results:
+    # As with Ctrl-C: the workers are stopped and the servers cleared up on the way out.
+    running = asyncio.current_task()
+    assert running is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     progress = Progress()
     form = Form(
         "full" if arguments.full else "short",
@@ -70,7 +76,10 @@ async def _run(arguments: argparse.Namespace) -> Results:
         arguments.properties_loaded,
     )
     async with _target(arguments.external, progress) as target:
-        return await run_all(target, arguments.scenarios or list(SCENARIOS), form, progress)
+        results = await run_all(target, arguments.scenarios or list(SCENARIOS), form, progress)
+        # Before the servers are left: what may go wrong with clearing up must not cost the results.
+        write(results, arguments.results)
+        return results
 
 
 @asynccontextmanager

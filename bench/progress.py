@@ -2,14 +2,16 @@
 
 import sys
 import time
+from typing import Final
+
+_COUNT_SECONDS: Final = 5.0
 
 
 class Progress:
     """Says what is done, with the seconds since the beginning."""
 
-    def __init__(self, quiet_below_seconds: float = 1.0) -> None:
+    def __init__(self) -> None:
         self._began = time.monotonic()
-        self._quiet_below = quiet_below_seconds
         self._counted_at = 0.0
 
     def say(self, text: str) -> None:
@@ -19,6 +21,6 @@ class Progress:
     def count(self, what: str, done: int, total: int) -> None:
         """A line now and then about something that is counted."""
         now = time.monotonic()
-        if now - self._counted_at >= self._quiet_below * 5:
+        if now - self._counted_at >= _COUNT_SECONDS:
             self._counted_at = now
             self.say(f"  {what}: {done:,} of {total:,}")

@@ -1,7 +1,6 @@
 """`folio verify` after a scenario: fast and wrong is worth nothing."""
 
 import asyncio
-import subprocess
 import sys
 from typing import Final
 
@@ -27,17 +26,22 @@ class _Report(msgspec.Struct):
 
 async def prove(ground: Ground) -> Proof:
     """Run the real command, in a process of its own: it holds every event in memory, and lets go of it in the end."""
-    return await asyncio.to_thread(_prove, ground)
-
-
-def _prove(ground: Ground) -> Proof:
-    command = [sys.executable, "-m", "pipeline.cli", "verify", "--output", "json"]
-    done = subprocess.run(command, env=ground.environment(), capture_output=True, timeout=_SECONDS_MAX, check=False)
+    command = (sys.executable, "-m", "pipeline.cli", "verify", "--output", "json")
+    process = await asyncio.create_subprocess_exec(
+        *command, env=ground.environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
     try:
-        report = msgspec.json.decode(done.stdout, type=_Report)
+        async with asyncio.timeout(_SECONDS_MAX):
+            output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:  # nobody waits for it any more
+            process.kill()
+            await process.wait()
+    try:
+        report = msgspec.json.decode(output, type=_Report)
     except msgspec.DecodeError:
-        tail = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        return Proof(None, f"folio verify ended with {done.returncode}: {' '.join(tail)}", 0.0)
+        tail = errors.decode(errors="replace").strip().splitlines()[-1:]
+        return Proof(None, f"folio verify ended with {process.returncode}: {' '.join(tail)}", 0.0)
     if report.unproven:
         return Proof(None, f"cannot be proved: {report.unproven}", report.seconds, report.outcomes)
     compared = sum(report.compared.values())

@@ -6,6 +6,7 @@ database, nothing left in the topics of what was published, an empty cache, a co
 
 import asyncio
 import os
+import secrets
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -96,7 +97,9 @@ class Target:
     local: bool
     pids: Mapping[PartName, int] = field(default_factory=dict)
     directory: Path | None = None
-    _run: str = field(default_factory=lambda: f"bench{os.getpid()}")
+    # Two benchmarks may share external servers.
+    _run: str = field(default_factory=lambda: f"bench{secrets.token_hex(4)}")
+    _prefixes: set[str] = field(default_factory=set)
     _streams: dict[tuple[str, int, Part], Stream] = field(default_factory=dict)
     _databases: set[str] = field(default_factory=set)
     _rounds: int = 0
@@ -122,6 +125,7 @@ class Target:
         if key not in self._streams:
             prefix = f"{self._run}-{workload.name}-{workload.id}-{lanes}."
             bootstrap = self.endpoints.kafka_bootstrap
+            self._prefixes.add(prefix)
             await create_topics(bootstrap, lanes, self.settings.kafka.replication_factor, prefix)
             self.progress.say(f"loading {part}: {workload.name}, {workload.events:,} events, {workload.distribution}")
             loaded = await asyncio.to_thread(load, bootstrap, prefix + FINANCE_EVENTS, workload, part)
@@ -135,7 +139,8 @@ class Target:
     async def forget(self, stream: Stream) -> None:
         """Remove the stream's topics: big ones need not wait for the end."""
         self._streams = {key: each for key, each in self._streams.items() if each.prefix != stream.prefix}
-        await asyncio.to_thread(self._delete_topics, [spec.name for spec in topics(stream.prefix)])
+        await asyncio.to_thread(self._delete_topics, stream.prefix)
+        self._prefixes.discard(stream.prefix)
 
     async def reset(self, stream: Stream, template: str = MIGRATED) -> Ground:
         """New ground for a round; that of the round before is gone."""
@@ -180,8 +185,9 @@ class Target:
         finally:
             await admin.close()
         await self._empty_cache()
-        while self._streams:
-            await self.forget(next(iter(self._streams.values())))
+        for prefix in sorted(self._prefixes):
+            await asyncio.to_thread(self._delete_topics, prefix)
+        await asyncio.to_thread(self._delete_groups)
 
     def _named(self, name: str) -> str:
         return f"folio_{self._run}_{name}"
@@ -250,10 +256,20 @@ class Target:
         for future in admin.delete_records(ends).values():
             future.result(_ADMIN_SECONDS)
 
-    def _delete_topics(self, names: list[str]) -> None:
+    def _delete_topics(self, prefix: str) -> None:
+        """Those of the prefix that exist: it may not have come to all of them."""
         admin = self._broker()
-        for future in admin.delete_topics(names).values():
-            future.result(_ADMIN_SECONDS)
+        existing = admin.list_topics(timeout=_ADMIN_SECONDS).topics
+        if names := [spec.name for spec in topics(prefix) if spec.name in existing]:
+            for future in admin.delete_topics(names).values():
+                future.result(_ADMIN_SECONDS)
+
+    def _delete_groups(self) -> None:
+        admin = self._broker()
+        listed = admin.list_consumer_groups().result(_ADMIN_SECONDS).valid
+        if groups := [group.group_id for group in listed if group.group_id.startswith(f"{self._run}-")]:
+            for future in admin.delete_consumer_groups(groups).values():
+                future.result(_ADMIN_SECONDS)
 
     def _broker(self) -> AdminClient:
         return AdminClient(quiet(self.endpoints.kafka_bootstrap))

@@ -41,8 +41,10 @@ async def leftovers(stack: Endpoints) -> set[str]:
         databases = await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'folio_bench%'")
     finally:
         await connection.close()
-    topics = AdminClient({"bootstrap.servers": stack.kafka_bootstrap}).list_topics(timeout=20).topics
-    return {row["datname"] for row in databases} | {name for name in topics if name.startswith("bench")}
+    admin = AdminClient({"bootstrap.servers": stack.kafka_bootstrap})
+    groups = {group.group_id for group in admin.list_consumer_groups().result(20).valid}
+    names = admin.list_topics(timeout=20).topics.keys() | groups
+    return {row["datname"] for row in databases} | {name for name in names if name.startswith("bench")}
 
 
 async def test_a_drain_on_external_servers(stack: Endpoints, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 # Everything runs in .venv, made here with hash-locked packages; nothing is installed by hand.
 PYTHON ?= python3
 BIN := .venv/bin
-LOCKS := requirements/stack.txt requirements/test.txt requirements/build.txt
+LOCKS := requirements/stack.txt requirements/test.txt requirements/bench.txt requirements/build.txt
 STAMP := .venv/installed
 
 .PHONY: run test campaign check format planted-bugs bench lock clean
@@ -32,7 +32,6 @@ planted-bugs: $(STAMP)  ## break the code on purpose, many times, and see a test
 	$(BIN)/python -m tests.planted_bugs
 
 bench: $(STAMP)  ## every scenario in its short form, and each target: met or not; BENCHARGS="drain --full" for one of them
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	$(BIN)/python -m bench $(BENCHARGS)
 
 lock:  ## remake requirements/*.txt (needs uv)

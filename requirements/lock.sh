@@ -13,4 +13,4 @@ lock stack pyproject.toml --extra stack --constraint requirements/runtime.txt
 lock tracing pyproject.toml --extra tracing --constraint requirements/runtime.txt
 lock build requirements/build.in
 lock test requirements/test.in --constraint requirements/stack.txt --constraint requirements/tracing.txt
-lock bench requirements/bench.in --constraint requirements/stack.txt
+lock bench requirements/bench.in --constraint requirements/test.txt

@@ -31,7 +31,9 @@ def bench(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> i
         )
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
-        raise SettingsRefused(f"{', '.join(missing)}: not installed; `make bench` installs what the benchmark needs")
+        raise SettingsRefused(
+            f"{', '.join(missing)}: not installed; `make bench` installs all that the benchmark needs"
+        )
     paths = [str(_CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     return subprocess.run([sys.executable, "-m", "bench", *arguments], env=environment, check=False).returncode

@@ -31,28 +31,40 @@ from schemas.records import PropertyKey
 # snapshot, or a replica that takes over before it has everything, brings back an old floor with its lease. This
 # bounds how old a fill can be even then. Reading one balance takes milliseconds; nobody needs half a minute.
 FILL_SECONDS_MAX: Final = 30
+_FLOOR_KEY: Final = ":floor"
+_VALUE_KEY: Final = ":value"
 
 # A floor that cannot be read is as good as lost, and is made anew: losing one is safe.
 _FLOOR: Final = """
-local function floor_of(key)
-    local version, lease = string.match(redis.call('GET', key) or '', '^(%d+)|(.+)$')
+local function read_floor(floor)
+    local version, lease = string.match(floor or '', '^(%d+)|(.+)$')
     return tonumber(version or 0), lease
+end
+local function floor_of(key)
+    return read_floor(redis.call('GET', key))
 end
 """
 
-# KEYS: floor, value, floor, value, ... ARGV: life of a floor in seconds, a nonce, then a version for each pair.
+# KEYS: every floor, then every value. ARGV: life of a floor in seconds, a nonce, then a version for each pair.
+# What is in the server's hands is mostly the number of commands: one for all floors, one for all values.
 _RAISE: Final = (
     _FLOOR
     + """
-for i = 1, #KEYS, 2 do
-    local version = tonumber(ARGV[(i + 1) / 2 + 2])
-    local floor, lease = floor_of(KEYS[i])
+local days = #KEYS / 2
+local floors = redis.call('MGET', unpack(KEYS, 1, days))
+local outdated = {}
+for day = 1, days do
+    local version = tonumber(ARGV[day + 2])
+    local floor, lease = read_floor(floors[day])
     local raised = string.format('%d|%s', math.max(floor, version), lease or ARGV[2])
-    redis.call('SET', KEYS[i], raised, 'EX', ARGV[1])
+    redis.call('SET', KEYS[day], raised, 'EX', ARGV[1])
     -- A fill raises the floor to what it brings: a value is never above its floor, so a new floor is above the value.
     if version > floor then
-        redis.call('DEL', KEYS[i + 1])
+        outdated[#outdated + 1] = KEYS[days + day]
     end
+end
+if #outdated > 0 then
+    redis.call('DEL', unpack(outdated))
 end
 """
 )
@@ -129,7 +141,8 @@ class BalanceCache:
         The caller bounds the days: the server does nothing else meanwhile, and a call that takes longer than the
         client waits would take as long when it is tried again.
         """
-        keys = [key for property_key, days in floors.items() for day in days for key in _keys(epoch, property_key, day)]
+        bases = [_base(epoch, property_key, day) for property_key, days in floors.items() for day in days]
+        keys = [base + _FLOOR_KEY for base in bases] + [base + _VALUE_KEY for base in bases]
         versions = [version for days in floors.values() for version in days.values()]
         with cache_errors("raising cache floors"):
             await self._redis.eval(_RAISE, len(keys), *keys, self._floor_ttl_seconds, _nonce(), *versions)
@@ -181,6 +194,11 @@ def _nonce() -> str:
 
 
 def _keys(epoch: str, property_key: PropertyKey, day: date) -> tuple[str, str]:
-    """Floor and value of a day. The braces put everything of a property into one slot of a cluster."""
-    base = f"folio:{{{property_key[0]}:{property_key[1]}}}:{epoch}:{day.isoformat()}"
-    return f"{base}:floor", f"{base}:value"
+    """Floor and value of a day."""
+    base = _base(epoch, property_key, day)
+    return base + _FLOOR_KEY, base + _VALUE_KEY
+
+
+def _base(epoch: str, property_key: PropertyKey, day: date) -> str:
+    """What the keys of a day begin with. The braces put everything of a property into one slot of a cluster."""
+    return f"folio:{{{property_key[0]}:{property_key[1]}}}:{epoch}:{day.isoformat()}"

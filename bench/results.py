@@ -53,11 +53,27 @@ class Series(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """Rows for people."""
+    """Rows for people. Those that are short enough are in the text as well as in the report."""
 
     title: str
     columns: list[str]
     rows: list[list[Cell]]
+    in_text: bool = False
+
+
+class StackedBar(msgspec.Struct, frozen=True):
+    """One bar of pieces, in the order in which they lie on it."""
+
+    label: str
+    pieces: dict[str, float]
+
+
+class Stack(msgspec.Struct, frozen=True):
+    """Bars of pieces, over one axis."""
+
+    title: str
+    unit: str
+    bars: list[StackedBar]
 
 
 class WorkloadStatement(msgspec.Struct, frozen=True):
@@ -90,6 +106,7 @@ class ScenarioResult(msgspec.Struct, frozen=True):
     figures: list[Figure] = []
     tables: list[Table] = []
     series: list[Series] = []
+    stacks: list[Stack] = []
     proof: Proof | None = None
     notes: list[str] = []
     parameters: dict[str, Cell] = {}

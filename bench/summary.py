@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.results import Compared, Figure, Results, ScenarioResult, Verdict
+from bench.results import Cell, Compared, Figure, Results, ScenarioResult, Table, Verdict
 
 _MET = {True: "met", False: "NOT MET", None: "-"}
 
@@ -33,9 +33,32 @@ def _scenario(scenario: ScenarioResult) -> Iterator[str]:
         )
     for figure in scenario.figures:
         yield f"  {figure.name:<38}{_ranged(figure)}"
+    for table in scenario.tables:
+        if table.in_text:
+            yield from _table(table)
     yield from (f"  {note}" for note in scenario.notes if note.startswith("Disturbed"))
     if scenario.proof is not None:
         yield f"  proof: {scenario.proof.summary}"
+
+
+def _table(table: Table) -> Iterator[str]:
+    """Columns as wide as their widest cell; numbers stand to the right."""
+    written = [list(table.columns), *([_cell(cell) for cell in row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*written, strict=True)]
+    numbers = [any(isinstance(cell, int | float) for cell in column) for column in zip(*table.rows, strict=True)]
+    yield f"  {table.title}"
+    for row in written:
+        cells = (
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(row, widths, numbers, strict=True)
+        )
+        yield f"    {'  '.join(cells)}".rstrip()
+
+
+def _cell(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    return cell if isinstance(cell, str) else shown(cell)
 
 
 def _ranged(figure: Figure) -> str:

@@ -1,6 +1,6 @@
 """Charts as inline SVG: bars with whiskers from least to most, and curves. Values in, markup out."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import floor, log10
@@ -15,6 +15,7 @@ _VALUE: Final = 110
 _PLOT_HEIGHT: Final = 240
 _MARGIN: Final = 56
 _TICKS_MAX: Final = 6
+_LETTER: Final = 7  # wide, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,31 @@ def bars(title: str, unit: str, rows: Sequence[Bar]) -> str:
             f'<text x="{end + 8:.1f}" y="{middle + 4:.1f}">{shown(row.value)} {escape(unit)}</text>',
         ]
     return _figure(title, [*parts, "</svg>"])
+
+
+def stacked(title: str, unit: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
+    """Horizontal bars of pieces from 0; a piece that is too narrow for its name tells it to who points at it."""
+    top = max((sum(pieces.values()) for _, pieces in rows), default=0.0) or 1.0
+    scale = (_WIDTH - _LABEL - _VALUE) / top
+    parts = [_svg(_ROW * len(rows) + 8, f"{title}, in {unit}")]
+    for number, (label, pieces) in enumerate(rows):
+        y = number * _ROW + 4
+        parts.append(f'<text x="{_LABEL - 8}" y="{y + _ROW / 2 + 2:.1f}" class="label">{escape(label)}</text>')
+        left = float(_LABEL)
+        for place, (name, value) in enumerate(pieces.items()):
+            parts += _piece(name, f"{shown(value)} {unit}", left, y, value * scale, f"c{place % 6}")
+            left += value * scale
+        total = f"{shown(sum(pieces.values()))} {escape(unit)}"
+        parts.append(f'<text x="{left + 8:.1f}" y="{y + _ROW / 2 + 2:.1f}">{total}</text>')
+    return _figure(title, [*parts, "</svg>"])
+
+
+def _piece(name: str, value: str, x: float, y: float, width: float, colour: str) -> Iterator[str]:
+    label = escape(f"{name}: {value}")
+    yield f'<rect x="{x:.1f}" y="{y + 1}" width="{width:.1f}" height="{_ROW - 6}" class="{colour} piece">'
+    yield f"<title>{label}</title></rect>"
+    if width > len(name) * _LETTER:
+        yield f'<text x="{x + 4:.1f}" y="{y + _ROW / 2 + 2:.1f}" class="within">{escape(name)}</text>'
 
 
 @dataclass(frozen=True, slots=True)

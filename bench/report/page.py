@@ -5,7 +5,7 @@ from html import escape
 from itertools import groupby
 from typing import Final
 
-from bench.report.charts import Bar, Curve, bars, curves
+from bench.report.charts import Bar, Curve, bars, curves, stacked
 from bench.results import Cell, Compared, Figure, Results, ScenarioResult, Series, Table, Verdict
 from bench.summary import shown
 
@@ -26,7 +26,8 @@ svg .label { text-anchor: end } svg .middle { text-anchor: middle }
 .c0 { stroke: #4878a8; fill: #4878a8; color: #4878a8 } .c1 { stroke: #d1711f; fill: #d1711f; color: #d1711f }
 .c2 { stroke: #3a923a; fill: #3a923a; color: #3a923a } .c3 { stroke: #b03a3a; fill: #b03a3a; color: #b03a3a }
 .c4 { stroke: #7d5ba6; fill: #7d5ba6; color: #7d5ba6 } .c5 { stroke: #7a7a7a; fill: #7a7a7a; color: #7a7a7a }
-polyline.curve { fill: none } .note { opacity: .8 } .legend span { margin-right: 1rem }
+polyline.curve { fill: none } rect.piece { stroke: Canvas; stroke-width: .5 } svg .within { fill: #fff }
+.note { opacity: .8 } .legend span { margin-right: 1rem }
 """
 _CPU: Final = "cpu_us_"
 _ALONE: Final = Compared()  # with no earlier run
@@ -104,6 +105,8 @@ def _charts(scenario: ScenarioResult) -> Iterator[str]:
     cpu = [_bar(figure, figure.name.removeprefix(_CPU)) for figure in scenario.figures if figure.name.startswith(_CPU)]
     if cpu:
         yield bars("CPU an event, by part", "µs", cpu)
+    for stack in scenario.stacks:
+        yield stacked(stack.title, stack.unit, [(each.label, each.pieces) for each in stack.bars])
     # Curves of the same axes stand side by side in one chart; they follow one another in the results.
     for (x_label, y_label, logarithmic), group in groupby(scenario.series, _axes):
         lines = list(group)

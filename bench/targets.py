@@ -98,7 +98,8 @@ THRESHOLDS: Final[tuple[Threshold, ...]] = (
         "at least",
         0.8,
         "of limit",
-        ratio(median("drain", _RATE), median("limit", _RATE)),
+        # Of the drain beside the limit in each round: what neighbours take, they take of both.
+        median("limit", "drain_share_of_limit"),
     ),
     Threshold("drain", "memory of a worker at any backlog", "below", 300, "MiB", most("drain", "peak_mib_workers")),
     Threshold(

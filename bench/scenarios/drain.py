@@ -56,7 +56,7 @@ async def drained(
         tables=[_rows_table(rounds[-1])],
         series=[_course(rounds[-1])],
         proof=proof,
-        notes=[*_NOTES, *_disturbed(rounds)],
+        notes=[*_NOTES, *disturbed(rounds)],
         parameters=_parameters(stream, form, count),
         seconds=time.monotonic() - began,
     )
@@ -155,7 +155,7 @@ def _course(round_: Round) -> Series:
     return Series("course of the last round", "seconds", "events/s", x, y)
 
 
-def _disturbed(rounds: list[Round]) -> Iterator[str]:
+def disturbed(rounds: list[Round]) -> Iterator[str]:
     """What keeps the figures from being those of the machine."""
     others = max(each.cpu.get(OTHER, 0.0) / each.seconds for each in rounds)
     if others > _OTHERS_CORES_MAX:

@@ -13,7 +13,25 @@ _SERVERS: Final = tuple(part for part in PARTS if part not in ("workers", "gener
 _CONNECTIONS: Final = (1, 2, 4)
 _BACKGROUND: Final = "background processes"  # WAL writer, checkpointer, autovacuum
 _BETWEEN: Final = "between statements"
-_SMALL_SHARE: Final = 0.02  # of a bar: what is less shares one piece
+# Pieces of the bars, each wide enough for its name: what a stage or statement belongs to. The table has every one.
+_FAMILIES: Final[Mapping[str, Sequence[str]]] = {
+    "fetch": ("fetch", "serving fetches"),
+    "decode": ("decode (judge)",),
+    "read": ("fence", "known (reading)", "read balances", "read_", "probe_", "cluster_epoch", "paused_orgs", "BEGIN"),
+    "decide": ("decide",),
+    "carry": ("coalesce, carry",),
+    "rows": ("event rows", "balance rows", "encode COPY"),
+    "COPY": ("COPY",),
+    "store": ("append_events",),
+    "snapshots": ("append_snapshots", "upsert_snapshots"),
+    "transactions": ("delete_moved", "append_revenues", "upsert_revenues", "append_expenses", "upsert_expenses"),
+    "balances": ("append_balances", "upsert_balances"),
+    "outbox": ("encode updates", "outbox", "append_outbox", "trim_outbox", "marks", "mark_lane"),
+    "commit": ("commit", "COMMIT"),
+    "publish": ("publish", "taking updates"),
+    "floors": ("invalidate", "raising floors"),
+    "background": ("background",),
+}
 NOTES: Final = [
     "Limit: the least of fetch and decode alone, of the same statements from memory, and of cores / CPU of all stages.",
     "Each stage is measured in a process that does one thing at a time, by its own CPU clock and its backends'.",
@@ -83,7 +101,7 @@ def figures(rounds: Sequence[LimitRound], cores: int) -> list[Figure]:
         rate("fetch_decode_events_per_second", lambda each: each.fetched.events_per_second),
         rate("stages_events_per_second", lambda each: limits(each, cores)["cores / CPU of all stages"]),
         *(
-            rate(f"statements_{count}_connections_events_per_second", lambda each, n=count: _best(each, n))  # type: ignore[misc]
+            rate(f"from_memory_{count}_connections_events_per_second", lambda each, n=count: _best(each, n))  # type: ignore[misc]
             for count in _CONNECTIONS
             if any(shape.connections == count for shape in rounds[0].fed)
         ),
@@ -179,11 +197,17 @@ def _medians(rounds: Sequence[LimitRound]) -> dict[Stage, float]:
     return {stage: statistics.median(each.get(stage, 0.0) for each in measured) for stage in _stages(rounds)}
 
 
+def family(name: str) -> str:
+    """The piece of a bar that a stage or a statement belongs to; `others` where nobody has named one."""
+    found = (family for family, beginnings in _FAMILIES.items() if name.startswith(tuple(beginnings)))
+    return next(found, "others")
+
+
 def _pieces(stages: Mapping[str, float]) -> dict[str, float]:
-    floor = _SMALL_SHARE * sum(stages.values())
-    pieces = {name: us for name, us in stages.items() if us >= floor}
-    small = sum(us for us in stages.values() if us < floor)
-    return pieces | ({"others": small} if small > 0 else {})
+    pieces = dict.fromkeys((*_FAMILIES, "others"), 0.0)
+    for name, us in stages.items():
+        pieces[family(name)] += us
+    return {name: us for name, us in pieces.items() if us}
 
 
 def _best(measured: LimitRound, connections: int) -> float:

@@ -15,7 +15,8 @@ _VALUE: Final = 110
 _PLOT_HEIGHT: Final = 240
 _MARGIN: Final = 56
 _TICKS_MAX: Final = 6
-_LETTER: Final = 7  # wide, about
+_STACK_LABEL: Final = 140
+_LETTER: Final = 6.5  # wide, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,20 @@ def bars(title: str, unit: str, rows: Sequence[Bar]) -> str:
 
 
 def stacked(title: str, unit: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
-    """Horizontal bars of pieces from 0; a piece that is too narrow for its name tells it to who points at it."""
+    """Horizontal bars of pieces from 0, of one name in one colour; all of them are told to who points at them."""
     top = max((sum(pieces.values()) for _, pieces in rows), default=0.0) or 1.0
-    scale = (_WIDTH - _LABEL - _VALUE) / top
+    scale = (_WIDTH - _STACK_LABEL - _VALUE) / top
+    colours = {name: f"c{number % 6}" for number, name in enumerate(dict.fromkeys(n for _, each in rows for n in each))}
     parts = [_svg(_ROW * len(rows) + 8, f"{title}, in {unit}")]
     for number, (label, pieces) in enumerate(rows):
         y = number * _ROW + 4
-        parts.append(f'<text x="{_LABEL - 8}" y="{y + _ROW / 2 + 2:.1f}" class="label">{escape(label)}</text>')
-        left = float(_LABEL)
-        for place, (name, value) in enumerate(pieces.items()):
-            parts += _piece(name, f"{shown(value)} {unit}", left, y, value * scale, f"c{place % 6}")
+        middle, left = y + _ROW / 2 + 2, float(_STACK_LABEL)
+        parts.append(f'<text x="{_STACK_LABEL - 8}" y="{middle:.1f}" class="label">{escape(label)}</text>')
+        for name, value in pieces.items():
+            parts += _piece(name, f"{shown(value)} {unit}", left, y, value * scale, colours[name])
             left += value * scale
         total = f"{shown(sum(pieces.values()))} {escape(unit)}"
-        parts.append(f'<text x="{left + 8:.1f}" y="{y + _ROW / 2 + 2:.1f}">{total}</text>')
+        parts.append(f'<text x="{left + 8:.1f}" y="{middle:.1f}">{total}</text>')
     return _figure(title, [*parts, "</svg>"])
 
 
@@ -71,7 +73,7 @@ def _piece(name: str, value: str, x: float, y: float, width: float, colour: str)
     yield f'<rect x="{x:.1f}" y="{y + 1}" width="{width:.1f}" height="{_ROW - 6}" class="{colour} piece">'
     yield f"<title>{label}</title></rect>"
     if width > len(name) * _LETTER:
-        yield f'<text x="{x + 4:.1f}" y="{y + _ROW / 2 + 2:.1f}" class="within">{escape(name)}</text>'
+        yield f'<text x="{x + 3:.1f}" y="{y + _ROW / 2 + 2:.1f}" class="within">{escape(name)}</text>'
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def _workload(scenario: ScenarioResult) -> Iterator[str]:
 
 
 def _charts(scenario: ScenarioResult) -> Iterator[str]:
-    rates = [_bar(figure, figure.name) for figure in scenario.figures if figure.unit == _RATES]
+    rates = [_bar(figure, _rate_label(figure.name)) for figure in scenario.figures if figure.unit == _RATES]
     if rates:
         yield bars("rates", _RATES, rates)
     cpu = [_bar(figure, figure.name.removeprefix(_CPU)) for figure in scenario.figures if figure.name.startswith(_CPU)]
@@ -113,6 +113,11 @@ def _charts(scenario: ScenarioResult) -> Iterator[str]:
         title = lines[0].name if len(lines) == 1 else f"{y_label} by {x_label}"
         drawn = [Curve(each.name, each.x, each.y, each.least, each.most) for each in lines]
         yield curves(title, x_label, y_label, drawn, x_logarithmic=logarithmic)
+
+
+def _rate_label(name: str) -> str:
+    # `drain_events_per_second` is a drain's; the chart says that it is a rate.
+    return name.removesuffix("_events_per_second")
 
 
 def _axes(series: Series) -> tuple[str, str, bool]:

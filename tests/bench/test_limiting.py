@@ -14,7 +14,7 @@ from bench.limiting import metering
 from bench.limiting.clocks import ELSEWHERE, StageClock, cpu_seconds
 from bench.limiting.crew import CrewError, Done, crew
 from bench.limiting.jobs import Groups, Wait
-from bench.limiting.judging import Stage, figures, limits, part_us, stacks, stage_us, tables
+from bench.limiting.judging import Stage, family, figures, limits, part_us, stacks, stage_us, tables
 from bench.limiting.measuring import Alone, LimitRound, Shape, chunks, product_shares, shares_of
 from bench.limiting.metering import BOOKS, FETCHING, MeteredConnection, metered, statement_name
 from bench.report.charts import stacked
@@ -163,7 +163,7 @@ def test_the_limit_is_the_least_of_the_three() -> None:
     assert by_name["events_per_second"].rounds == pytest.approx([EVENTS / 25, EVENTS / 50])
     assert by_name["drain_share_of_limit"].rounds == pytest.approx([25 / 40, 50 / 40])
     assert by_name["rest_us_workers"].median == pytest.approx(2)
-    assert by_name["statements_1_connections_events_per_second"].median == pytest.approx(EVENTS / 30)
+    assert by_name["from_memory_1_connections_events_per_second"].median == pytest.approx(EVENTS / 30)
 
 
 def test_the_tables_say_which_limit_it_is_and_what_is_left() -> None:
@@ -197,6 +197,16 @@ def test_a_bar_is_as_long_as_its_pieces() -> None:
     assert widths[0] + widths[1] == pytest.approx(widths[2] / 2, rel=0.01)
     lefts = [float(rect.get("x", "0")) for rect in figure.iter("rect")]
     assert lefts[1] == pytest.approx(lefts[0] + widths[0], abs=0.2)
+
+
+def test_every_stage_has_its_piece_of_the_bar() -> None:
+    """Those that share the piece of `others` are few, and cost little."""
+    unnamed = {"write events", "lanes, chain", "register properties"}
+    for name in (*FETCHING, *BOOKS):
+        assert (family(name) == "others") == (name in unnamed), name
+    assert family("append_events") == "store"
+    assert family("append_revenues") == "transactions"
+    assert family("advance_lane") == "others"
 
 
 def test_short_tables_are_in_the_text() -> None:

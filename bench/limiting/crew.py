@@ -67,12 +67,16 @@ def crew(job: Job, environment: dict[str, str], shares: Sequence[Sequence[Sequen
             theirs.close()  # so that their end is seen as such
             members.append((process, ours))
         yield Crew(members)
+    except BaseException:
+        for process, _ in members:
+            process.terminate()  # nobody wants to know any more what it measures
+        raise
     finally:
         for process, pipe in members:
             pipe.close()
             process.join(_END_SECONDS_MAX)
             if process.is_alive():
-                process.terminate()
+                process.kill()
                 process.join()
 
 

@@ -23,6 +23,7 @@ from pipeline import settings as settings_module
 from pipeline.app import property_defaults
 from pipeline.cache.balances import BalanceCache
 from pipeline.cache.client import new_redis
+from pipeline.cli.run import collect_rarely
 from pipeline.clock import SystemClock
 from pipeline.crash import crash_point
 from pipeline.endpoints import resolve
@@ -53,10 +54,7 @@ def stages(environment: dict[str, str], groups: Groups, wait: Wait) -> Done:
 
 
 def _run(job: Coroutine[Any, Any, Done]) -> Done:
-    # As a worker does (`folio run`): what is loaded stays, and batches have no cycles.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
+    collect_rarely()  # as a worker does
     return uvloop.run(job)
 
 

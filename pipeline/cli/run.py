@@ -39,16 +39,23 @@ def run(
         return supervise(workers, settings.worker.metrics_port, settings.worker.shutdown_grace_seconds)
     worker = Worker(settings, resolve(settings), metrics_port=settings.worker.metrics_port)
     flush = start_tracing(settings.tracing, worker.name)
-    # What is loaded by now lives as long as the process: the collector need not look at it again and again. Batches
-    # hold many objects and no cycles, so the young generation may grow to a batch's size before it is looked at.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 50)
+    collect_rarely()
     try:
         uvloop.run(_until_told(worker, sys.stdin.fileno() if until_stdin_ends else None))
     finally:
         flush(worker.grace_left())
     return 0
+
+
+def collect_rarely() -> None:
+    """Set the collector for a process that takes batch after batch.
+
+    What is loaded by now lives as long as the process: the collector need not look at it again and again. Batches hold
+    many objects and no cycles, so the young generation may grow past a batch's size before it is looked at.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 50)
 
 
 async def _until_told(worker: Worker, pipe: int | None) -> None:

@@ -31,8 +31,9 @@ def _scenario(scenario: ScenarioResult) -> Iterator[str]:
             f"  distinct: {census.organisations:,} organisations, {census.properties:,} properties, "
             f"{census.property_days:,} property days, {census.transactions:,} transactions"
         )
+    width = max((len(figure.name) for figure in scenario.figures), default=0)
     for figure in scenario.figures:
-        yield f"  {figure.name:<38}{_ranged(figure)}"
+        yield f"  {figure.name:<{width}}{_ranged(figure)}"
     for table in scenario.tables:
         if table.in_text:
             yield from _table(table)

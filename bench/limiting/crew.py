@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Final
 
-_SECONDS_MAX: Final = 900.0
+_SECONDS_MAX: Final = 3_600.0  # a million events take minutes, on a busy machine several
 _END_SECONDS_MAX: Final = 10.0
 
 

@@ -111,6 +111,12 @@ def figures(rounds: Sequence[LimitRound], cores: int) -> list[Figure]:
             [each.drained.events_per_second / least(each) for each in rounds],
             "more",
         ),
+        figure(
+            "drain_share_of_limit_by_cpu",
+            "of limit",
+            [sum(part_us(each).values()) / each.drained.cpu_us_total for each in rounds],
+            "more",
+        ),
         figure("cpu_us_total", "µs/event", [sum(part_us(each).values()) for each in rounds], "less"),
         *(
             figure(f"cpu_us_{part}", "µs/event", [part_us(each)[part] for each in rounds], "less")

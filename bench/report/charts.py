@@ -16,7 +16,7 @@ _PLOT_HEIGHT: Final = 240
 _MARGIN: Final = 56
 _TICKS_MAX: Final = 6
 _STACK_LABEL: Final = 140
-_LETTER: Final = 6.5  # wide, about
+_LETTER: Final = 8.0  # wide, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def bars(title: str, unit: str, rows: Sequence[Bar]) -> str:
 
 
 def stacked(title: str, unit: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
-    """Horizontal bars of pieces from 0, of one name in one colour; all of them are told to who points at them."""
+    """Horizontal bars of pieces from 0, of one name in one colour; beneath them what each bar is made of."""
     top = max((sum(pieces.values()) for _, pieces in rows), default=0.0) or 1.0
     scale = (_WIDTH - _STACK_LABEL - _VALUE) / top
     colours = {name: f"c{number % 6}" for number, name in enumerate(dict.fromkeys(n for _, each in rows for n in each))}
@@ -65,7 +65,12 @@ def stacked(title: str, unit: str, rows: Sequence[tuple[str, Mapping[str, float]
             left += value * scale
         total = f"{shown(sum(pieces.values()))} {escape(unit)}"
         parts.append(f'<text x="{left + 8:.1f}" y="{middle:.1f}">{total}</text>')
-    return _figure(title, [*parts, "</svg>"])
+    return _figure(title, [*parts, "</svg>", *(_made_of(label, pieces) for label, pieces in rows if len(pieces) > 1)])
+
+
+def _made_of(label: str, pieces: Mapping[str, float]) -> str:
+    told = ", ".join(f"{name} {shown(value)}" for name, value in pieces.items())
+    return f'<p class="legend">{escape(f"{label}: {told}")}</p>'
 
 
 def _piece(name: str, value: str, x: float, y: float, width: float, colour: str) -> Iterator[str]:

@@ -162,6 +162,7 @@ def test_the_limit_is_the_least_of_the_three() -> None:
     by_name = {each.name: each for each in figures([measured(), measured(fetch=50.0)], cores=2)}
     assert by_name["events_per_second"].rounds == pytest.approx([EVENTS / 25, EVENTS / 50])
     assert by_name["drain_share_of_limit"].rounds == pytest.approx([25 / 40, 50 / 40])
+    assert by_name["drain_share_of_limit_by_cpu"].rounds == pytest.approx([34 / 37, 34 / 37])
     assert by_name["rest_us_workers"].median == pytest.approx(2)
     assert by_name["from_memory_1_connections_events_per_second"].median == pytest.approx(EVENTS / 30)
 
@@ -193,6 +194,7 @@ def test_a_bar_is_as_long_as_its_pieces() -> None:
     workers = next(bar for bar in stack.bars if bar.label == "workers")
     assert sum(workers.pieces.values()) == pytest.approx(18)
     figure = ET.fromstring(stacked("CPU", "µs", [("one", {"a & b": 10.0, "c": 5.0}), ("two", {"d": 30.0})]))
+    assert [told.text for told in figure.iter("p")] == ["one: a & b 10, c 5"]
     widths = [float(rect.get("width", "0")) for rect in figure.iter("rect")]
     assert widths[0] + widths[1] == pytest.approx(widths[2] / 2, rel=0.01)
     lefts = [float(rect.get("x", "0")) for rect in figure.iter("rect")]

@@ -54,7 +54,8 @@ def test_a_proof_that_failed_counts() -> None:
 
 def test_the_drain_is_judged_by_its_figures() -> None:
     memory = figure("peak_mib_workers", "MiB", [200, 310])
-    run = results(scenario("drain", rate(60_000), memory), scenario("limit", rate(70_000)))
+    share = figure("drain_share_of_limit", "of limit", [0.7, 0.81, 0.9])
+    run = results(scenario("drain", rate(60_000), memory), scenario("limit", share))
     verdicts = {each.target: each.met for each in judge(run) if each.scenario == "drain"}
     assert list(verdicts.values()) == [True, True, False]
 

@@ -78,7 +78,9 @@ class Alone:
             return "one Python process"
         if max((cpu for each in self.done for cpu in each.backends), default=0.0) >= _BUSY_SHARE * self.seconds:
             return "one database backend"
-        return "waiting: round trips, the disk"
+        if all(each.cpu + sum(each.backends) >= _BUSY_SHARE * self.seconds for each in self.done):
+            return "process and backends, by turns"
+        return "waiting: the disk, round trips"
 
 
 @dataclass(slots=True)

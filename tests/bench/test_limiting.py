@@ -187,6 +187,8 @@ def test_what_holds_back_is_named() -> None:
     backend = alone(10, 4)
     backend.done[0].backends = [9.2]
     assert backend.limited_by(2) == "one database backend"
+    backend.done[0].backends = [5.2]
+    assert backend.limited_by(2) == "process and backends, by turns"
 
 
 def test_a_bar_is_as_long_as_its_pieces() -> None:

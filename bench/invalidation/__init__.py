@@ -1,0 +1,1 @@
+"""Sustained cache invalidation, through the product's own invalidator and against the real cache."""

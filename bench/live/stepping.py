@@ -1,0 +1,119 @@
+"""One step of load: so many events a second for so long, and everything that was found out about it."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+from bench.accounting import Accountant, Watch
+from bench.live.generator import Generator, Sent
+from bench.live.looking import Looker, looking
+from bench.live.receiver import Arrivals, Receiver
+from bench.live.resolving import Latencies, Sending, lag_records, resolve
+from bench.live.schedule import Schedule, lane_turns
+
+# From the order to the first event: time for the order to arrive.
+_AHEAD_SECONDS: Final = 0.2
+# Behind the last update: it may be marked as published a moment before a subscriber has it.
+_LAST_ARRIVALS_SECONDS: Final = 0.3
+_WAIT_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was offered, what became of it and when, and what it took.
+
+    `cpu` is in cores by part, over the time of sending alone: what is caught up with later belongs to the lag.
+    """
+
+    rate: float
+    sent: Sent
+    latencies: Latencies
+    lag_records_max: int
+    caught_up_seconds: float  # from the last event sent until all was committed
+    updates: int
+    cpu: Mapping[str, float]
+    peaks_mib: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """Who sends, who receives, and by what is measured."""
+
+    generator: Generator
+    receiver: Receiver
+    connection: asyncpg.Connection
+    accountant: Accountant
+    folder: Path
+
+    async def step(self, rate: float, seconds: float) -> Step:
+        """Offer `rate` events a second for so long, and wait until the last of them is published.
+
+        Raises ValueError when something was not acknowledged, TimeoutError when the books do not get there.
+        """
+        schedule_path, arrivals_path = self.folder / "schedule", self.folder / "arrivals"
+        await asyncio.to_thread(self.generator.prepare, round(rate * seconds), schedule_path)
+        schedule = Schedule.load(schedule_path)
+        await asyncio.to_thread(self.receiver.begin, arrivals_path)
+        self.accountant.peaks_mib.clear()
+        with Watch(self.accountant):
+            async with looking(self.connection) as looker:
+                sending = await self._begin(looker, rate)
+                sent, cpu = await self._send()
+                ended = time.monotonic()
+                await looker.until_committed(_ends(schedule, sending))
+                caught_up = time.monotonic() - ended
+                await looker.until_published()
+                await asyncio.sleep(_LAST_ARRIVALS_SECONDS)
+        arrivals = await asyncio.to_thread(self.receiver.end, arrivals_path)
+        return self._found(schedule, sending, looker, arrivals, sent, cpu, caught_up)
+
+    async def _begin(self, looker: Looker, rate: float) -> Sending:
+        """All was drained before: the lanes stand where the next events will be."""
+        while not looker.looks:
+            await asyncio.sleep(_WAIT_SECONDS)
+        positions = looker.looks[-1].positions
+        sending = Sending(time.time_ns() + int(_AHEAD_SECONDS * 1e9), rate, positions)
+        self.generator.begin(rate, sending.start_ns)
+        await asyncio.sleep(_AHEAD_SECONDS)
+        return sending
+
+    async def _send(self) -> tuple[Sent, dict[str, float]]:
+        before, began = self.accountant.read(), time.monotonic()
+        while self.generator.sending():
+            await asyncio.sleep(_WAIT_SECONDS)
+        seconds = time.monotonic() - began
+        cpu = self.accountant.read().since(before)
+        sent = await asyncio.to_thread(self.generator.ended)
+        return sent, {part: spent / seconds for part, spent in cpu.items()}
+
+    def _found(
+        self,
+        schedule: Schedule,
+        sending: Sending,
+        looker: Looker,
+        arrivals: Arrivals,
+        sent: Sent,
+        cpu: Mapping[str, float],
+        caught_up: float,
+    ) -> Step:
+        lanes = lane_turns(schedule)
+        return Step(
+            rate=sending.rate,
+            sent=sent,
+            latencies=resolve(schedule, sending, looker.looks, arrivals),
+            lag_records_max=max(lag_records(look, sending, lanes) for look in looker.looks),
+            caught_up_seconds=caught_up,
+            updates=len(arrivals),
+            cpu=cpu,
+            peaks_mib=dict(self.accountant.peaks_mib),
+        )
+
+
+def _ends(schedule: Schedule, sending: Sending) -> dict[int, int]:
+    """Lane to where it stands when all of the step is committed."""
+    return {lane: sending.first_offsets.get(lane, 0) + len(turns) for lane, turns in lane_turns(schedule).items()}

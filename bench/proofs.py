@@ -1,0 +1,22 @@
+"""Several proofs as one: a scenario that ran on many grounds is proved only where each of them is."""
+
+from collections.abc import Sequence
+
+from bench.results import Proof
+
+
+def together(proofs: Sequence[Proof]) -> Proof:
+    """What cannot be proved counts most; else differences, counters and seconds are added up."""
+    for proof in proofs:
+        if proof.differences is None:
+            return proof
+    outcomes: dict[str, int] = {}
+    for proof in proofs:
+        for outcome, count in proof.outcomes.items():
+            outcomes[outcome] = outcomes.get(outcome, 0) + count
+    return Proof(
+        sum(proof.differences or 0 for proof in proofs),
+        "; ".join(proof.summary for proof in proofs),
+        sum(proof.seconds for proof in proofs),
+        outcomes,
+    )

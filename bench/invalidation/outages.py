@@ -143,6 +143,7 @@ class _Carrying:
     def __init__(self, own: Parts, pause_max_seconds: float) -> None:
         self.table: list[OutboxRow] = []
         self.owed = 0
+        self.stopped = False
         self.waiting_max = 0
         self.level_at: float | None = None  # when the marks were first level with the table; None: look for it
         self._marks = {0: 0}
@@ -178,8 +179,9 @@ class _Carrying:
         self.level_at = None
 
     async def stop(self) -> None:
-        for task in self._running:
-            task.cancel()
+        """The reader ends by itself: the client has been seen to keep a cancellation for itself."""
+        self.stopped = True
+        self._running[0].cancel()
         await asyncio.wait(self._running)
 
     async def _reload(self, _lane: int, after: int, _bytes_max: int) -> list[OutboxRow]:
@@ -200,6 +202,8 @@ async def _steadily(carrying: _Carrying, seconds: float) -> None:
 async def _read_and_fill(own: Parts, carrying: _Carrying) -> None:
     """Readers, whatever the cache does: what they find missing they fill with what is committed by then."""
     for number in count():
+        if carrying.stopped:
+            return
         keys = list(carrying.versions)
         try:
             if keys:

@@ -1,0 +1,160 @@
+"""phase1, phase2, phase3: the load tests of the requirements, as far as they need no serving layer.
+
+What needs one (answers to reads, hit rates, replicas, the database's breaker) is named with its bound, not measured.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bench.form import Form
+from bench.live.generator import Made
+from bench.live.rigging import rigged
+from bench.live.spreading import Outcomes, Spread, balances_spread, lane_outcomes
+from bench.live.stepping import Step
+from bench.live.telling import accounts_table, cpu_table, held, latency_table, notes, stated, told
+from bench.progress import Progress
+from bench.proving import prove
+from bench.results import Cell, Figure, Proof, ScenarioResult, Table, figure
+from bench.target import Ground, Target
+from bench.workload import Workload, mixed
+
+_STEP_SECONDS_MAX: Final = 30.0  # what is sent is made before: a minute of 5,000 events/s would take the generator 1 GB
+_WARM_RATE: Final = 1_000
+_WARM_SECONDS_SHORT: Final = 4.0
+_WARM_SECONDS_FULL: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One of the three: so many organisations, so many events a second."""
+
+    name: str
+    orgs: int
+    rate: int
+    seconds_short: float
+    seconds_full: float
+
+
+PHASES: Final = (
+    Phase("phase1", 50_000, 500, 10.0, 180.0),
+    Phase("phase2", 500_000, 2_500, 8.0, 180.0),
+    Phase("phase3", 1_000_000, 5_000, 6.0, 180.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a phase found."""
+
+    steps: Sequence[Step]
+    made: Made
+    partitions: Spread
+    outcomes: Outcomes
+
+
+async def phase1(target: Target, form: Form, progress: Progress) -> ScenarioResult:
+    """50,000 organisations, 500 events a second."""
+    return await _run(PHASES[0], target, form, progress)
+
+
+async def phase2(target: Target, form: Form, progress: Progress) -> ScenarioResult:
+    """500,000 organisations, 2,500 events a second."""
+    return await _run(PHASES[1], target, form, progress)
+
+
+async def phase3(target: Target, form: Form, progress: Progress) -> ScenarioResult:
+    """1,000,000 organisations, 5,000 events a second."""
+    return await _run(PHASES[2], target, form, progress)
+
+
+async def _run(phase: Phase, target: Target, form: Form, progress: Progress) -> ScenarioResult:
+    """For as long as its events last: `--events` sets the time."""
+    began = time.monotonic()
+    seconds = form.events / phase.rate if form.events else phase.seconds_full if form.full else phase.seconds_short
+    warm_seconds = _WARM_SECONDS_FULL if form.full else _WARM_SECONDS_SHORT
+    steps = step_seconds(seconds)
+    warm_events = round(_WARM_RATE * warm_seconds)
+    workload = mixed(warm_events + sum(round(phase.rate * each) for each in steps), orgs=form.orgs or phase.orgs)
+    stream = await target.stream(_empty(workload))
+    ground = await target.reset(stream)
+    found = await _load(target, ground, workload, phase, steps, warm_seconds, form.workers, progress)
+    progress.say(f"{phase.name}: proving the books")
+    proof = await prove(ground)
+    await target.forget(stream)
+    return _result(phase, workload, found, proof, form.workers, time.monotonic() - began)
+
+
+def step_seconds(seconds: float) -> list[float]:
+    """The time in steps of a bounded length, all alike."""
+    count = max(-(-seconds // _STEP_SECONDS_MAX), 1)
+    return [seconds / count] * int(count)
+
+
+def _empty(workload: Workload) -> Workload:
+    """Its topics are loaded with nothing: the load comes live."""
+    return mixed(0, today=workload.today, orgs=workload.orgs)
+
+
+async def _load(
+    target: Target,
+    ground: Ground,
+    workload: Workload,
+    phase: Phase,
+    steps: Sequence[float],
+    warm_seconds: float,
+    workers: int,
+    progress: Progress,
+) -> Found:
+    done = []
+    async with rigged(target, ground, workload, workers) as rig:
+        await rig.step(_WARM_RATE, warm_seconds)
+        for seconds in steps:
+            done.append(await rig.step(phase.rate, seconds))
+            progress.say(told(done[-1]))
+        partitions, outcomes = await balances_spread(rig.connection), await lane_outcomes(rig.connection)
+        return Found(done, rig.generator.made(), partitions, outcomes)
+
+
+def _result(
+    phase: Phase, workload: Workload, found: Found, proof: Proof, workers: int, seconds: float
+) -> ScenarioResult:
+    labels = {f"{phase.rate:,}/s": found.steps}
+    return ScenarioResult(
+        name=phase.name,
+        title=f"{phase.orgs:,} organisations, {phase.rate:,} events/s, without the serving layer",
+        workload=stated(workload, found.made),
+        figures=_figures(found),
+        tables=[
+            latency_table(labels),
+            cpu_table(labels),
+            accounts_table(labels),
+            _spread_table("rows of daily_cash_balances by hash partition", found.partitions),
+            _spread_table("events by lane", found.outcomes.consumed),
+        ],
+        proof=proof,
+        notes=[*notes(), "Errors: records that were neither applied nor sent twice on purpose; all were sent valid."],
+        parameters={"workers": workers, "steps": len(found.steps)},
+        seconds=seconds,
+    )
+
+
+def _figures(found: Found) -> list[Figure]:
+    steps = found.steps
+    return [
+        figure("update_p50_ms", "ms", [step.latencies.update.percentile_ms(50) for step in steps], "less"),
+        figure("update_p95_ms", "ms", [step.latencies.update.percentile_ms(95) for step in steps], "less"),
+        figure("update_p99_ms", "ms", [step.latencies.update.percentile_ms(99) for step in steps], "less"),
+        figure("error_share", "of records", [found.outcomes.errors(found.made.census.messages)], "less"),
+        figure("partition_unevenness", "x the mean", [found.partitions.unevenness], "less"),
+        figure("lane_unevenness", "x the mean", [found.outcomes.consumed.unevenness], "less"),
+        figure("rate_held", "of the steps", [sum(held(step) for step in steps) / len(steps)], "more"),
+        figure("worker_cores", "cores", [step.cpu.get("workers", 0.0) for step in steps], "less"),
+        figure("peak_mib_workers", "MiB", [step.peaks_mib.get("workers", 0.0) for step in steps], "less"),
+    ]
+
+
+def _spread_table(title: str, spread: Spread) -> Table:
+    rows: list[list[Cell]] = [[name, count] for name, count in spread.parts.items()]
+    return Table(title, ["part", "count"], rows)

@@ -9,6 +9,7 @@ import msgspec
 
 from bench.environment import environment
 from bench.form import Form
+from bench.phase_targets import judge_phases
 from bench.progress import Progress
 from bench.results import SCHEMA_VERSION, Results, ScenarioResult
 from bench.scenarios import find
@@ -29,7 +30,7 @@ async def run_all(target: Target, names: Sequence[str], form: Form, progress: Pr
         around,
         scenarios,
     )
-    return msgspec.structs.replace(results, verdicts=judge(results))
+    return msgspec.structs.replace(results, verdicts=[*judge(results), *judge_phases(results)])
 
 
 async def _run(name: str, target: Target, form: Form, progress: Progress) -> ScenarioResult:

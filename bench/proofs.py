@@ -10,13 +10,16 @@ def together(proofs: Sequence[Proof]) -> Proof:
     for proof in proofs:
         if proof.differences is None:
             return proof
+    if len(proofs) == 1:
+        return proofs[0]
     outcomes: dict[str, int] = {}
     for proof in proofs:
         for outcome, count in proof.outcomes.items():
             outcomes[outcome] = outcomes.get(outcome, 0) + count
+    differences = sum(proof.differences or 0 for proof in proofs)
     return Proof(
-        sum(proof.differences or 0 for proof in proofs),
-        "; ".join(proof.summary for proof in proofs),
+        differences,
+        f"{len(proofs)} books, each proved from its topic, {differences:,} differences in all",
         sum(proof.seconds for proof in proofs),
         outcomes,
     )

@@ -1,6 +1,6 @@
 """Draining at each point of the curves, the points in turn: what the machine does meanwhile strikes them all alike."""
 
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass, field
 
 from bench.draining import Round, drain_round, ready
@@ -14,38 +14,79 @@ from bench.target import Ground, Stream, Target
 
 @dataclass(slots=True)
 class Measured:
-    """The rounds of each point, and the proofs of the books that they left."""
+    """The rounds of each point of each curve, and the proofs of the books that they left."""
 
-    rounds: dict[Point, list[Round]] = field(default_factory=dict)
+    rounds: dict[tuple[str, Point], list[Round]] = field(default_factory=dict)
     proofs: list[Proof] = field(default_factory=list)
 
-    def rates(self, point: Point) -> list[float]:
-        """Events a second, by round."""
-        return [each.events_per_second for each in self.rounds[point]]
+    def of(self, curve: Curve) -> list[list[Round]]:
+        """By point, its rounds."""
+        return [self.rounds[curve.name, point] for _, point in curve.points]
+
+    def rates(self, curve: Curve) -> list[list[float]]:
+        """By point, the events a second of its rounds."""
+        return [[each.events_per_second for each in rounds] for rounds in self.of(curve)]
+
+    def known(self, point: Point) -> list[Round] | None:
+        """The rounds that another curve had of the point."""
+        return next((rounds for (_, each), rounds in self.rounds.items() if each == point), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How carefully: `rounds` of each point while `seconds_max` last, and one of each in any case.
+
+    Careful is also to measure a point that lies on several curves anew for each of them, beside its neighbours, and to
+    prove the books of every point, not only those of each curve's last one.
+    """
+
+    rounds: int
+    seconds_max: float
+    careful: bool
 
 
 class Measurer:
     """Measures curves on one target."""
 
-    def __init__(self, target: Target, progress: Progress, rounds: int, *, prove_all: bool) -> None:
+    def __init__(self, target: Target, progress: Progress, care: Care) -> None:
         self._target = target
         self._progress = progress
-        self._rounds = rounds
-        self._prove_all = prove_all  # else the last point of each curve alone
+        self._care = care
+        self._began = time.monotonic()
         self.measured = Measured()
 
+    async def warm_up(self, point: Point) -> None:
+        """Drain once for nothing: a broker and a database that have just been started are slow."""
+        stream, template = await ready(self._target, point.workload, point.workers, point.lanes)
+        await drain_round(self._target, stream, point.workers, template)
+
     async def measure(self, curve: Curve) -> None:
-        """Every point of the curve that no curve before had; their topics are removed afterwards."""
-        points = [point for _, point in curve.points if point not in self.measured.rounds]
-        prepared = [(point, *await self._prepare(point)) for point in points]
-        for number in range(1, self._rounds + 1):
+        """Every point of the curve, in turn; their topics are removed afterwards."""
+        prepared = [(point, *await self._prepare(point)) for point in self._due(curve)]
+        number, last = 1, False
+        while not last:
+            last = number >= self._care.rounds or time.monotonic() - self._began > self._care.seconds_max
             for point, stream, template in prepared:
                 done, ground = await drain_round(self._target, stream, point.workers, template, **point.overrides)
-                self.measured.rounds.setdefault(point, []).append(done)
+                self.measured.rounds.setdefault((curve.name, point), []).append(done)
                 self._tell(curve, point, number, done)
-                if number == self._rounds and (self._prove_all or point == points[-1]):
+                if last and (self._care.careful or point == prepared[-1][0]):
                     await self._prove(point, ground)
-        await self._forget([stream for _, stream, _ in prepared])
+            number += 1
+        # Points of one curve may share a stream; it goes once.
+        for stream in {stream.prefix: stream for _, stream, _ in prepared}.values():
+            await self._target.forget(stream)
+
+    def _due(self, curve: Curve) -> list[Point]:
+        """The points to measure; without care those that another curve had are taken from there."""
+        points = []
+        for _, point in curve.points:
+            known = None if self._care.careful else self.measured.known(point)
+            if known is None:
+                points.append(point)
+            else:
+                self.measured.rounds[curve.name, point] = known
+        return points
 
     async def _prepare(self, point: Point) -> tuple[Stream, str]:
         """The stream, and the template that each round begins with."""
@@ -63,14 +104,9 @@ class Measurer:
             await unfill(ground.endpoints.database_url)
         self.measured.proofs.append(await prove(ground))
 
-    async def _forget(self, streams: Sequence[Stream]) -> None:
-        """Points of one curve may share a stream; it goes once."""
-        for stream in {each.prefix: each for each in streams}.values():
-            await self._target.forget(stream)
-
     def _tell(self, curve: Curve, point: Point, number: int, done: Round) -> None:
         x = next(x for x, each in curve.points if each == point)
         self._progress.say(
-            f"{curve.name} {x:,.10g}, round {number} of {self._rounds}: {done.events_per_second:,.0f} ev/s, "
+            f"{curve.name} {x:,.10g}, round {number}: {done.events_per_second:,.0f} ev/s, "
             f"{done.cpu_us_total:.1f} µs of CPU an event"
         )

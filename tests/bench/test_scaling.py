@@ -39,8 +39,11 @@ def test_every_curve_goes_through_two_points_or_more_in_the_order_of_what_grows(
 
 def test_curves_share_the_usual_point() -> None:
     usual = Point(mixed(1_000))
-    sharing = [curve.name for curve in curves(1_000, full=True) if usual in [point for _, point in curve.points]]
-    assert sharing == ["organisations", "lanes", "workers", "batch bound", "late events"]
+    sharing = [curve for curve in curves(1_000, full=True) if usual in [point for _, point in curve.points]]
+    assert [curve.name for curve in sharing] == ["organisations", "lanes", "workers", "batch bound", "late events"]
+    measured = Measured({(sharing[0].name, usual): [round_of(100)]})
+    assert measured.known(usual) is not None
+    assert measured.known(replace(usual, lanes=1)) is None
 
 
 def test_equal_coalescing_means_as_many_properties_all_as_busy() -> None:
@@ -93,23 +96,35 @@ def test_the_filled_rows_are_as_many_as_the_point_says(rows: int) -> None:
     assert sum(planned(rows).values()) == rows
 
 
+def measured_at(rates: dict[tuple[str, float], float], *, full: bool, database_us: float = 2.5) -> Measured:
+    measured = Measured()
+    for curve in curves(1_000, full=full):
+        for x, point in curve.points:
+            rate, rows = rates.get((curve.name, x), 100.0), 1 + x / 10
+            of_point = round_of(rate, rows_per_event=rows, database_us=400 + database_us * rows)
+            measured.rounds[curve.name, point] = [of_point, of_point]
+    return measured
+
+
 @pytest.mark.parametrize("full", [True, False])
 def test_figures_and_tables_of_every_curve(full: bool) -> None:
     found = curves(1_000, full=full)
-    measured = Measured()
-    for curve in found:
-        for x, point in curve.points:
-            rate = 100.0
-            if curve.name == FILLED and x == curve.points[-1][0]:
-                rate = 90.0
-            if curve.name == EQUAL_COALESCING and x == 1_000_000:
-                rate = 85.0
-            if curve.name == CARRIED and x == 2:
-                rate = 60.0
-            measured.rounds.setdefault(point, [round_of(rate, rows_per_event=1 + x / 10), round_of(rate)])
-    by_name = {each.name: each.median for each in figures(found, measured, full=full)}
+    filled = next(curve for curve in found if curve.name == FILLED).points[-1][0]
+    rates = {(FILLED, filled): 90.0, (EQUAL_COALESCING, 1e6): 85.0, (CARRIED, 2.0): 60.0}
+    measured = measured_at(rates, full=full)
+    made, unresolved = figures(found, measured, full=full)
+    by_name = {each.name: each.median for each in made}
     assert by_name["rate_1m_orgs_to_10k"] == pytest.approx(0.85)
     assert by_name["late_cost_share"] == pytest.approx(0.4)
     assert by_name["rate_20m_to_1m" if full else "rate_500k_to_50k_rows"] == pytest.approx(0.9)
     assert ("rate_20m_to_1m" in by_name) is full  # a small fill must not pass for the target's
+    assert by_name["carried_row_us"] == pytest.approx(2.5, rel=0.01)
+    assert not unresolved
     assert len(bends_table(found, measured).rows) == len(found)
+
+
+def test_a_cost_below_nothing_is_noise_and_meets_no_target() -> None:
+    found = curves(1_000, full=False)
+    made, unresolved = figures(found, measured_at({}, full=False, database_us=-5), full=False)
+    assert "carried_row_us" not in {each.name for each in made}
+    assert unresolved

@@ -1,24 +1,39 @@
-"""Which settings the figures speak for: plain functions of them."""
+"""Which settings the figures speak for: plain functions of them.
+
+They are judged by CPU, which neighbours on the machine change little, and not by rates, which these halve at will.
+"""
 
 from collections.abc import Sequence
+from statistics import median
+from typing import Final
 
+from batchers.invalidator import CALL_DAYS_MAX
 from bench.invalidation.sustained import Sustained
 
-# A bigger call must earn its keep: below this share of the best rate a size is too small.
-_RATE_SHARE = 0.9
-# A read of the cache is worth having only while it is much faster than the database (requirement 20: services < 50 ms).
-_READ_P99_MS_MAX = 10.0
+# A bigger call must earn its keep: sizes whose floors cost up to so much more than the cheapest are as good.
+_CPU_RATIO_MAX: Final = 1.15
+# A call is a script, and the cache serves nobody else meanwhile. A read takes a fraction of this over a network.
+_BLOCKED_MS_MAX: Final = 2.0
 
 
-def groups_advised(measured: Sequence[Sustained], quiet_p99_ms: float) -> int:
-    """Properties a call: the fewest that come near the best rate, among those that leave readers in peace.
+def groups_advised(measured: Sequence[Sequence[Sustained]]) -> int:
+    """Properties a call, of shapes by their rounds: the fewest that are about as cheap as the cheapest.
 
-    Readers are in peace below 10 ms, or, on a machine that is slower than that by itself, below twice what they wait
-    without any invalidation. Where no size leaves them in peace, it is the one that disturbs them least.
+    Those that would keep the cache from everybody else for too long do not count; where all would, the fewest it is.
     """
-    bound = max(_READ_P99_MS_MAX, 2 * quiet_p99_ms)
-    peaceful = [each for each in measured if each.reads.p99_ms <= bound]
-    if not peaceful:
-        return min(measured, key=lambda each: each.reads.p99_ms).groups_max
-    best = max(each.floors_per_second for each in peaceful)
-    return min(each.groups_max for each in peaceful if each.floors_per_second >= best * _RATE_SHARE)
+    brief = [shape for shape in measured if blocked_ms(shape) <= _BLOCKED_MS_MAX]
+    if not brief:
+        return min(shape[0].groups_max for shape in measured)
+    least = min(cpu_us(shape) for shape in brief)
+    return min(shape[0].groups_max for shape in brief if cpu_us(shape) <= least * _CPU_RATIO_MAX)
+
+
+def cpu_us(shape: Sequence[Sustained]) -> float:
+    """Microseconds of CPU for a floor, client and server."""
+    return median(each.client_cpu_us + each.server_cpu_us for each in shape)
+
+
+def blocked_ms(shape: Sequence[Sustained]) -> float:
+    """For how long one call keeps the cache busy."""
+    floors = min(shape[0].groups_max * shape[0].days_per_property, CALL_DAYS_MAX)
+    return median(each.server_cpu_us for each in shape) * floors / 1_000

@@ -30,7 +30,8 @@ _ROWS_RELOADED: Final = 8
 _POPULATION: Final = 2_000  # each day comes by every few hundred milliseconds, so that what is cached is soon old
 _CAUGHT_UP_SECONDS_MAX: Final = 60.0
 _DAY: Final = date(2026, 1, 31)
-_IN_FLIGHT: Final = (10**9, 1, _DAY)  # a day that nobody's batch names
+# A day that nobody's batch names, another one for each outage.
+_in_flight: Final = count(3 * 10**9)
 
 
 class Outage(Protocol):
@@ -91,7 +92,7 @@ class Recovery:
     calls_failed: int
     raised_share: float  # floors raised for each floor owed: above 1 is work that was repeated
     waiting_batches_max: int
-    fill_in_flight_refused: bool
+    fill_in_flight_taken: bool  # right after a stall; wrong after a loss, for what it was read before may be old
     cached: int
     stale: int
 
@@ -104,7 +105,7 @@ async def survive(
     carrying = _Carrying(own, pause_max_seconds)
     try:
         await _steadily(carrying, 1.0)
-        miss = await own.cache.get(EPOCH, _IN_FLIGHT[:2], _IN_FLIGHT[2])
+        miss = await own.cache.get(EPOCH, (next(_in_flight), 1), _DAY)
         assert isinstance(miss, Miss)
         with ExitStack() as mending:
             outage.begin()
@@ -119,7 +120,7 @@ async def survive(
             await carrying.drain.wait_until_done()
         carrying.look()
         caught_up = (carrying.level_at or time.monotonic()) - back
-        refused = not await own.cache.fill(miss, CachedBalance(1, b"old"))
+        taken = await own.cache.fill(miss, CachedBalance(1, b"old"))
         return Recovery(
             outage.name,
             outage_seconds,
@@ -129,7 +130,7 @@ async def survive(
             own.timed.failed,
             own.timed.floors / carrying.owed,
             carrying.waiting_max,
-            refused,
+            taken,
             *await _stale(own, carrying.versions),
         )
     finally:

@@ -10,7 +10,7 @@ import structlog
 
 from bench.form import Form
 from bench.invalidation import defensive, outages, sustained
-from bench.invalidation.advice import groups_advised
+from bench.invalidation.advice import blocked_ms, cpu_us, groups_advised
 from bench.invalidation.defensive import Defence, Race
 from bench.invalidation.load import BATCH_DAYS, POPULATION_DAYS
 from bench.invalidation.outages import Recovery
@@ -51,8 +51,7 @@ async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     defence = await defensive.cost(url, groups_now, 100 if form.full else 30)
     race = await defensive.race(url, 20.0 if form.full else 3.0)
     progress.say(f"invalidate: {race.reads:,} reads raced {race.floors:,} floors: {race.stale} stale")
-    single = [of_shape[len(of_shape) // 2] for (_, days), of_shape in shapes.items() if days == 1]
-    advised = groups_advised(single, quiet.p99_ms)
+    advised = groups_advised([of_shape for (_, days), of_shape in shapes.items() if days == 1])
     return ScenarioResult(
         name="invalidate",
         title=_TITLE,
@@ -138,8 +137,7 @@ def _figures(
     for (groups, days), each in shapes.items():
         name = f"{groups}_groups_{days}_days"
         found.append(figure(f"floors_per_second_{name}", "floors/s", [one.floors_per_second for one in each], "more"))
-        cpu = [one.client_cpu_us + one.server_cpu_us for one in each]
-        found.append(figure(f"cpu_us_{name}", "µs/floor", cpu, "less"))
+        found.append(figure(f"cpu_us_{name}", "µs/floor", [cpu_us([one]) for one in each], "less"))
         found.append(figure(f"readers_p99_ms_{name}", "ms", [one.reads.p99_ms for one in each], "less"))
     found.append(figure("groups_advised", "properties", [advised]))
     found.append(figure("defensive_extra_ms_a_batch", "ms", [defence.twice_ms - defence.once_ms], "less"))
@@ -167,13 +165,21 @@ def _shape_table(shapes: dict[tuple[int, int], list[Sustained]], quiet: Reads) -
                 round(each.call_max_ms, 2),
                 round(each.client_cpu_us, 2),
                 round(each.server_cpu_us, 2),
+                round(blocked_ms(of_shape), 2),
                 each.reads.p50_ms,
                 each.reads.p99_ms,
                 each.reads.max_ms,
             ]
         )
     columns = ["properties a call", "days each", "floors/s", "call p50 ms", "call p99 ms", "call max ms"]
-    columns += ["client µs a floor", "server µs a floor", "readers p50 ms", "readers p99 ms", "readers max ms"]
+    columns += [
+        "client µs a floor",
+        "server µs a floor",
+        "cache busy ms a call",
+        "readers p50 ms",
+        "readers p99 ms",
+        "readers max ms",
+    ]
     return Table("shapes of calls (first row: readers alone; last round)", columns, rows)
 
 
@@ -188,7 +194,7 @@ def _outage_table(recoveries: Sequence[Recovery]) -> Table:
             each.calls_failed,
             round(each.raised_share, 3),
             each.waiting_batches_max,
-            "yes" if each.fill_in_flight_refused else "no",
+            "taken" if each.fill_in_flight_taken else "refused",
             each.cached,
             each.stale,
         ]
@@ -198,7 +204,7 @@ def _outage_table(recoveries: Sequence[Recovery]) -> Table:
     columns += [
         "floors raised / owed",
         "most batches waiting",
-        "fill in flight refused",
+        "fill in flight",
         "days cached",
         "of these stale",
     ]

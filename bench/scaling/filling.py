@@ -32,21 +32,17 @@ def planned(rows: int) -> dict[str, int]:
     return counts
 
 
-async def fill(url: str, rows: int, orgs: int, progress: Progress) -> None:
-    """Put so many rows into the tables of a migrated database, and leave it as a database at rest."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("SET synchronous_commit = off")
-        for table, count in planned(rows).items():
-            statement = (_FOLDER / f"fill_{table}.sql").read_text()
-            for first in range(0, count, _CHUNK):
-                progress.count(f"filling {table}", first, count)
-                await connection.execute(statement, first, min(first + _CHUNK, count) - 1, orgs)
-        # What autovacuum would otherwise do in the middle of a round.
-        await connection.execute("VACUUM (ANALYZE)")
-        await connection.execute("CHECKPOINT")
-    finally:
-        await connection.close()
+async def fill(connection: asyncpg.Connection, before: int, rows: int, orgs: int, progress: Progress) -> None:
+    """From `before` filled rows (0: a migrated database) to `rows` of them; leaves a database at rest."""
+    await connection.execute("SET synchronous_commit = off")
+    filled = planned(before)
+    for table, count in planned(rows).items():
+        statement = (_FOLDER / f"fill_{table}.sql").read_text()
+        for first in range(filled[table], count, _CHUNK):
+            progress.count(f"filling {table}", first, count)
+            await connection.execute(statement, first, min(first + _CHUNK, count) - 1, orgs)
+    # What autovacuum would otherwise do in the middle of a round.
+    await connection.execute("VACUUM (ANALYZE)")
 
 
 async def unfill(url: str) -> None:

@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass, field
 
+import asyncpg
+
 from bench.draining import Round, drain_round, ready
 from bench.progress import Progress
 from bench.proving import prove
@@ -54,6 +56,7 @@ class Measurer:
         self._care = care
         self._began = time.monotonic()
         self.measured = Measured()
+        self._fills: list[int] = []
 
     async def warm_up(self, point: Point) -> None:
         """Drain once for nothing: a broker and a database that have just been started are slow."""
@@ -91,13 +94,20 @@ class Measurer:
     async def _prepare(self, point: Point) -> tuple[Stream, str]:
         """The stream, and the template that each round begins with."""
         stream, template = await ready(self._target, point.workload, point.workers, point.lanes)
-        if point.filled_rows:
-            template = f"filled_{point.filled_rows}"
-            if not self._target.has(template):
-                ground = await self._target.reset(stream)
-                await fill(ground.endpoints.database_url, point.filled_rows, point.workload.orgs, self._progress)
-                await self._target.keep(template)
-        return stream, template
+        return stream, await self._filled(point, template) if point.filled_rows else template
+
+    async def _filled(self, point: Point, empty: str) -> str:
+        """The template with so many rows, made from the one with the next fewer."""
+        template = _template(point.filled_rows)
+        if not self._target.has(template):
+            before = max((rows for rows in self._fills if rows < point.filled_rows), default=0)
+
+            async def fill_up(connection: asyncpg.Connection) -> None:
+                await fill(connection, before, point.filled_rows, point.workload.orgs, self._progress)
+
+            await self._target.derive(template, _template(before) if before else empty, fill_up)
+            self._fills.append(point.filled_rows)
+        return template
 
     async def _prove(self, point: Point, ground: Ground) -> None:
         if point.filled_rows:
@@ -110,3 +120,7 @@ class Measurer:
             f"{curve.name} {x:,.10g}, round {number}: {done.events_per_second:,.0f} ev/s, "
             f"{done.cpu_us_total:.1f} µs of CPU an event"
         )
+
+
+def _template(filled_rows: int) -> str:
+    return f"filled_{filled_rows}"

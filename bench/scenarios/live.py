@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from bench.draining import ready
 from bench.form import Form
 from bench.live.generator import Made
 from bench.live.rigging import rigged
@@ -48,14 +49,15 @@ async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     began = time.monotonic()
     ladder = _FULL if form.full else _SHORT
     ladder = replace(ladder, rounds=form.rounds or ladder.rounds)
-    workload = mixed(ladder.events, orgs=form.orgs or _ORGS)
+    # A steady state: hotels are known before they trade.
+    workload = mixed(ladder.events, orgs=form.orgs or _ORGS, properties_loaded=True)
     rounds: list[list[Step]] = []
     proofs: list[Proof] = []
     for number in range(1, ladder.rounds + 1):
         progress.say(f"live, round {number} of {ladder.rounds}")
         # Loaded with nothing: the load comes live.
-        stream = await target.stream(replace(workload, events=0, seed=number))
-        ground = await target.reset(stream)
+        stream, template = await ready(target, replace(workload, events=0, seed=number), form.workers)
+        ground = await target.reset(stream, template)
         steps, made = await _round(target, ground, replace(workload, seed=number), ladder, form.workers, progress)
         rounds.append(steps)
         progress.say("live: proving the books of the round")

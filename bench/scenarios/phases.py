@@ -5,9 +5,10 @@ What needs one (answers to reads, hit rates, replicas, the database's breaker) i
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from bench.draining import ready
 from bench.form import Form
 from bench.live.generator import Made
 from bench.live.rigging import rigged
@@ -76,9 +77,13 @@ async def _run(phase: Phase, target: Target, form: Form, progress: Progress) -> 
     warm_seconds = _WARM_SECONDS_FULL if form.full else _WARM_SECONDS_SHORT
     steps = step_seconds(seconds)
     warm_events = round(_WARM_RATE * warm_seconds)
-    workload = mixed(warm_events + sum(round(phase.rate * each) for each in steps), orgs=form.orgs or phase.orgs)
-    stream = await target.stream(_empty(workload))
-    ground = await target.reset(stream)
+    events = warm_events + sum(round(phase.rate * each) for each in steps)
+    # In the full form as in a steady state: hotels are known before they trade. Four million take a minute to load.
+    loaded = form.full or form.properties_loaded
+    workload = mixed(events, orgs=form.orgs or phase.orgs, properties_loaded=loaded)
+    # Loaded with nothing: the load comes live.
+    stream, template = await ready(target, replace(workload, events=0), form.workers)
+    ground = await target.reset(stream, template)
     found = await _load(target, ground, workload, phase, steps, warm_seconds, form.workers, progress)
     progress.say(f"{phase.name}: proving the books")
     proof = await prove(ground)
@@ -90,11 +95,6 @@ def step_seconds(seconds: float) -> list[float]:
     """The time in steps of a bounded length, all alike."""
     count = max(-(-seconds // _STEP_SECONDS_MAX), 1)
     return [seconds / count] * int(count)
-
-
-def _empty(workload: Workload) -> Workload:
-    """Its topics are loaded with nothing: the load comes live."""
-    return mixed(0, today=workload.today, orgs=workload.orgs)
 
 
 async def _load(

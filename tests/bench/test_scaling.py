@@ -38,7 +38,7 @@ def test_every_curve_goes_through_two_points_or_more_in_the_order_of_what_grows(
 
 
 def test_curves_share_the_usual_point() -> None:
-    usual = Point(mixed(1_000))
+    usual = Point(mixed(1_000, properties_loaded=True))
     sharing = [curve for curve in curves(1_000, full=True) if usual in [point for _, point in curve.points]]
     assert [curve.name for curve in sharing] == ["organisations", "lanes", "workers", "batch bound", "late events"]
     measured = Measured({(sharing[0].name, usual): [round_of(100)]})

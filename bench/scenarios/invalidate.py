@@ -137,7 +137,7 @@ def _figures(
     for (groups, days), each in shapes.items():
         name = f"{groups}_groups_{days}_days"
         found.append(figure(f"floors_per_second_{name}", "floors/s", [one.floors_per_second for one in each], "more"))
-        found.append(figure(f"cpu_us_{name}", "µs/floor", [cpu_us([one]) for one in each], "less"))
+        found.append(figure(f"floor_cpu_us_{name}", "µs/floor", [cpu_us([one]) for one in each], "less"))
         found.append(figure(f"readers_p99_ms_{name}", "ms", [one.reads.p99_ms for one in each], "less"))
     found.append(figure("groups_advised", "properties", [advised]))
     found.append(figure("defensive_extra_ms_a_batch", "ms", [defence.twice_ms - defence.once_ms], "less"))

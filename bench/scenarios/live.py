@@ -127,8 +127,8 @@ def _series(steps: dict[int, list[Step]]) -> list[Series]:
     found = []
     for name, percent in _PERCENTILES.items():
         latencies = [[step.latencies.update.percentile_ms(percent) for step in of_rate] for of_rate in steps.values()]
-        found.append(curve(f"event to update {name}", "ms", rates, latencies))
+        found.append(curve(name, "event to update, ms", rates, latencies))
     for part in ("workers", "database", "broker", "cache"):
         cores = [[step.cpu.get(part, 0.0) for step in of_rate] for of_rate in steps.values()]
-        found.append(curve(f"CPU of {part}", "cores", rates, cores))
+        found.append(curve(part, "CPU, cores", rates, cores))
     return found

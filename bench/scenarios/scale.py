@@ -23,7 +23,7 @@ _TITLE: Final = "the rate while one thing grows: where the curve bends"
 async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     """Drains at every point; about an hour in the full form, two points a curve in the short one."""
     began = time.monotonic()
-    found = curves(form.events_or(30_000, 200_000), full=form.full)
+    found = curves(form.events_or(20_000, 200_000), full=form.full)
     care = Care(form.rounds_or(1, 3), _FULL_SECONDS_MAX, careful=form.full)
     measurer = Measurer(target, progress, care)
     await measurer.warm_up(found[-1].points[0][1])

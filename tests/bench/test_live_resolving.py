@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.live.receiver import Arrival, Arrivals
-from bench.live.resolving import Look, Sending, lag_records, resolve, seen_instants
+from bench.live.resolving import Look, Sending, commit_instants, lag_records, resolve, seen_instants
 from bench.live.schedule import Schedule, lane_turns
 
 MS = 1_000_000
@@ -42,6 +42,11 @@ def test_latencies_count_from_the_instant_when_an_event_was_due() -> None:
     assert found.commit.max_ms == pytest.approx(199, rel=0.01)  # due at 1 ms
     assert found.update.percentile_ms(50) == pytest.approx(299, rel=0.01)
     assert found.stamp.max_ms == pytest.approx(90, rel=0.01)
+
+
+def test_what_was_committed_stays_so_whatever_a_later_look_finds() -> None:
+    looks = [Look(10 * MS, {0: 51}), Look(20 * MS, {}), Look(30 * MS, {0: 52})]
+    assert list(commit_instants(schedule(DAY, DAY), SENDING.first_offsets, looks)) == [10 * MS, 30 * MS]
 
 
 def test_a_stall_makes_every_event_that_was_due_meanwhile_late() -> None:

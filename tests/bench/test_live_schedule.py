@@ -65,6 +65,7 @@ def test_the_day_is_that_of_the_property() -> None:
     "later",
     [
         message("created"),  # a repetition
+        message("created", amount=250),  # a version that is taken already
         message("updated", version=2),  # that changes no figure
     ],
 )

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import asyncpg
 
-from bench.accounting import Accountant, Watch
+from bench.accounting import OTHER, Accountant, Watch
 from bench.live.generator import Generator, Sent
 from bench.live.looking import Looker, looking
 from bench.live.receiver import Arrivals, Receiver
@@ -27,7 +27,8 @@ _WAIT_SECONDS: Final = 0.02
 class Step:
     """What was offered, what became of it and when, and what it took.
 
-    `cpu` is in cores by part, over the time of sending alone: what is caught up with later belongs to the lag.
+    `cpu` is in cores by part: the CPU until all of the step was committed, for each second for which its events were
+    offered. So a worker that lags gains nothing by it. What others on the machine took is for each second that passed.
     """
 
     rate: float
@@ -58,19 +59,23 @@ class Rig:
         schedule_path, arrivals_path = self.folder / "schedule", self.folder / "arrivals"
         await asyncio.to_thread(self.generator.prepare, round(rate * seconds), schedule_path)
         schedule = Schedule.load(schedule_path)
+        lanes = lane_turns(schedule)
         await asyncio.to_thread(self.receiver.begin, arrivals_path)
         self.accountant.peaks_mib.clear()
         with Watch(self.accountant):
             async with looking(self.connection) as looker:
                 sending = await self._begin(looker, rate)
-                sent, cpu = await self._send()
+                before, began = self.accountant.read(), time.monotonic()
+                sent = await self._sent()
                 ended = time.monotonic()
-                await looker.until_committed(_ends(schedule, sending))
-                caught_up = time.monotonic() - ended
+                await looker.until_committed(_ends(lanes, sending))
+                committed = time.monotonic()
+                spent = self.accountant.read().since(before)
                 await looker.until_published()
                 await asyncio.sleep(_LAST_ARRIVALS_SECONDS)
         arrivals = await asyncio.to_thread(self.receiver.end, arrivals_path)
-        return self._found(schedule, sending, looker, arrivals, sent, cpu, caught_up)
+        cpu = cores(spent, offered_seconds=len(schedule) / rate, passed_seconds=committed - began)
+        return self._found(schedule, sending, looker, arrivals, sent, cpu, committed - ended)
 
     async def _begin(self, looker: Looker, rate: float) -> Sending:
         """All was drained before: the lanes stand where the next events will be."""
@@ -82,14 +87,10 @@ class Rig:
         await asyncio.sleep(_AHEAD_SECONDS)
         return sending
 
-    async def _send(self) -> tuple[Sent, dict[str, float]]:
-        before, began = self.accountant.read(), time.monotonic()
+    async def _sent(self) -> Sent:
         while self.generator.sending():
             await asyncio.sleep(_WAIT_SECONDS)
-        seconds = time.monotonic() - began
-        cpu = self.accountant.read().since(before)
-        sent = await asyncio.to_thread(self.generator.ended)
-        return sent, {part: spent / seconds for part, spent in cpu.items()}
+        return await asyncio.to_thread(self.generator.ended)
 
     def _found(
         self,
@@ -114,6 +115,11 @@ class Rig:
         )
 
 
-def _ends(schedule: Schedule, sending: Sending) -> dict[int, int]:
+def _ends(lanes: Mapping[int, Sequence[int]], sending: Sending) -> dict[int, int]:
     """Lane to where it stands when all of the step is committed."""
-    return {lane: sending.first_offsets.get(lane, 0) + len(turns) for lane, turns in lane_turns(schedule).items()}
+    return {lane: sending.first_offsets.get(lane, 0) + len(turns) for lane, turns in lanes.items()}
+
+
+def cores(spent: Mapping[str, float], *, offered_seconds: float, passed_seconds: float) -> dict[str, float]:
+    """CPU seconds as cores: of our parts for each second of load, of others for each second that passed."""
+    return {part: used / (passed_seconds if part == OTHER else offered_seconds) for part, used in spent.items()}

@@ -69,7 +69,9 @@ def cpu_table(steps: Steps) -> Table:
         ]
         for label, of_label in steps.items()
     ]
-    title = "CPU by part while events were sent, in cores, mean of the rounds (other: what the machine did beside)"
+    title = (
+        "CPU by part until all was committed, for each second of load, in cores (other: what the machine did beside)"
+    )
     return Table(title, ["offered", *_PARTS, "most MiB of a worker"], rows)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bench.live.generator import Sent
 from bench.live.resolving import Latencies
-from bench.live.stepping import Step
+from bench.live.stepping import Step, cores
 from bench.live.telling import accounts_table, cpu_table, held, latency_table, told
 from bench.scenarios.live import by_rate, figures
 
@@ -49,3 +49,9 @@ def test_tables_have_a_cell_for_each_column() -> None:
     for table in (latency_table(steps), cpu_table(steps), accounts_table(steps)):
         assert table.rows
         assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_a_worker_that_lags_uses_no_fewer_cores_for_it() -> None:
+    level = cores({"workers": 2.0, "other": 1.0}, offered_seconds=10, passed_seconds=10)
+    lagging = cores({"workers": 2.0, "other": 4.0}, offered_seconds=10, passed_seconds=40)
+    assert level == lagging == {"workers": 0.2, "other": 0.1}

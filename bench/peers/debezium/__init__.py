@@ -1,0 +1,1 @@
+"""Debezium's JDBC sink on a standalone Kafka Connect worker."""

@@ -36,10 +36,12 @@ class Event(msgspec.Struct, gc=False):
 
 decode: Final = msgspec.json.Decoder(Event).decode
 
+# fmt: off
 Row = tuple[
-    *(int, int, str, int, int, datetime, date, int),
-    *(str, str, str | None, str | None, str | None, str | None, str | None, int),
+    int, int, str, int, int, datetime, date, int,
+    str, str, str | None, str | None, str | None, str | None, str | None, int,
 ]
+# fmt: on
 Total = tuple[int, int, date, int, int, int, int]
 
 
@@ -85,4 +87,7 @@ def totals(rows: list[Row]) -> list[Total]:
                 moved = days[key] = [0, 0, 0, 0]
             moved[column(each[2], each[8])] += each[7]
     # Key order: two processes that meet on one day must meet in the same order, or they deadlock.
-    return [(*key, *days[key]) for key in sorted(days)]
+    return [
+        (*key, cash_in, bank_in, cash_out, bank_out)
+        for key, (cash_in, bank_in, cash_out, bank_out) in sorted(days.items())
+    ]

@@ -11,7 +11,10 @@ from bench.peers.debezium import configuration, jars
 from pipeline.stack.packages import java_program
 
 # As the broker's own: with two cores, a collector that works beside the program takes a core from it.
-_JVM: Final = ("-Xms512m", "-Xmx1g", "-XX:+UseSerialGC", "-Djava.awt.headless=true", "--enable-native-access=ALL-UNNAMED")
+_JVM: Final = (
+    *("-Xms512m", "-Xmx1g", "-XX:+UseSerialGC"),
+    *("-Duser.timezone=UTC", "-Djava.awt.headless=true", "--enable-native-access=ALL-UNNAMED"),
+)
 
 
 def main(given: Arguments) -> None:

@@ -28,9 +28,8 @@ _LOG4J: Final = f"""\
 """
 
 
-def _field(name: str, type_: str, *, optional: bool = False, meaning: str | None = None) -> dict[str, Any]:
-    field: dict[str, Any] = {"field": name, "type": type_, "optional": optional}
-    return field | ({"name": meaning} if meaning else {})
+def _field(name: str, type_: str, *, optional: bool = False) -> dict[str, Any]:
+    return {"field": name, "type": type_, "optional": optional}
 
 
 # The topic holds plain JSON; this is its contract as Kafka Connect writes it. Fields without a name here are left out.
@@ -42,7 +41,7 @@ SCHEMA: Final[Mapping[str, Any]] = {
         _field("type", "string"),
         _field("version", "int32"),
         _field("property_id", "int64"),
-        _field("occurred_at", "string", meaning="io.debezium.time.ZonedTimestamp"),
+        _field("occurred_at", "string"),
         _field("recorded_by", "struct") | {"fields": [_field("user_id", "int64")]},
         _field("data", "struct")
         | {
@@ -99,7 +98,13 @@ def connector(given: Arguments) -> dict[str, str]:
         "schema.evolution": "none",
         "batch.size": str(BATCH_RECORDS),
         "dialect.postgres.unnest.insert.enabled": "true",
-        "transforms": "flat",
+        # Declared an `io.debezium.time.ZonedTimestamp`, it would be stored without its offset, hours away, by the
+        # statement over arrays.
+        "transforms": "instant,flat",
+        "transforms.instant.type": "org.apache.kafka.connect.transforms.TimestampConverter$Value",
+        "transforms.instant.field": "occurred_at",
+        "transforms.instant.format": "yyyy-MM-dd'T'HH:mm:ssXXX",
+        "transforms.instant.target.type": "Timestamp",
         "transforms.flat.type": "org.apache.kafka.connect.transforms.Flatten$Value",
         "transforms.flat.delimiter": "_",
     }

@@ -1,6 +1,7 @@
-"""The jars of the worker and of the sink, each locked by SHA-256. Remake the locks: `python -m bench.peers.debezium.jars`.
+"""The jars of the worker and of the sink, each locked by SHA-256.
 
-Fetched as the broker's own jars are (`pipeline.stack.jars`): nothing is resolved when the peer starts.
+Remake the locks: `python -m bench.peers.debezium.jars`. They are fetched as the broker's own jars are
+(`pipeline.stack.jars`): nothing is resolved when the peer starts.
 """
 
 import sys

@@ -1,8 +1,10 @@
 """Batches, each in one transaction with the positions it brings the partitions to.
 
-Correct after a kill: the positions are read from the database. Not fenced: partitions belong to processes by number, and
-nothing stops a process that was taken for dead and started twice.
+Correct after a kill: the positions are read from the database. Not fenced: partitions belong to processes by number,
+and nothing stops a process that was taken for dead and started twice.
 """
+
+from typing import Final
 
 import asyncpg
 import uvloop
@@ -11,15 +13,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from bench.peers.arguments import Arguments, arguments, tell_first_fetch
 from bench.peers.events import decode, row, totals
-from bench.peers.statements import MAKE_STAGED, add_to_days, put_rows
+from bench.peers.statements import MAKE_STAGED, add_to_days, put_rows, statement
 
 # Tried from 1,000 to 20,000: it rises up to 5,000, and no further.
-BATCH_RECORDS = 5_000
-FETCH_BYTES = 4 << 20
-POSITIONS = "SELECT partition, position FROM positions"
-MOVE_POSITION = """
-    INSERT INTO positions VALUES ($1, $2) ON CONFLICT (partition) DO UPDATE SET position = excluded.position
-"""
+_BATCH_RECORDS: Final = 5_000
+_FETCH_BYTES: Final = 4 << 20
+_MOVE_POSITION: Final = statement("move_position")
+_POSITIONS: Final = "SELECT partition, position FROM positions"
 
 
 async def main(given: Arguments) -> None:
@@ -29,17 +29,17 @@ async def main(given: Arguments) -> None:
         bootstrap_servers=given.bootstrap,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        max_partition_fetch_bytes=FETCH_BYTES,
+        max_partition_fetch_bytes=_FETCH_BYTES,
     )
     await consumer.start()
     partitions = await _partitions(given)
     consumer.assign(partitions)
-    known = dict(await connection.fetch(POSITIONS))
+    known = {row["partition"]: row["position"] for row in await connection.fetch(_POSITIONS)}
     for partition in partitions:
         consumer.seek(partition, known.get(partition.partition, 0))
     first = True
     while True:
-        fetched = await consumer.getmany(timeout_ms=1000, max_records=BATCH_RECORDS)
+        fetched = await consumer.getmany(timeout_ms=1000, max_records=_BATCH_RECORDS)
         if not fetched:
             continue
         if first:
@@ -50,7 +50,7 @@ async def main(given: Arguments) -> None:
         async with connection.transaction():
             await put_rows(connection, rows, given.way)
             await add_to_days(connection, totals(rows))
-            await connection.executemany(MOVE_POSITION, positions)
+            await connection.executemany(_MOVE_POSITION, positions)
 
 
 async def _partitions(given: Arguments) -> list[TopicPartition]:

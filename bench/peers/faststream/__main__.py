@@ -4,7 +4,7 @@ At least once: a batch that was committed, and not yet acknowledged, is added to
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import uvloop
@@ -15,9 +15,9 @@ from bench.peers.arguments import SESSION_TIMEOUT_SECONDS, Arguments, arguments,
 from bench.peers.events import Event, decode, row, totals
 from bench.peers.statements import MAKE_STAGED, add_to_days, put_rows
 
-BATCH_RECORDS = 5_000
+_BATCH_RECORDS: Final = 5_000
 # How long a batch may gather: the default of 0.1 s would end most of them early while the client is catching up.
-POLL_SECONDS = 0.5
+_POLL_SECONDS: Final = 0.5
 
 
 async def main(given: Arguments) -> None:
@@ -41,8 +41,8 @@ async def main(given: Arguments) -> None:
         given.topic,
         group_id=given.group,
         batch=True,
-        max_records=BATCH_RECORDS,
-        polling_interval=POLL_SECONDS,
+        max_records=_BATCH_RECORDS,
+        polling_interval=_POLL_SECONDS,
         auto_offset_reset="earliest",
         session_timeout_ms=SESSION_TIMEOUT_SECONDS * 1000,
         ack_policy=AckPolicy.NACK_ON_ERROR,

@@ -1,11 +1,12 @@
-"""Rows and running totals, each through a PostgreSQL sink that upserts; the state stands in RocksDB and in a changelog topic.
+"""Rows and running totals, each through a PostgreSQL sink that upserts.
 
-Exactly once within Kafka: a checkpoint writes both sinks, then commits changelog and offsets in one Kafka transaction.
-After a kill between the two the state is what it was at the last checkpoint, so what is written again is the same.
+The totals are state, in RocksDB and in a changelog topic. Exactly once within Kafka: a checkpoint writes both sinks,
+then commits changelog and offsets in one Kafka transaction. After a kill between the two the state is that of the last
+checkpoint, so what is written again is the same.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from quixstreams import Application
@@ -14,9 +15,9 @@ from quixstreams.sinks.community.postgresql import PostgreSQLSink
 from bench.peers.arguments import SESSION_TIMEOUT_SECONDS, Arguments, arguments, tell_first_fetch
 from bench.peers.days import FIGURES, ZONE, column
 
-CHECKPOINT_RECORDS = 20_000
+_CHECKPOINT_RECORDS: Final = 20_000
 
-Document = dict[str, Any]
+_Document = dict[str, Any]
 
 
 def main(given: Arguments) -> None:
@@ -25,7 +26,7 @@ def main(given: Arguments) -> None:
         consumer_group=given.group,
         auto_offset_reset="earliest",
         processing_guarantee="exactly-once",
-        commit_every=CHECKPOINT_RECORDS,
+        commit_every=_CHECKPOINT_RECORDS,
         commit_interval=5.0,
         state_dir=given.state_dir,
         auto_create_topics=True,
@@ -35,7 +36,7 @@ def main(given: Arguments) -> None:
     stream = app.dataframe(app.topic(given.topic, key_deserializer="str", value_deserializer="json"))
     first = True
 
-    def row_of(event: Document) -> Document:
+    def row_of(event: _Document) -> _Document:
         nonlocal first
         if first:
             tell_first_fetch()
@@ -45,13 +46,11 @@ def main(given: Arguments) -> None:
     # Read once, for both: the row is what the totals are made from.
     rows = stream.apply(row_of)
     rows.sink(_sink(given, "transactions", ("org_id", "id")))
-    rows.apply(_total, stateful=True).sink(
-        _sink(given, "daily_balances", ("org_id", "property_id", "balance_date"))
-    )
+    rows.apply(_total, stateful=True).sink(_sink(given, "daily_balances", ("org_id", "property_id", "balance_date")))
     app.run()
 
 
-def _row(event: Document) -> Document:
+def _row(event: _Document) -> _Document:
     data = event["data"]
     occurred_at = datetime.fromisoformat(event["occurred_at"])
     return {
@@ -74,7 +73,7 @@ def _row(event: Document) -> Document:
     }
 
 
-def _total(row: Document, state: Any) -> Document:
+def _total(row: _Document, state: Any) -> _Document:
     """The day's figures with this row in them. The record's key is the organisation, so its state is beside it."""
     property_id, day = row["property_id"], row["balance_date"]
     key = f"{property_id}/{day}"

@@ -4,7 +4,7 @@ At least once: an event that was committed, and its offset not, is added to its 
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import uvloop
@@ -15,8 +15,8 @@ from bench.peers.events import decode, figures, row
 from bench.peers.statements import ADD_TO_DAY, PUT_ROW
 
 # Of the server's 100, and far more than two cores can keep busy; more tasks than this wait for a connection.
-CONNECTIONS_MAX = 50
-CHUNK_RECORDS = 5_000
+_CONNECTIONS_MAX: Final = 50
+_CHUNK_RECORDS: Final = 5_000
 
 
 async def main(given: Arguments) -> None:
@@ -32,7 +32,7 @@ async def main(given: Arguments) -> None:
     await consumer.start()
     first = True
     while True:
-        fetched = await consumer.getmany(timeout_ms=1000, max_records=CHUNK_RECORDS)
+        fetched = await consumer.getmany(timeout_ms=1000, max_records=_CHUNK_RECORDS)
         values = [record.value for records in fetched.values() for record in records]
         if values:
             if first:
@@ -54,7 +54,7 @@ async def _write_each(pool: "asyncpg.Pool[Any]", values: Any) -> None:
 
 
 async def _pool(given: Arguments) -> "asyncpg.Pool[Any]":
-    connections = min(given.tasks, CONNECTIONS_MAX)
+    connections = min(given.tasks, _CONNECTIONS_MAX)
     return await asyncpg.create_pool(
         given.database_url,
         min_size=connections,

@@ -1,0 +1,21 @@
+-- All transactions that were staged; the newer state takes the place of the older.
+INSERT INTO transactions (org_id, id, type, version, property_id, occurred_at, balance_date, amount_cents,
+                          payment_mode, status, currency, category, description, bank_reference, source, created_by_user_id)
+SELECT org_id, id, type, version, property_id, occurred_at, balance_date, amount_cents,
+       payment_mode, status, currency, category, description, bank_reference, source, created_by_user_id
+FROM staged
+ON CONFLICT (org_id, id) DO UPDATE SET
+    type = excluded.type,
+    version = excluded.version,
+    property_id = excluded.property_id,
+    occurred_at = excluded.occurred_at,
+    balance_date = excluded.balance_date,
+    amount_cents = excluded.amount_cents,
+    payment_mode = excluded.payment_mode,
+    status = excluded.status,
+    currency = excluded.currency,
+    category = excluded.category,
+    description = excluded.description,
+    bank_reference = excluded.bank_reference,
+    source = excluded.source,
+    created_by_user_id = excluded.created_by_user_id

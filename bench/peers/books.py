@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from bench.draining import StandstillError
 from bench.peers.catalogue import HERE, Peer
+from bench.peers.environments import MissingPeerError
 
 SCHEMA: Final = "peer"
 _ROLE: Final = "folio_bench_peer"
@@ -142,12 +143,17 @@ async def whole_of(connection: asyncpg.Connection, bootstrap: str, topic: str) -
     return Whole(int(rows), int(cents), await asyncio.to_thread(_last_records, bootstrap, topic))
 
 
-async def reachable_url(connection: asyncpg.Connection, database_url: str, peer: Peer) -> str:
-    """The database's address for a peer; where that one knows no sockets, on loopback and with a login of its own."""
+async def reachable_url(connection: asyncpg.Connection, database_url: str, peer: Peer, *, local: bool) -> str:
+    """The database's address for a peer. One that knows no sockets gets a login of its own on a local stack's loopback.
+
+    Raises MissingPeerError for such a peer where the database is another's.
+    """
     parts = urlsplit(database_url)
     options = {name: values[0] for name, values in parse_qs(parts.query).items()}
     if not peer.over_tcp or not options.get("host", "").startswith("/"):
         return database_url
+    if not local:
+        raise MissingPeerError("its driver knows no Unix sockets; give FOLIO_DATABASE_URL with a host and a port")
     password = secrets.token_urlsafe(24)
     await connection.execute(f"DO $$ BEGIN CREATE ROLE {_ROLE}; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     await connection.execute(f"ALTER ROLE {_ROLE} LOGIN PASSWORD '{password}'")

@@ -93,12 +93,17 @@ async def killed(target: Target, stream: Stream, template: str, peer: Peer, pyth
     async with _prepared(target, stream, template, peer, python) as (books, processes):
         with running(processes):
             for number in range(1, KILLS + 1):
-                await books.until_rows(books.whole.rows * number // (KILLS + 1), processes.require_alive)
+                await books.until_rows(kill_at(number, books.whole.rows), processes.require_alive)
                 processes.kill()
                 processes.start()
             await books.until_whole(processes.require_alive)
             await books.until_settled()
         return await books.differences()
+
+
+def kill_at(number: int, rows: int) -> int:
+    """After how many rows to kill: spread over the middle, and never a multiple of a batch, where all is in order."""
+    return rows * (2 * number + 1) // (2 * KILLS + 3) + 7
 
 
 @asynccontextmanager
@@ -110,7 +115,7 @@ async def _prepared(
     try:
         whole: Whole = await whole_of(connection, ground.endpoints.kafka_bootstrap, stream.topic)
         await make_tables(connection, peer)
-        url = await reachable_url(connection, ground.endpoints.database_url, peer)
+        url = await reachable_url(connection, ground.endpoints.database_url, peer, local=target.local)
         group = f"{ground.group}-{peer.name}"
         with tempfile.TemporaryDirectory(prefix="folio-peer-") as folder:
             yield (

@@ -22,6 +22,7 @@ from bench.workload import creations
 
 _TITLE: Final = "the product beside other tools, on creations"
 _KILL_EVENTS: Final = 100_000
+_FAILURES: Final = (StandstillError, PeerEndedError, NeverFetchedError, MissingPeerError)
 _NOTES: Final = [
     "Every peer keeps rows and the four sums of a day, in two tables that are cheaper than ours.",
     "None keeps events, versions, openings carried from day to day, an outbox or updates, or knows a repeated event.",
@@ -100,7 +101,7 @@ async def _measure(candidate: _Candidate, target: Target, stream: Stream, templa
         return
     try:
         done = await measured(target, stream, template, candidate.peer, candidate.python)
-    except (StandstillError, PeerEndedError, NeverFetchedError) as error:
+    except _FAILURES as error:
         candidate.python, candidate.missing = None, f"failed: {error}"
         progress.say(f"peers: {candidate.peer.title} {candidate.missing}")
         return
@@ -121,7 +122,7 @@ async def _kill(candidates: list[_Candidate], target: Target, form: Form, progre
             continue
         try:
             candidate.after_kills = await killed(target, stream, template, candidate.peer, candidate.python)
-        except (StandstillError, PeerEndedError, NeverFetchedError) as error:
+        except _FAILURES as error:
             progress.say(f"peers: {candidate.peer.title}, after kill -9: failed: {error}")
             continue
         progress.say(f"peers: {candidate.peer.title}, after kill -9: {candidate.after_kills}")

@@ -27,7 +27,7 @@ def main(given: Arguments) -> None:
         auto_offset_reset="earliest",
         processing_guarantee="exactly-once",
         commit_every=_CHECKPOINT_RECORDS,
-        commit_interval=5.0,
+        commit_interval=2.0,
         state_dir=given.state_dir,
         auto_create_topics=True,
         loglevel="WARNING",
@@ -45,13 +45,14 @@ def main(given: Arguments) -> None:
 
     # Read once, for both: the row is what the totals are made from.
     rows = stream.apply(row_of)
-    rows.sink(_sink(given, "transactions", ("org_id", "id")))
+    rows.sink(_sink(given, "rows", ("org_id", "id")))
     rows.apply(_total, stateful=True).sink(_sink(given, "daily_balances", ("org_id", "property_id", "balance_date")))
     app.run()
 
 
 def _row(event: _Document) -> _Document:
     data = event["data"]
+    # No NULL: see tables.sql.
     occurred_at = datetime.fromisoformat(event["occurred_at"])
     return {
         "org_id": event["org_id"],
@@ -64,11 +65,11 @@ def _row(event: _Document) -> _Document:
         "amount_cents": data["amount_cents"],
         "payment_mode": data["payment_mode"],
         "status": data["status"],
-        "currency": data.get("currency"),
-        "category": data.get("category"),
-        "description": data.get("description"),
-        "bank_reference": data.get("bank_reference"),
-        "source": data.get("source"),
+        "currency": data.get("currency") or "",
+        "category": data.get("category") or "",
+        "description": data.get("description") or "",
+        "bank_reference": data.get("bank_reference") or "",
+        "source": data.get("source") or "",
         "created_by_user_id": event["recorded_by"]["user_id"],
     }
 

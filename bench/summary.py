@@ -37,7 +37,7 @@ def _scenario(scenario: ScenarioResult) -> Iterator[str]:
     for table in scenario.tables:
         if table.in_text:
             yield from _table(table)
-    yield from (f"  {note}" for note in scenario.notes if note.startswith("Disturbed"))
+    yield from (f"  {note}" for note in scenario.notes if note.startswith(("Disturbed", "Missing", "Wrong")))
     if scenario.proof is not None:
         yield f"  proof: {scenario.proof.summary}"
 

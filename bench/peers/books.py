@@ -56,7 +56,7 @@ class Differences:
     def __str__(self) -> str:
         if self.none:
             return "right"
-        return f"WRONG: {self.rows:,} rows" + (f", {self.days:,} days" if self.days is not None else "")
+        return f"{self.rows:,} rows" + (f" and {self.days:,} days" if self.days is not None else "") + " differ"
 
 
 @dataclass(slots=True)

@@ -101,5 +101,6 @@ PEERS: Final = (
         "rows correct: writing the same again changes nothing",
         balances=False,
         over_tcp=True,
+        in_short_form=False,  # its compiler is still busy when a short topic is at its end
     ),
 )

@@ -1,12 +1,14 @@
 """peers: other tools on the same topic, in the same run, on the same servers, each checked by the oracle."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench.draining import Round, StandstillError, drain_round
+from bench.accounting import OTHER
+from bench.draining import Round, StandstillError, drain_round, ready
 from bench.form import Form
 from bench.peers.books import Differences
 from bench.peers.catalogue import PEERS, Peer
@@ -22,6 +24,7 @@ from bench.workload import creations
 
 _TITLE: Final = "the product beside other tools, on creations"
 _KILL_EVENTS: Final = 100_000
+_OTHERS_CORES_MAX: Final = 0.2
 _FAILURES: Final = (StandstillError, PeerEndedError, NeverFetchedError, MissingPeerError)
 _NOTES: Final = [
     "Every peer keeps rows and the four sums of a day, in two tables that are cheaper than ours.",
@@ -60,19 +63,21 @@ class _Candidate:
 async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     """Several rounds in full form; in the short one a single round of the peers that matter most."""
     began = time.monotonic()
-    stream = await target.stream(creations(form.events_or(100_000, 1_000_000), orgs=form.orgs or 100_000))
+    events = form.events_or(60_000, 1_000_000)
+    workload = creations(events, orgs=form.orgs or 100_000, properties_loaded=form.properties_loaded)
+    stream, template = await ready(target, workload, form.workers)
     candidates = [_ready(peer, target, progress) for peer in PEERS if form.full or peer.in_short_form]
     progress.say("peers: the oracle folds the topic")
-    template = await expect(target, stream)
+    expected = await expect(target, stream)
     product: list[Round] = []
     proof: Proof | None = None
     for number in range(1, form.rounds_or(1, 3) + 1):
-        done, ground = await drain_round(target, stream, form.workers)
+        done, ground = await drain_round(target, stream, form.workers, template)
         product.append(done)
         progress.say(f"peers, round {number}: the product: {done.events_per_second:,.0f} ev/s")
         proof = await prove(ground) if number == 1 else proof
         for candidate in candidates:
-            await _measure(candidate, target, stream, template, progress)
+            await _measure(candidate, target, stream, expected, progress)
     if form.full:
         await _kill(candidates, target, form, progress)
     return ScenarioResult(
@@ -82,7 +87,7 @@ async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
         figures=_figures(product, candidates),
         tables=[_table(product, candidates, form)],
         proof=proof,
-        notes=_NOTES,
+        notes=[*_NOTES, *_remarks(product, candidates)],
         parameters={"workers": form.workers, "rounds": len(product), "events": stream.loaded.events},
         seconds=time.monotonic() - began,
     )
@@ -109,7 +114,7 @@ async def _measure(candidate: _Candidate, target: Target, stream: Stream, templa
     progress.say(
         f"peers: {candidate.peer.title}: {done.events_per_second:,.0f} ev/s in {done.seconds:.1f} s, "
         f"{done.cpu_us_total:.1f} µs of CPU an event; {done.differences}; "
-        f"others took {done.cpu.get('other', 0) / done.seconds:.1f} cores"
+        f"others took {done.cpu.get(OTHER, 0.0) / done.seconds:.1f} cores"
     )
 
 
@@ -144,6 +149,22 @@ def _figures(product: list[Round], candidates: list[_Candidate]) -> list[Figure]
         rates = [each.events_per_second for each in fastest.rounds]
         found.append(figure("fastest_peer_events_per_second", "ev/s", rates))
     return found
+
+
+def _remarks(product: list[Round], candidates: list[_Candidate]) -> Iterator[str]:
+    """What a reader of the figures must know: who is missing, who is wrong, and how much others took of the machine."""
+    for candidate in candidates:
+        title = candidate.peer.title
+        if candidate.missing:
+            yield f"Missing: {title}: {candidate.missing}"
+        if candidate.rounds and not candidate.differences.none:
+            yield f"Wrong: {title}: {candidate.differences}"
+        if candidate.after_kills is not None and not candidate.after_kills.none:
+            yield f"Wrong: {title}, after kill -9: {candidate.after_kills}"
+    others = [each.cpu.get(OTHER, 0.0) / each.seconds for each in product]
+    others += [each.cpu.get(OTHER, 0.0) / each.seconds for candidate in candidates for each in candidate.rounds]
+    if max(others) > _OTHERS_CORES_MAX:
+        yield f"Disturbed: others took up to {max(others):.1f} cores. On a machine of its own the rates are higher."
 
 
 def _table(product: list[Round], candidates: list[_Candidate], form: Form) -> Table:

@@ -70,8 +70,8 @@ def columns(statement: str, table: str) -> list[str]:
 
 def test_differences_are_said() -> None:
     assert str(Differences(0, 0)) == str(Differences(0, None)) == "right"
-    assert str(Differences(0, 1_234)) == "WRONG: 0 rows, 1,234 days"
-    assert str(Differences(2, None)) == "WRONG: 2 rows"
+    assert str(Differences(0, 1_234)) == "0 rows and 1,234 days differ"
+    assert str(Differences(2, None)) == "2 rows differ"
     assert not Differences(0, 1).none
 
 

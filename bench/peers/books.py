@@ -127,7 +127,9 @@ class Books:
         if now != seen:
             return time.monotonic()
         if time.monotonic() - moved_at > _PATIENCE_SECONDS:
-            raise StandstillError(f"no new row for {_PATIENCE_SECONDS:.0f} s, at {now:,} of {self.whole.rows:,}")
+            raise StandstillError(
+                f"no new row for {_PATIENCE_SECONDS:.0f} s, at {now:,} of {self.whole.rows:,}, or its days stay short"
+            )
         return moved_at
 
 

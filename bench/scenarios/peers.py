@@ -50,10 +50,15 @@ class _Candidate:
     missing: str = ""
     rounds: list[PeerRound] = field(default_factory=list)
     after_kills: Differences | None = None
+    kills_failed: str = ""
 
     @property
     def rate(self) -> float:
         return median(each.events_per_second for each in self.rounds) if self.rounds else 0.0
+
+    @property
+    def told_after_kills(self) -> str:
+        return self.kills_failed or ("not tried" if self.after_kills is None else str(self.after_kills))
 
     @property
     def differences(self) -> Differences:
@@ -128,9 +133,8 @@ async def _kill(candidates: list[_Candidate], target: Target, form: Form, progre
         try:
             candidate.after_kills = await killed(target, stream, template, candidate.peer, candidate.python)
         except _FAILURES as error:
-            progress.say(f"peers: {candidate.peer.title}, after kill -9: failed: {error}")
-            continue
-        progress.say(f"peers: {candidate.peer.title}, after kill -9: {candidate.after_kills}")
+            candidate.kills_failed = f"failed: {error}"
+        progress.say(f"peers: {candidate.peer.title}, after kill -9: {candidate.told_after_kills}")
     await target.forget(stream)
 
 
@@ -159,8 +163,8 @@ def _remarks(product: list[Round], candidates: list[_Candidate]) -> Iterator[str
             yield f"Missing: {title}: {candidate.missing}"
         if candidate.rounds and not candidate.differences.none:
             yield f"Wrong: {title}: {candidate.differences}"
-        if candidate.after_kills is not None and not candidate.after_kills.none:
-            yield f"Wrong: {title}, after kill -9: {candidate.after_kills}"
+        if candidate.kills_failed or (candidate.after_kills is not None and not candidate.after_kills.none):
+            yield f"Wrong: {title}, after kill -9: {candidate.told_after_kills}"
     others = [each.cpu.get(OTHER, 0.0) / each.seconds for each in product]
     others += [each.cpu.get(OTHER, 0.0) / each.seconds for candidate in candidates for each in candidate.rounds]
     if max(others) > _OTHERS_CORES_MAX:
@@ -198,7 +202,7 @@ def _row(candidate: _Candidate) -> list[Cell]:
         round(median(each.cpu_us("database") for each in rounds), 1),
         round(max(each.peak_mib for each in rounds)),
         str(candidate.differences),
-        "not tried" if candidate.after_kills is None else str(candidate.after_kills),
+        candidate.told_after_kills,
         versions(peer),
     ]
 

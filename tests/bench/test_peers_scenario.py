@@ -41,6 +41,14 @@ def test_wrong_books_are_said_wherever_they_were_found() -> None:
     assert "after kill -9" in remarks[1]
 
 
+def test_a_peer_that_does_not_come_back_after_a_kill_is_no_untried_one() -> None:
+    gone = candidate(0, 10)
+    gone.kills_failed = "failed: no new row"
+    assert "failed: no new row" in peers._table([OURS], [gone], Form()).rows[-1]
+    assert "Wrong" in next(peers._remarks([OURS], [gone]))
+    assert "not tried" in peers._table([OURS], [candidate(0, 10)], Form()).rows[-1]
+
+
 def test_one_wrong_round_among_right_ones_counts() -> None:
     mixed = candidate(0, 10, 20)
     mixed.rounds.append(PeerRound(1_000, 1.0, {}, 1.0, DOUBLED))

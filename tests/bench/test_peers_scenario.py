@@ -24,16 +24,17 @@ def missing(reason: str) -> _Candidate:
 
 
 def test_a_missing_peer_has_a_row_and_a_remark_with_its_reason() -> None:
-    table = peers._table([OURS], [candidate(0, 10), missing("no such jar")], Form())
+    table = peers._measured([OURS], [candidate(0, 10), missing("no such jar")], Form())
     assert {len(row) for row in table.rows} == {len(table.columns)}
     assert "missing: no such jar" in table.rows[-1]
+    assert {len(row) for row in peers._told([missing("")]).rows} == {len(peers._told([]).columns)}
     assert f"Missing: {PEERS[3].title}: no such jar" in list(peers._remarks([OURS], [missing("no such jar")]))
 
 
 def test_wrong_books_are_said_wherever_they_were_found() -> None:
     wrong = candidate(0, 10, differences=DOUBLED)
     assert wrong.differences == DOUBLED
-    assert "0 rows and 3 days differ" in peers._table([OURS], [wrong], Form()).rows[-1]
+    assert "0 rows and 3 days differ" in peers._measured([OURS], [wrong], Form()).rows[-1]
     killed = candidate(1, 10)
     killed.after_kills = DOUBLED
     remarks = list(peers._remarks([OURS], [wrong, killed]))
@@ -44,9 +45,9 @@ def test_wrong_books_are_said_wherever_they_were_found() -> None:
 def test_a_peer_that_does_not_come_back_after_a_kill_is_no_untried_one() -> None:
     gone = candidate(0, 10)
     gone.kills_failed = "failed: no new row"
-    assert "failed: no new row" in peers._table([OURS], [gone], Form()).rows[-1]
+    assert "failed: no new row" in peers._measured([OURS], [gone], Form()).rows[-1]
     assert "Wrong" in next(peers._remarks([OURS], [gone]))
-    assert "not tried" in peers._table([OURS], [candidate(0, 10)], Form()).rows[-1]
+    assert "not tried" in peers._measured([OURS], [candidate(0, 10)], Form()).rows[-1]
 
 
 def test_one_wrong_round_among_right_ones_counts() -> None:

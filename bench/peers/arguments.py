@@ -38,7 +38,7 @@ def arguments() -> Arguments:
     parser.add_argument("--tasks", type=int, default=1, help="transactions at once")
     parser.add_argument("--process", type=int, default=0, help="which of the processes this one is")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--way", choices=("executemany", "copy"), default="executemany")
+    parser.add_argument("--way", choices=("executemany", "copy", "one_statement"), default="executemany")
     # Not on the command line: it may hold a password.
     return Arguments(database_url=os.environ["PEER_DATABASE_URL"], **vars(parser.parse_args()))
 

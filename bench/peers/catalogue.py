@@ -54,6 +54,15 @@ PEERS: Final = (
         ("--tasks", "500"),
     ),
     Peer(
+        "one_statement_500",
+        "one transaction an event, in one statement, asyncpg, 500 tasks",
+        "transaction",
+        "each event: row and addition in one data-modifying statement, which commits by itself; 50 connections",
+        _DOUBLES,
+        ("--tasks", "500", "--way", "one_statement"),
+        in_short_form=False,
+    ),
+    Peer(
         "executemany_1",
         "plain asyncpg executemany, positions in the transaction, 1 process",
         "executemany",

@@ -63,6 +63,18 @@ def test_statements_name_the_columns_in_the_order_of_the_table() -> None:
     assert len(made) == len(rows()[0])
 
 
+def test_the_statement_for_both_says_what_the_two_say() -> None:
+    both = words("put_row_and_add_to_day")
+    assert words("put_row") in both
+    # Organisation, property and day are the row's; the figures come after it.
+    assert words("add_to_day").replace("$1, $2, $3, $4, $5, $6, $7", "$1, $5, $7, $17, $18, $19, $20") in both
+
+
+def words(name: str) -> str:
+    lines = statements.statement(name).splitlines()
+    return " ".join(" ".join(line for line in lines if not line.startswith("--")).split())
+
+
 def columns(statement: str, table: str) -> list[str]:
     (body,) = re.findall(rf"CREATE TABLE {table} \((.*?)\n\)", statement, re.DOTALL)
     return [line.split()[0] for line in body.strip().splitlines() if not line.strip().startswith("PRIMARY")]

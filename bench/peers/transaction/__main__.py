@@ -4,6 +4,7 @@ At least once: an event that was committed, and its offset not, is added to its 
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any, Final
 
 import asyncpg
@@ -11,12 +12,13 @@ import uvloop
 from aiokafka import AIOKafkaConsumer
 
 from bench.peers.arguments import SESSION_TIMEOUT_SECONDS, Arguments, arguments, tell_first_fetch
-from bench.peers.events import decode, figures, row
-from bench.peers.statements import ADD_TO_DAY, PUT_ROW
+from bench.peers.events import Row, decode, figures, row
+from bench.peers.statements import ADD_TO_DAY, PUT_ROW, statement
 
 # Of the server's 100, and far more than two cores can keep busy; more tasks than this wait for a connection.
 _CONNECTIONS_MAX: Final = 50
 _CHUNK_RECORDS: Final = 5_000
+_BOTH: Final = statement("put_row_and_add_to_day")
 
 
 async def main(given: Arguments) -> None:
@@ -41,16 +43,24 @@ async def main(given: Arguments) -> None:
             events = iter(values)
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(given.tasks):
-                    tasks.create_task(_write_each(pool, events))
+                    tasks.create_task(_write_each(pool, events, given.way))
             await consumer.commit()
 
 
-async def _write_each(pool: "asyncpg.Pool[Any]", values: Any) -> None:
+async def _write_each(pool: "asyncpg.Pool[Any]", values: Iterator[bytes], way: str) -> None:
     for value in values:
         each = row(decode(value))
-        async with pool.acquire() as connection, connection.transaction():
-            await connection.execute(PUT_ROW, *each)
-            await connection.execute(ADD_TO_DAY, each[0], each[4], each[6], *figures(each))
+        async with pool.acquire() as connection:
+            if way == "one_statement":
+                await connection.execute(_BOTH, *each, *figures(each))
+            else:
+                await _in_steps(connection, each)
+
+
+async def _in_steps(connection: asyncpg.pool.PoolConnectionProxy, each: Row) -> None:
+    async with connection.transaction():
+        await connection.execute(PUT_ROW, *each)
+        await connection.execute(ADD_TO_DAY, each[0], each[4], each[6], *figures(each))
 
 
 async def _pool(given: Arguments) -> "asyncpg.Pool[Any]":

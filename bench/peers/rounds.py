@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from bench.accounting import HARNESS, OTHER, Accountant, Reading, Watch
@@ -25,6 +26,8 @@ _EXPECTED_SECONDS_MAX: Final = 1_800.0
 _LOOK_SECONDS: Final = 0.02
 _START_SECONDS_MAX: Final = 90.0
 _BROKER_SECONDS: Final = 30.0
+_GROUP_SECONDS_MAX: Final = 20.0  # members are given up after SESSION_TIMEOUT_SECONDS
+_GROUP_LOOK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,12 @@ async def _prepared(
     target: Target, stream: Stream, template: str, peer: Peer, python: Path
 ) -> AsyncIterator[tuple[Books, Processes]]:
     ground = await target.reset(stream, template)
+    group = f"{ground.group}-{peer.name}"
     connection = await asyncpg.connect(ground.endpoints.database_url)
     try:
         whole: Whole = await whole_of(connection, ground.endpoints.kafka_bootstrap, stream.topic)
         await make_tables(connection, peer)
         url = await reachable_url(connection, ground.endpoints.database_url, peer, local=target.local)
-        group = f"{ground.group}-{peer.name}"
         with tempfile.TemporaryDirectory(prefix="folio-peer-") as folder:
             yield (
                 Books(connection, peer, whole),
@@ -124,7 +127,7 @@ async def _prepared(
             )
     finally:
         await connection.close()
-    await asyncio.to_thread(_remove_topics_of, ground.endpoints.kafka_bootstrap, group)
+        await asyncio.to_thread(_remove_traces, ground.endpoints.kafka_bootstrap, group)
 
 
 def _command(ground: Ground, peer: Peer, group: str, python: Path) -> tuple[str, ...]:
@@ -153,10 +156,22 @@ async def _first_fetch(processes: Processes, accountant: Accountant) -> Reading:
     return accountant.read()
 
 
-def _remove_topics_of(bootstrap: str, group: str) -> None:
-    """What a tool made for itself under its group's name, such as changelogs."""
+def _remove_traces(bootstrap: str, group: str) -> None:
+    """The group, and the topics that a tool made for itself under its name, such as changelogs."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
     names = [name for name in admin.list_topics(timeout=_BROKER_SECONDS).topics if group in name]
     if names:
         for future in admin.delete_topics(names).values():
             future.result(_BROKER_SECONDS)
+    deadline = time.monotonic() + _GROUP_SECONDS_MAX
+    while not _group_removed(admin, group) and time.monotonic() < deadline:
+        time.sleep(_GROUP_LOOK_SECONDS)
+
+
+def _group_removed(admin: AdminClient, group: str) -> bool:
+    """Whether the group is gone; not while the broker believes in a member that ended without a word."""
+    try:
+        admin.delete_consumer_groups([group])[group].result(_BROKER_SECONDS)
+    except KafkaException as error:
+        return bool(error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND)
+    return True

@@ -1,6 +1,8 @@
 """Peers are started, watched and ended, whatever they do; and what they say of their beginning is read right."""
 
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,31 @@ def test_killed_ones_can_be_started_again_and_none_is_left(tmp_path: Path) -> No
         assert len(second) == PEER.processes
         processes.require_alive()
     assert all(process.poll() is not None for process in left)
+
+
+def test_a_peer_ends_with_a_harness_that_is_killed(tmp_path: Path) -> None:
+    peer = "from bench.peers.arguments import die_with_parent; import os, time; die_with_parent(); "
+    # By exec, as the sink's program becomes Java.
+    peer += "print('ready', flush=True); os.execvp('sleep', ['sleep', '60'])"
+    harness = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', sys.argv[1]], process_group=0); "
+    harness += "print(p.pid, flush=True); p.wait()"
+    with subprocess.Popen((sys.executable, "-c", harness, peer), stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None
+        told = sorted(started.stdout.readline().strip() for _ in range(2))
+        started.kill()
+    pid, ready = told
+    assert ready == "ready"
+    deadline = time.monotonic() + 10
+    while alive(int(pid)):
+        assert time.monotonic() < deadline, "it lives on"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_the_sink_is_told_of_every_column_that_its_table_has() -> None:

@@ -13,7 +13,7 @@ from batchers.coalesce import Figures
 from batchers.correct import DayKey
 from batchers.decide import Fingerprint, Snapshot
 from batchers.fence import LockedLane
-from batchers.properties import Property
+from batchers.properties import Property, property_of
 from pipeline.errors import BatchTooSlow
 from schemas.instants import moment_of
 from schemas.records import AggregateKey, CorrectionKey, PropertyKey
@@ -63,11 +63,7 @@ async def read_properties(connection: asyncpg.Connection, keys: Collection[Prope
     for row in rows:
         calendars[row[0], row[1]].append(row)
     return {
-        key: Property(
-            currency=zones[0][2],
-            opening_cash_cents=zones[0][3],
-            zones=tuple((moment_of(row[4]), ZoneInfo(row[5])) for row in zones),
-        )
+        key: property_of(zones[0][2], zones[0][3], tuple((moment_of(row[4]), ZoneInfo(row[5])) for row in zones))
         for key, zones in calendars.items()
     }
 

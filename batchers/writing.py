@@ -1,6 +1,6 @@
 """What the decisions change, written as sets: into staging by COPY, from there into the tables in key order."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -54,6 +54,8 @@ class EventRows:
         self._changes = changes
         self._properties = properties
         self._retention_months = retention_months
+        self.bookings: set[str] = set()  # whether there are new transactions, and known ones
+        self.retained: set[tuple[str, str]] = set()  # booking and aggregate type of the rows that their tables keep
         self.moved: set[str] = set()  # aggregate types of which a row must leave its old place
 
     def build(self, stored: Iterable[Stored], recorded_at: Instant) -> list[Row]:
@@ -94,8 +96,12 @@ class EventRows:
         if before is not None and (before.occurred_at != after.occurred_at or not retained):
             moved_from = before.occurred_at
             self.moved.add(key[1])
+        booking = "new" if before is None else "known"
+        self.bookings.add(booking)
+        if retained:
+            self.retained.add((booking, key[1]))
         return (
-            "new" if before is None else "known",
+            booking,
             retained,
             moved_from,
             after.payment_mode,
@@ -132,18 +138,32 @@ async def write_events(connection: asyncpg.Connection, rows: EventRows, staged: 
         return
     await connection.copy_records_to_table("staging_events", records=staged)
     await connection.execute(sql.query("append_events"))
-    # What the decision found to be new needs no look for a row to replace: two thirds of the work of an upsert.
-    await connection.execute(sql.query("append_snapshots"))
-    await connection.execute(sql.query("upsert_snapshots"))
+    for statement in _statements(rows):
+        await connection.execute(sql.query(statement))
+
+
+def _statements(rows: EventRows) -> Iterator[str]:
+    """What has rows to write: a batch of a few events, and most are small, runs half of them.
+
+    What the decision found to be new needs no look for a row to replace: two thirds of the work of an upsert.
+    """
+    if "new" in rows.bookings:
+        yield "append_snapshots"
+    if "known" in rows.bookings:
+        yield "upsert_snapshots"
     # The old row goes first: a transaction that moves within a month would otherwise be there twice for a moment.
     if "revenue" in rows.moved:
-        await connection.execute(sql.query("delete_moved_revenues"))
+        yield "delete_moved_revenues"
     if "expense" in rows.moved:
-        await connection.execute(sql.query("delete_moved_expenses"))
-    await connection.execute(sql.query("append_revenues"))
-    await connection.execute(sql.query("upsert_revenues"))
-    await connection.execute(sql.query("append_expenses"))
-    await connection.execute(sql.query("upsert_expenses"))
+        yield "delete_moved_expenses"
+    if ("new", "revenue") in rows.retained:
+        yield "append_revenues"
+    if ("known", "revenue") in rows.retained:
+        yield "upsert_revenues"
+    if ("new", "expense") in rows.retained:
+        yield "append_expenses"
+    if ("known", "expense") in rows.retained:
+        yield "upsert_expenses"
 
 
 async def write_balances(connection: asyncpg.Connection, balances: Sequence[Balance], recorded_at: Instant) -> None:
@@ -153,8 +173,10 @@ async def write_balances(connection: asyncpg.Connection, balances: Sequence[Bala
     await connection.copy_records_to_table(
         "staging_balances", records=[_balance_row(balance, recorded_at) for balance in balances]
     )
-    await connection.execute(sql.query("append_balances"))
-    await connection.execute(sql.query("upsert_balances"))
+    if any(balance.version == 1 for balance in balances):
+        await connection.execute(sql.query("append_balances"))
+    if any(balance.version > 1 for balance in balances):
+        await connection.execute(sql.query("upsert_balances"))
 
 
 def _balance_row(balance: Balance, recorded_at: Instant) -> Row:

@@ -141,8 +141,8 @@ BUGS = (
     Bug(
         "a known transaction is written as a new one",
         "batchers/writing.py",
-        '"new" if before is None else "known",',
-        '"new",',
+        'booking = "new" if before is None else "known"',
+        'booking = "new"',
         "tests/batchers/test_books.py::test_a_transaction_that_moves_to_another_month_leaves_the_old_partition",
     ),
     Bug(

@@ -42,7 +42,13 @@ class Balance(Struct, frozen=True, gc=False):
 
     @property
     def discrepancy_cents(self) -> int:
-        return self.closing_cents - self.calculated_closing_cents
+        return self.closings()[2]
+
+    def closings(self) -> tuple[int, int, int]:
+        """The calculated closing, the closing and the discrepancy, added up once for all three."""
+        calculated, declared = self.calculated_closing_cents, self.declared_closing_cents
+        closing = calculated if declared is None else declared
+        return calculated, closing, closing - calculated
 
 
 def carry(

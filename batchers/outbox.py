@@ -70,9 +70,7 @@ class Marks:
 def realtime_updates(balances: Sequence[Balance], epoch: str, recorded_at: Instant) -> Iterator[BalanceUpdate]:
     changed_at = moment_of(recorded_at)
     for balance in balances:
-        # The properties of Balance would compute the calculated closing six times over.
-        calculated, declared = balance.calculated_closing_cents, balance.declared_closing_cents
-        closing = declared if declared is not None else calculated
+        calculated, closing, discrepancy = balance.closings()
         figures = balance.figures
         yield BalanceUpdate(
             org_id=balance.org_id,
@@ -86,9 +84,9 @@ def realtime_updates(balances: Sequence[Balance], epoch: str, recorded_at: Insta
             cash_expenses_cents=figures[2],
             bank_expenses_cents=figures[3],
             calculated_closing_balance_cents=calculated,
-            declared_closing_cents=declared,
+            declared_closing_cents=balance.declared_closing_cents,
             closing_balance_cents=closing,
-            balance_discrepancy_cents=closing - calculated,
+            balance_discrepancy_cents=discrepancy,
             changed_at=changed_at,
             cause=balance.cause,
             event_id=balance.last_event_id,

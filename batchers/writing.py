@@ -180,9 +180,7 @@ async def write_balances(connection: asyncpg.Connection, balances: Sequence[Bala
 
 
 def _balance_row(balance: Balance, recorded_at: Instant) -> Row:
-    # The properties of Balance would compute the calculated closing six times over.
-    calculated, declared = balance.calculated_closing_cents, balance.declared_closing_cents
-    closing = declared if declared is not None else calculated
+    calculated, closing, discrepancy = balance.closings()
     return (
         balance.org_id,
         balance.property_id,
@@ -191,9 +189,9 @@ def _balance_row(balance: Balance, recorded_at: Instant) -> Row:
         balance.opening_cents,
         *balance.figures,
         calculated,
-        declared,
+        balance.declared_closing_cents,
         closing,
-        closing - calculated,
+        discrepancy,
         balance.last_event_id,
         recorded_at,
     )

@@ -40,7 +40,7 @@ class Reading:
 class Accountant:
     """Reads the parts by the roots of their process trees. A part without a root (an external server) is not read."""
 
-    roots: dict[PartName, tuple[int, ...]]
+    roots: dict[str, tuple[int, ...]]
     peaks_mib: dict[str, float] = field(default_factory=dict)
 
     def read(self) -> Reading:

@@ -111,9 +111,8 @@ class Target:
 
     def accountant(self, **roots: int) -> Accountant:
         """One that reads the servers, and the parts whose root processes are named (`workers=pid`)."""
-        known: dict[PartName, tuple[int, ...]] = {part: (pid,) for part, pid in self.pids.items()}
-        given: dict[str, tuple[int, ...]] = {part: (pid,) for part, pid in roots.items()}
-        return Accountant(known | given)  # type: ignore[arg-type]  # the names are those of parts
+        known: dict[str, tuple[int, ...]] = {part: (pid,) for part, pid in self.pids.items()}
+        return Accountant(known | {part: (pid,) for part, pid in roots.items()})
 
     async def stream(self, workload: Workload, lanes: int | None = None, part: Part = "events") -> Stream:
         """The workload in topics of its own; the part is loaded at the first call that asks for it.

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from bench.results import Results, Verdict
 
 Find = Callable[[Results], float | None]
+Relation = Literal["at least", "below", "at most"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Threshold:
 
     scenario: str
     says: str
-    relation: Literal["at least", "below", "at most"]
+    relation: Relation
     bound: float
     unit: str
     find: Find

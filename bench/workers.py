@@ -2,12 +2,11 @@
 
 import asyncio
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.target import Ground
+from pipeline.stack.ports import free_neighbours
 
 _STOP_SECONDS_MAX: Final = 40.0
 _LOG_LINES: Final = 12
@@ -77,7 +77,7 @@ class Workers:
 @contextmanager
 def running_workers(ground: Ground, workers: int, log: Path, **overrides: str) -> Iterator[Workers]:
     """`folio run --workers N` on the ground; stopped in order at the end of the block."""
-    port = _free_ports(workers)
+    port = free_neighbours(workers)
     environment = ground.environment(WORKER_METRICS_PORT=str(port), LOG_LEVEL="warning", **overrides)
     command = [sys.executable, "-m", "pipeline.cli", "run", "--workers", str(workers)]
     with log.open("ab") as output:
@@ -101,22 +101,3 @@ def _page(port: int) -> str:
             return body.decode()
     except OSError:
         return ""
-
-
-def _free_ports(count: int) -> int:
-    """The first of `count` neighbouring ports that nobody listens on."""
-    while True:
-        with ExitStack() as sockets:
-            try:
-                first = _bound(sockets, 0)
-                for port in range(first + 1, first + count):
-                    _bound(sockets, port)
-            except (OSError, OverflowError):  # taken, or past the last port there is
-                continue
-            return first
-
-
-def _bound(sockets: ExitStack, port: int) -> int:
-    probe = sockets.enter_context(socket.socket())
-    probe.bind(("127.0.0.1", port))
-    return int(probe.getsockname()[1])

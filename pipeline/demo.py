@@ -6,13 +6,12 @@ stack up -> migrate -> topics -> workers -> produce, while progress moves -> wai
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -29,6 +28,7 @@ from pipeline.simulator.day import trading_day
 from pipeline.simulator.plan import Opening, Plan
 from pipeline.simulator.producing import Generated, Produced, next_id_base, produce, topics_of, trickle
 from pipeline.stack import Endpoints
+from pipeline.stack.ports import free_neighbours
 from pipeline.status import StatusReader, StreamStatus, open_status
 from pipeline.storage.connect import connect
 from pipeline.storage.migrate import migrate
@@ -127,7 +127,7 @@ def day_after(last: date | None, today: date) -> date:
 @contextmanager
 def running_workers(settings: Settings, workers: int, log: Path) -> Iterator["Workers"]:
     """`folio run` as an operator would start it; stopped in order at the end of the block."""
-    port = _free_ports(workers)
+    port = free_neighbours(workers)
     environment = os.environ | {
         "FOLIO_STACK_DIR": str(settings.stack.dir),
         "FOLIO_WORKER_METRICS_PORT": str(port),
@@ -187,25 +187,6 @@ def _page(port: int, name: str) -> str | None:
             return body.decode()
     except OSError:  # not listening yet, or 503: not ready
         return None
-
-
-def _free_ports(count: int) -> int:
-    """The first of `count` neighbouring ports that nobody listens on."""
-    while True:
-        with ExitStack() as sockets:
-            try:
-                first = _bound(sockets, 0)
-                for port in range(first + 1, first + count):
-                    _bound(sockets, port)
-            except (OSError, OverflowError):  # taken, or past the last port there is
-                continue
-            return first
-
-
-def _bound(sockets: ExitStack, port: int) -> int:
-    probe = sockets.enter_context(socket.socket())
-    probe.bind(("127.0.0.1", port))
-    return int(probe.getsockname()[1])
 
 
 async def trade(settings: Settings, endpoints: Endpoints, plan: Plan, workers: Workers, show: Show) -> Day:

@@ -19,7 +19,6 @@ from schemas.records import Accepted, AcceptedCorrection, Origin, Rejected
 RECORD_BYTES_MAX: Final = 256 * 1024
 _DETAIL_CHARS_MAX: Final = 500
 _DAY: Final = timedelta(days=1)
-_MICROSECOND: Final = timedelta(microseconds=1)
 # A broker stamps a whole batch of records at once.
 _instant_appended = lru_cache(maxsize=1024)(instant_of)
 
@@ -34,13 +33,6 @@ class Rules(msgspec.Struct, frozen=True):
 
     past_max: timedelta
     future_max: timedelta
-    past_max_us: int = 0
-    future_max_us: int = 0
-
-    def __post_init__(self) -> None:
-        """Bounds are compared once a record: as numbers."""
-        msgspec.structs.force_setattr(self, "past_max_us", self.past_max // _MICROSECOND)
-        msgspec.structs.force_setattr(self, "future_max_us", self.future_max // _MICROSECOND)
 
 
 def judge(origin: Origin, rules: Rules) -> Accepted | Rejected:
@@ -48,10 +40,10 @@ def judge(origin: Origin, rules: Rules) -> Accepted | Rejected:
     event = _decoded(origin, _EVENTS)
     if isinstance(event, Rejected):
         return event
-    occurred_at, appended_at = instant_of(event.occurred_at), _instant_appended(origin.appended_at)
-    broken = _broken_rule(event, origin, rules, occurred_at - appended_at)
+    broken = _broken_rule(event, origin, rules)
     if broken is not None:
         return Rejected(origin, *broken)
+    occurred_at, appended_at = instant_of(event.occurred_at), _instant_appended(origin.appended_at)
     key = (event.org_id, AGGREGATE_TYPES[event.type], event.aggregate_id)
     return Accepted(origin, event, key, content_hash_at(event, occurred_at), occurred_at, appended_at)
 
@@ -99,12 +91,12 @@ def _brief(error: Exception) -> str:
     return str(error)[:_DETAIL_CHARS_MAX]
 
 
-def _broken_rule(event: FinanceEvent, origin: Origin, rules: Rules, after_append: int) -> tuple[Reason, str] | None:
+def _broken_rule(event: FinanceEvent, origin: Origin, rules: Rules) -> tuple[Reason, str] | None:
     if (event.type, event.data.status) not in AGREEING:
         detail = f"type {event.type} does not agree with status {event.data.status} - at `$.data.status`"
         return Reason.STATUS_MISMATCH, detail
     # Judged against the broker's append time, never against now(): a replay must come to the same verdict.
-    if not -rules.past_max_us <= after_append <= rules.future_max_us:
+    if not -rules.past_max <= event.occurred_at - origin.appended_at <= rules.future_max:
         return Reason.TIME_OUT_OF_BOUNDS, _time_detail(event, origin, rules)
     if _may_hold_nul(origin) and (guilty := _text_with_nul(event)) is not None:
         return Reason.TEXT, f"NUL in text - at `$.{guilty}`"

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from bench.accounting import OTHER, PARTS
@@ -101,7 +102,7 @@ def figures(rounds: Sequence[LimitRound], cores: int) -> list[Figure]:
         rate("fetch_decode_events_per_second", lambda each: each.fetched.events_per_second),
         rate("stages_events_per_second", lambda each: limits(each, cores)["cores / CPU of all stages"]),
         *(
-            rate(f"from_memory_{count}_connections_events_per_second", lambda each, n=count: _best(each, n))  # type: ignore[misc]
+            rate(f"from_memory_{count}_connections_events_per_second", partial(_best, connections=count))
             for count in _CONNECTIONS
             if any(shape.connections == count for shape in rounds[0].fed)
         ),

@@ -3,6 +3,7 @@
 import random
 import socket
 from collections.abc import Collection, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from pipeline.errors import StackFailed
@@ -65,3 +66,22 @@ def _link(file: Path) -> str:
         return str(file.readlink())
     except OSError:
         return ""
+
+
+def free_neighbours(count: int) -> int:
+    """The first of `count` neighbouring ports that nobody listens on."""
+    while True:
+        with ExitStack() as sockets:
+            try:
+                first = _bound(sockets, 0)
+                for port in range(first + 1, first + count):
+                    _bound(sockets, port)
+            except (OSError, OverflowError):  # taken, or past the last port there is
+                continue
+            return first
+
+
+def _bound(sockets: ExitStack, port: int) -> int:
+    probe = sockets.enter_context(socket.socket())
+    probe.bind((HOST, port))
+    return int(probe.getsockname()[1])

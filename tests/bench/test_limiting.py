@@ -3,9 +3,11 @@
 import os
 import time
 from collections.abc import Iterable
+from typing import cast
 from uuid import UUID
 from xml.etree import ElementTree as ET
 
+import asyncpg
 import pytest
 
 import batchers.books
@@ -107,7 +109,7 @@ async def test_each_statement_is_charged_to_its_backend() -> None:
             return False
 
     spent: dict[str, float] = {}
-    connection = MeteredConnection(Fake(), StageClock(), spent)  # type: ignore[arg-type]
+    connection = MeteredConnection(cast("asyncpg.Connection", Fake()), StageClock(), spent)
     assert await connection.fetch("-- read_this: x\nSELECT", 0.002) == [1]
     await connection.fetch("-- read_this: x\nSELECT", 0.002)
     assert spent.keys() == {"read_this"}

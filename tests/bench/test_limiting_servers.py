@@ -1,5 +1,6 @@
 """The stages of the real product on real servers: all is committed, published and proved, and every stage shows."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ EVENTS = 3_000
 
 
 @pytest.fixture
-async def target(stack: Endpoints):  # type: ignore[no-untyped-def]
+async def target(stack: Endpoints) -> AsyncIterator[Target]:
     # A database of its own within the cache: other tests have keys in the first.
     own = replace(stack, redis_url=f"{stack.redis_url.rstrip('/')}/9")
     settings = settings_module.load({"FOLIO_KAFKA_LANES": "4", "FOLIO_BATCH_ROWS_MAX": "1000"})

@@ -4,12 +4,12 @@ import pytest
 
 from bench.results import Verdict, figure
 from bench.scenarios import SCENARIOS
-from bench.targets import THRESHOLDS, Threshold, difference_count, judge, median, most, ratio
+from bench.targets import THRESHOLDS, Relation, Threshold, difference_count, judge, median, most, ratio
 from tests.bench.made import rate, results, scenario
 
 
-def verdict(relation: str, found: float) -> Verdict:
-    threshold = Threshold("drain", "a rate", relation, 10, "ev/s", median("drain", "events_per_second"))  # type: ignore[arg-type]
+def verdict(relation: Relation, found: float) -> Verdict:
+    threshold = Threshold("drain", "a rate", relation, 10, "ev/s", median("drain", "events_per_second"))
     return threshold.verdict(results(scenario("drain", rate(found))))
 
 
@@ -24,7 +24,7 @@ def verdict(relation: str, found: float) -> Verdict:
         ("at most", 10.01, False),
     ],
 )
-def test_met_or_not(relation: str, found: float, met: bool) -> None:
+def test_met_or_not(relation: Relation, found: float, met: bool) -> None:
     assert verdict(relation, found).met is met
 
 

@@ -139,7 +139,7 @@ async def write_events(connection: asyncpg.Connection, rows: EventRows, staged: 
     await connection.copy_records_to_table("staging_events", records=staged)
     await connection.execute(sql.query("append_events"))
     for statement in _statements(rows):
-        await connection.execute(sql.query(statement))
+        await connection.execute(statement)
 
 
 def _statements(rows: EventRows) -> Iterator[str]:
@@ -148,22 +148,22 @@ def _statements(rows: EventRows) -> Iterator[str]:
     What the decision found to be new needs no look for a row to replace: two thirds of the work of an upsert.
     """
     if "new" in rows.bookings:
-        yield "append_snapshots"
+        yield sql.query("append_snapshots")
     if "known" in rows.bookings:
-        yield "upsert_snapshots"
+        yield sql.query("upsert_snapshots")
     # The old row goes first: a transaction that moves within a month would otherwise be there twice for a moment.
     if "revenue" in rows.moved:
-        yield "delete_moved_revenues"
+        yield sql.query("delete_moved_revenues")
     if "expense" in rows.moved:
-        yield "delete_moved_expenses"
+        yield sql.query("delete_moved_expenses")
     if ("new", "revenue") in rows.retained:
-        yield "append_revenues"
+        yield sql.query("append_revenues")
     if ("known", "revenue") in rows.retained:
-        yield "upsert_revenues"
+        yield sql.query("upsert_revenues")
     if ("new", "expense") in rows.retained:
-        yield "append_expenses"
+        yield sql.query("append_expenses")
     if ("known", "expense") in rows.retained:
-        yield "upsert_expenses"
+        yield sql.query("upsert_expenses")
 
 
 async def write_balances(connection: asyncpg.Connection, balances: Sequence[Balance], recorded_at: Instant) -> None:

@@ -225,6 +225,8 @@ def _finance_positions(batch: Batch, locked: Mapping[int, LockedLane]) -> dict[i
 async def _save_marks(
     connection: asyncpg.Connection, epochs: Mapping[int, int], marks: Mapping[int, tuple[int, int]]
 ) -> None:
-    for lane, (published, invalidated) in sorted(marks.items()):
-        await connection.execute(sql.query("mark_lane"), lane, epochs[lane], published, invalidated)
-        await connection.execute(sql.query("trim_outbox"), lane)
+    if not marks:
+        return
+    of_lanes = [(lane, epochs[lane], *both) for lane, both in sorted(marks.items())]
+    await connection.executemany(sql.query("mark_lane"), of_lanes)
+    await connection.executemany(sql.query("trim_outbox"), [(lane,) for lane in sorted(marks)])

@@ -117,9 +117,10 @@ def outbox_rows(
 async def append_outbox(
     connection: asyncpg.Connection, batch_id: UUID, outbox: Sequence[OutboxRow], recorded_at: Instant
 ) -> None:
-    for row in outbox:
-        await connection.execute(
-            sql.query("append_outbox"),
+    if not outbox:
+        return
+    rows = [
+        (
             row.lane,
             row.seq,
             batch_id,
@@ -129,6 +130,9 @@ async def append_outbox(
             len(row.letters),
             row.letter_bytes,
         )
+        for row in outbox
+    ]
+    await connection.executemany(sql.query("append_outbox"), rows)
 
 
 async def read_outbox(connection: asyncpg.Connection, lane: int, after: int, bytes_max: int) -> list[OutboxRow]:

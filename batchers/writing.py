@@ -22,7 +22,7 @@ from schemas.instants import Instant, instant_of
 from schemas.records import AcceptedCorrection, AggregateKey, PropertyKey
 
 Row = tuple[Any, ...]
-_NOT_NEWEST: Row = (None,) * 16
+_NOT_NEWEST: Row = (None,) * 15
 
 
 async def register_properties(
@@ -56,7 +56,7 @@ class EventRows:
         self._retention_months = retention_months
         self.bookings: set[str] = set()  # whether there are new transactions, and known ones
         self.retained: set[tuple[str, str]] = set()  # booking and aggregate type of the rows that their tables keep
-        self.moved: set[str] = set()  # aggregate types of which a row must leave its old place
+        self.moved: dict[str, list[Row]] = {}  # by aggregate type, the places that rows must leave: org, id, instant
 
     def build(self, stored: Iterable[Stored], recorded_at: Instant) -> list[Row]:
         """One row for each event, recorded a microsecond apart: so they rise within a lane."""
@@ -92,10 +92,8 @@ class EventRows:
     def _newest(self, key: AggregateKey, change: Change) -> Row:
         data, before, after = change.record.event.data, change.before, change.after
         retained = after.occurred_at >= _retention_start(change.record.origin.appended_at, self._retention_months)
-        moved_from = None
         if before is not None and (before.occurred_at != after.occurred_at or not retained):
-            moved_from = before.occurred_at
-            self.moved.add(key[1])
+            self.moved.setdefault(key[1], []).append((key[0], key[2], before.occurred_at))
         booking = "new" if before is None else "known"
         self.bookings.add(booking)
         if retained:
@@ -103,7 +101,6 @@ class EventRows:
         return (
             booking,
             retained,
-            moved_from,
             after.payment_mode,
             after.status,
             after.amount_cents,
@@ -138,6 +135,11 @@ async def write_events(connection: asyncpg.Connection, rows: EventRows, staged: 
         return
     await connection.copy_records_to_table("staging_events", records=staged)
     await connection.execute(sql.query("append_events"))
+    # The old row goes first: a transaction that moves within a month would otherwise be there twice for a moment.
+    if "revenue" in rows.moved:
+        await connection.execute(sql.query("delete_moved_revenues"), *columns(rows.moved["revenue"], 3))
+    if "expense" in rows.moved:
+        await connection.execute(sql.query("delete_moved_expenses"), *columns(rows.moved["expense"], 3))
     for statement in _statements(rows):
         await connection.execute(statement)
 
@@ -151,11 +153,6 @@ def _statements(rows: EventRows) -> Iterator[str]:
         yield sql.query("append_snapshots")
     if "known" in rows.bookings:
         yield sql.query("upsert_snapshots")
-    # The old row goes first: a transaction that moves within a month would otherwise be there twice for a moment.
-    if "revenue" in rows.moved:
-        yield sql.query("delete_moved_revenues")
-    if "expense" in rows.moved:
-        yield sql.query("delete_moved_expenses")
     if ("new", "revenue") in rows.retained:
         yield sql.query("append_revenues")
     if ("known", "revenue") in rows.retained:

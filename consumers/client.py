@@ -6,7 +6,10 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from pipeline.record_batches import keep_every_record_readable
 from pipeline.settings import KafkaSettings
 
-_FETCH_WAIT_MS = 100  # an empty topic answers after this; new records answer at once
+# The broker answers when it has so much, or after so long. Were it to answer at the first record, a trickle would cost
+# a request, an answer and a batch of one record each, thousands of times a second, at both ends.
+_FETCH_BYTES_MIN = 64 * 1024
+_FETCH_WAIT_MS = 20
 
 
 def new_consumer(bootstrap: str, settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
@@ -29,7 +32,7 @@ def new_consumer(bootstrap: str, settings: KafkaSettings, client_id: str) -> AIO
         rebalance_timeout_ms=60_000,
         request_timeout_ms=round(settings.request_timeout_seconds * 1000),
         fetch_max_wait_ms=_FETCH_WAIT_MS,
-        fetch_min_bytes=1,
+        fetch_min_bytes=_FETCH_BYTES_MIN,
         # One fetch is in flight per broker: it must be able to carry a large batch of every partition.
         max_partition_fetch_bytes=settings.fetch_partition_bytes_max,
         fetch_max_bytes=52_428_800,

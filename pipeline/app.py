@@ -234,14 +234,8 @@ class Worker:
         )
 
     def _balance_cache(self) -> BalanceCache:
-        redis = self._settings.redis
-        return BalanceCache(
-            self._redis,
-            self._clock,
-            self._metrics,
-            value_ttl_seconds=redis.value_ttl_seconds,
-            floor_ttl_seconds=redis.floor_ttl_seconds,
-        )
+        value_ttl_seconds = self._settings.redis.value_ttl_seconds
+        return BalanceCache(self._redis, self._clock, self._metrics, value_ttl_seconds=value_ttl_seconds)
 
     async def _read_outbox(self, lane: int, after: int, bytes_max: int) -> list[OutboxRow]:
         async with self._connected("reading the outbox") as connection:

@@ -97,7 +97,6 @@ class RedisSettings(Section):
 
     url: str | None = Field(None, description="Where Redis is; the local stack's when unset.")
     timeout_seconds: float = Field(2, gt=0, description="Bound on one command.")
-    floor_ttl_seconds: int = Field(600, ge=60, description="Life of a version floor; longer than any fill can take.")
     value_ttl_seconds: int = Field(120, ge=1, description="Life of a cached balance.")
     invalidation_groups_max: int = Field(500, ge=1, description="Properties invalidated in one round trip.")
 
@@ -142,7 +141,7 @@ class BatchSettings(Section):
 
     rows_max: int = Field(5_000, ge=1, le=100_000, description="Records of one transaction.")
     bytes_max: int = Field(16 << 20, ge=1 << 16, description="Bytes of one transaction's records.")
-    linger_ms: float = Field(2, ge=0, le=60_000, description="Least age of a batch unless a bound fills.")
+    linger_ms: float = Field(50, ge=0, le=60_000, description="Least age of a batch unless a bound fills.")
     gathered_rows_max: int = Field(15_000, ge=1, description="Records held by one writer before fetching pauses.")
     gathered_bytes_max: int = Field(32 << 20, ge=1 << 16, description="Bytes held by one writer before it pauses.")
     # Two writers on the default eight lanes: while PostgreSQL works for one, Python works for the other.

@@ -92,7 +92,7 @@ BUGS = (
     Bug(
         "a fill below the floor is accepted",
         "pipeline/cache/balances.py",
-        "if floor > tonumber(ARGV[1]) then",
+        "if tonumber(floor) > tonumber(ARGV[1]) then",
         "if false then",
         "tests/acceptance/test_cache_floors.py",
     ),
@@ -169,7 +169,7 @@ BUGS = (
     Bug(
         "a fill without its lease",
         "pipeline/cache/balances.py",
-        "if lease ~= ARGV[5] then",
+        "if lease ~= ARGV[4] then",
         "if false then",
         "tests/acceptance/test_cache_floors.py::test_a_cache_that_lost_its_keys_takes_nothing_that_was_read_before",
     ),

@@ -20,7 +20,7 @@ from pipeline.metrics import Metrics
 from pipeline.settings import RedisSettings
 from schemas.updates import BalanceUpdate, EncodedUpdate
 
-# Two keys of a day are 140 bytes each at most: a quarter of a million days stay far below the local cache's 256 MiB.
+# An entry with a balance takes some 500 bytes: were all cached, they would stay below the local cache's 256 MiB.
 POPULATION_DAYS: Final = 200_000
 # What a batch of 5,000 events changes, about (docs/performance.md).
 BATCH_DAYS: Final = 2_500
@@ -109,13 +109,7 @@ def parts(url: str, groups_max: int, settings: RedisSettings | None = None) -> P
     chosen = settings or RedisSettings()
     metrics = Metrics()
     redis = new_redis(url, chosen)
-    cache = BalanceCache(
-        redis,
-        SystemClock(),
-        metrics,
-        value_ttl_seconds=chosen.value_ttl_seconds,
-        floor_ttl_seconds=chosen.floor_ttl_seconds,
-    )
+    cache = BalanceCache(redis, SystemClock(), metrics, value_ttl_seconds=chosen.value_ttl_seconds)
     timed = TimedCache(cache)
     return Parts(redis, cache, timed, Invalidator(timed, groups_max, metrics, _nothing))
 

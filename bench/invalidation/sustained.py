@@ -35,7 +35,7 @@ async def sustained(url: str, groups_max: int, days: int, seconds: float, paced_
     own = parts(url, groups_max)
     try:
         source = batches(days)
-        await _for(own, source, 0.3)  # connections, the script's compilation, the population's first keys
+        await _for(own, source, 0.3)  # connections, the script's compilation
         own.timed.calls.reset()
         floors, server = own.timed.floors, await own.server_cpu_seconds()
         started, cpu = time.monotonic(), time.process_time()
@@ -88,7 +88,7 @@ async def quiet(url: str, seconds: float) -> Reads:
 
 
 async def with_values(url: str, groups_max: int, days: Sequence[tuple[int, int, date]]) -> float:
-    """Floors a second where every day has a cached value to drop; without, most floors meet none."""
+    """Floors a second where every day has a cached balance to drop; a day that nobody asked for has nothing."""
     own = parts(url, groups_max)
     try:
         for first in range(0, len(days), _CONNECTIONS):

@@ -137,13 +137,7 @@ async def _effects(settings: Settings) -> AsyncIterator[tuple[Publisher, Invalid
     producer = new_producer(endpoints.kafka_bootstrap, NAME)
     await producer.start()
     redis = new_redis(endpoints.redis_url, settings.redis)
-    cache = BalanceCache(
-        redis,
-        SystemClock(),
-        metrics,
-        value_ttl_seconds=settings.redis.value_ttl_seconds,
-        floor_ttl_seconds=settings.redis.floor_ttl_seconds,
-    )
+    cache = BalanceCache(redis, SystemClock(), metrics, value_ttl_seconds=settings.redis.value_ttl_seconds)
     try:
         yield (
             Publisher(producer, settings.kafka.topic_prefix + REALTIME_UPDATES, metrics, reach),

@@ -24,8 +24,8 @@ _TICK_SECONDS: Final = 0.0005
 # What is due at once after a stall goes out in pieces of this size, with a look at the acknowledgements between.
 _PIECE: Final = 200
 _FLUSH_SECONDS_MAX: Final = 60.0
-# A producer of today: a moment of gathering, idempotent, acknowledged by every replica.
-_PRODUCER: Final = {"linger.ms": 2, "acks": "all", "enable.idempotence": True, "compression.type": "lz4"}
+# A producer of today: a moment of gathering (the default of Kafka 4), idempotent, acknowledged by every replica.
+_PRODUCER: Final = {"linger.ms": 5, "acks": "all", "enable.idempotence": True, "compression.type": "lz4"}
 _CLIENT: Final = {**_PRODUCER, "queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 1 << 20}
 
 

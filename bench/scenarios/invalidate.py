@@ -116,10 +116,8 @@ def advice(advised: int, groups_now: int, defence: Defence, race: Race, recoveri
 
 
 def _notes(ours: bool) -> list[str]:
-    loops = (
-        "floors/s: closed loop, one call at a time, as one writer does it. Readers: another client's GET, open loop at "
-    )
-    loops += f"500/s, while {_PACED_FLOORS:,.0f} floors/s are raised."
+    loops = "floors/s: closed loop, one call at a time, as one writer does it, of days that nobody has asked for. "
+    loops += f"Readers: another client's GET, open loop at 500/s, while {_PACED_FLOORS:,.0f} floors/s are raised."
     found = [loops, "Through the product's Invalidator, BalanceCache and Drain; only the outbox is a list."]
     if not ours:
         found.append("outages not measured here: they need a cache that is ours to stop")

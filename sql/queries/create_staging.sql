@@ -22,7 +22,6 @@ CREATE TEMPORARY TABLE staging_events (
     -- The rest is filled only for the newest version of each transaction.
     booking             text, -- new: there was no snapshot; known: there was
     retained            boolean,
-    moved_from          timestamptz,
     payment_mode        text,
     status              text,
     amount_cents        bigint,

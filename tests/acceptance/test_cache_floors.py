@@ -65,7 +65,7 @@ async def redis(stream: Stream) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def cache(redis: Redis) -> BalanceCache:
-    return BalanceCache(redis, SystemClock(), Metrics(), value_ttl_seconds=60, floor_ttl_seconds=600)
+    return BalanceCache(redis, SystemClock(), Metrics(), value_ttl_seconds=60)
 
 
 async def lose_keys(redis: Redis) -> None:

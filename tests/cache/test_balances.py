@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from pipeline.cache.balances import FILL_SECONDS_MAX, BalanceCache, CachedBalance, Miss, _keys
+from pipeline.cache.balances import FILL_SECONDS_MAX, BalanceCache, CachedBalance, Miss, _key
 from pipeline.cache.client import new_redis
 from pipeline.errors import CacheUnavailable
 from pipeline.metrics import Metrics
@@ -33,14 +33,12 @@ def value(version: int) -> CachedBalance:
 class Reading:
     """A cache with the hands of a reader: a clock, and an epoch of this test's own."""
 
-    def __init__(self, redis: Redis, floor_ttl_seconds: int = 600) -> None:
+    def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self.clock = HandClock()
         self.metrics = Metrics()
         self.epoch = f"test-{os.getpid()}-{next(_epochs)}"
-        self.cache = BalanceCache(
-            redis, self.clock, self.metrics, value_ttl_seconds=120, floor_ttl_seconds=floor_ttl_seconds
-        )
+        self.cache = BalanceCache(redis, self.clock, self.metrics, value_ttl_seconds=120)
 
     async def miss(self, day: date = DAY) -> Miss:
         found = await self.cache.get(self.epoch, KEY, day)
@@ -61,10 +59,9 @@ class Reading:
         assert found == value(found.version)
         return found.version
 
-    async def lose(self, *kinds: str) -> None:
-        """The server forgets keys of these kinds: flushed, restarted, evicted, or at the end of their lives."""
-        lost = [key for key in await keys_of(self) if key.rpartition(":")[2] in kinds]
-        if lost:
+    async def lose(self) -> None:
+        """The server forgets the entries: flushed, restarted, evicted, or at the end of their lives."""
+        if lost := await keys_of(self):
             await self.redis.delete(*lost)
 
 
@@ -126,7 +123,7 @@ async def test_a_fill_that_was_on_its_way_when_the_keys_were_lost_is_refused(
     """The floor was 5, which nobody knows any more: what was read before, 4, must not come back."""
     miss = await reading.miss()
     await reading.raise_floor(5)
-    await reading.lose("floor", "value")
+    await reading.lose()
     if "miss" in meanwhile:
         await reading.miss()
     if "repeat" in meanwhile:
@@ -138,19 +135,11 @@ async def test_a_fill_that_was_on_its_way_when_the_keys_were_lost_is_refused(
     assert await reading.version() == (5 if "fill" in meanwhile else None)
 
 
-async def test_a_lost_value_voids_no_lease(reading: Reading) -> None:
-    miss = await reading.miss()
-    await reading.fill(4)
-    await reading.lose("value")
-    assert await reading.cache.fill(miss, value(4))
-
-
-async def test_a_lost_floor_leaves_its_value_to_the_next_invalidation(reading: Reading) -> None:
-    await reading.fill(4)
-    await reading.lose("floor")
-    assert await reading.version() == 4
+async def test_a_day_that_nobody_asked_for_costs_the_cache_nothing(reading: Reading) -> None:
+    """Nothing is cached of it and nobody may fill it: it needs no floor, however often it changes."""
     await reading.raise_floor(5)
-    assert await reading.version() is None
+    assert await keys_of(reading) == []
+    assert await reading.fill(5)
 
 
 async def test_readers_that_miss_together_share_the_lease_and_changes_keep_it(reading: Reading) -> None:
@@ -161,10 +150,7 @@ async def test_readers_that_miss_together_share_the_lease_and_changes_keep_it(re
     await reading.raise_floor(2)
     misses.append(await reading.miss())
     assert len({miss.lease for miss in misses}) == 1
-    await reading.lose("floor", "value")
-    assert (await reading.miss()).lease != misses[0].lease
-    await reading.lose("floor", "value")
-    await reading.raise_floor(3)
+    await reading.lose()
     assert (await reading.miss()).lease != misses[0].lease
 
 
@@ -178,18 +164,18 @@ async def test_a_miss_that_meets_a_fill_on_its_way_is_a_hit(reading: Reading, mo
     assert await reading.version() == 4
 
 
-async def test_a_floor_that_cannot_be_read_is_made_anew(reading: Reading) -> None:
-    floor, _ = (await reading.miss()).keys
-    for unreadable in ("5", "", "x|y", "|y", "5|"):
-        await reading.redis.set(floor, unreadable)
-        assert await reading.fill(4)
-        await reading.redis.set(floor, unreadable)
-        await reading.raise_floor(5)
-        assert await reading.fill(5)
-        await reading.lose("floor", "value")
+@pytest.mark.parametrize("unreadable", ["5", "", "x|y", "|y", "5|", "x|y|z"])
+async def test_an_entry_that_cannot_be_read_is_made_anew(reading: Reading, unreadable: str) -> None:
+    key = (await reading.miss()).key
+    await reading.redis.set(key, unreadable)
+    assert await reading.fill(4)
+    await reading.redis.set(key, unreadable)
+    await reading.raise_floor(5)
+    assert await reading.fill(5)
 
 
 async def test_a_floor_never_sinks(reading: Reading) -> None:
+    await reading.miss()
     await reading.raise_floor(7)
     await reading.raise_floor(3)
     assert not await reading.fill(6)
@@ -216,29 +202,24 @@ async def test_a_fill_that_took_too_long_is_refused_whatever_the_floor(reading: 
     miss = await reading.miss()
     reading.clock.pass_seconds(FILL_SECONDS_MAX)
     assert await reading.cache.fill(miss, value(4))
-    await reading.lose("value")
+    await reading.raise_floor(5)
     reading.clock.pass_seconds(0.1)
-    assert not await reading.cache.fill(miss, value(4))
+    assert not await reading.cache.fill(miss, value(5))
     assert await reading.version() is None
 
 
-async def test_a_lease_lives_as_long_as_a_fill_may_take_and_a_floor_longer(reading: Reading) -> None:
+async def test_an_entry_lives_as_long_as_a_fill_may_take_and_a_balance_as_long_as_it_is_set(reading: Reading) -> None:
     miss = await reading.miss()
-    assert await lives(reading) == pytest.approx({"floor": FILL_SECONDS_MAX}, abs=5)
+    assert await life(reading) == pytest.approx(FILL_SECONDS_MAX, abs=5)
+    await reading.redis.expire(miss.key, 5)
     await reading.raise_floor(5)
-    assert await lives(reading) == pytest.approx({"floor": 600}, abs=5)
+    assert await life(reading) <= 5  # a day that changes all the time, and is asked for no more, is forgotten
+    await reading.miss()
+    assert await life(reading) == pytest.approx(FILL_SECONDS_MAX, abs=5)
     await reading.cache.fill(miss, value(6))
-    assert await lives(reading) == pytest.approx({"floor": 600, "value": 120}, abs=5)
-    with pytest.raises(AssertionError):
-        Reading(reading.redis, floor_ttl_seconds=FILL_SECONDS_MAX)
-
-
-async def test_a_raise_that_changes_nothing_lets_the_floor_live_on(reading: Reading) -> None:
-    await reading.raise_floor(5)
-    (floor,) = await keys_of(reading)
-    await reading.redis.expire(floor, 2)
-    await reading.raise_floor(5)
-    assert await reading.redis.ttl(floor) > FILL_SECONDS_MAX
+    assert await life(reading) == pytest.approx(120, abs=5)
+    await reading.raise_floor(6)
+    assert await life(reading) == pytest.approx(120, abs=5)
 
 
 async def test_days_properties_and_epochs_are_kept_apart(reading: Reading, redis: Redis) -> None:
@@ -255,13 +236,9 @@ async def test_days_properties_and_epochs_are_kept_apart(reading: Reading, redis
     assert await other.version() == 1  # another epoch: version 6 there says nothing about version 1 here
 
 
-async def test_keys_name_the_organisation_and_a_property_stays_in_one_slot(reading: Reading) -> None:
+async def test_a_key_names_the_organisation_and_a_property_stays_in_one_slot(reading: Reading) -> None:
     await reading.fill(1)
-    assert {key.split(":{")[0] + key[key.index("}") :] for key in await keys_of(reading)} == {
-        f"folio}}:{reading.epoch}:2026-03-10:floor",
-        f"folio}}:{reading.epoch}:2026-03-10:value",
-    }
-    assert all("{1:1}" in key for key in await keys_of(reading))
+    assert await keys_of(reading) == [f"folio:{{1:1}}:{reading.epoch}:2026-03-10"]
 
 
 async def test_hits_and_misses_are_counted(reading: Reading) -> None:
@@ -279,7 +256,7 @@ async def test_a_server_that_is_away_is_a_cache_unavailable() -> None:
     nowhere = new_redis("redis://127.0.0.1:1/0", RedisSettings())
     reading = Reading(nowhere)
     try:
-        fill = reading.cache.fill(Miss(("floor", "value"), b"lease", reading.clock.monotonic()), value(1))
+        fill = reading.cache.fill(Miss("entry", b"lease", reading.clock.monotonic()), value(1))
         for action in (fill, reading.raise_floor(1), reading.version()):
             with pytest.raises(CacheUnavailable):
                 await action
@@ -289,7 +266,7 @@ async def test_a_server_that_is_away_is_a_cache_unavailable() -> None:
 
 # A reader misses, reads the database's version, and fills later; the invalidator follows the commits, in order, some
 # time after, and repeats itself; the server loses keys.
-STEPS = ("commit", "miss", "read", "fill", "invalidate", "repeat", "lose floor", "lose value", "lose both")
+STEPS = ("commit", "miss", "read", "fill", "invalidate", "repeat", "lose")
 steps = st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 2)), min_size=1, max_size=50)
 
 
@@ -300,10 +277,10 @@ class World:
         self.reading = reading
         self.committed = 1
         self.invalidated = 0  # whatever the server has lost since
-        self.floor = 0  # as the server knows it
+        self.floor: int | None = None  # as the server knows it; None: it has no entry
         self.missed: dict[int, Miss] = {}
         self.read: dict[int, tuple[Miss, int]] = {}
-        self.void: set[bytes] = set()  # leases of floors that were lost
+        self.void: set[bytes] = set()  # leases of entries that were lost
 
     async def step(self, name: str, reader: int) -> None:
         if name == "commit":
@@ -316,24 +293,27 @@ class World:
             await self._fill(*self.read.pop(reader))
         elif name in ("invalidate", "repeat"):
             await self._invalidate(min(self.invalidated + (name == "invalidate"), self.committed))
-        elif name.startswith("lose"):
-            await self._lose(name)
+        elif name == "lose":
+            await self._lose()
 
     async def check(self) -> None:
-        # Not a look of ours, that would make a floor.
-        _, kept = _keys(self.reading.epoch, KEY, DAY)
-        shown = await self.reading.redis.get(kept)
-        assert shown is None or isinstance(shown, bytes)
-        assert shown is None or self.invalidated <= int(shown.partition(b"|")[0]) <= self.committed
+        # Not a look of ours, that would make an entry.
+        entry = await self.reading.redis.get(_key(self.reading.epoch, KEY, DAY))
+        assert isinstance(entry, bytes | None)
+        assert (entry is None) == (self.floor is None)
+        floor, _, *balance = entry.split(b"|", 2) if entry else (b"0", b"")
+        assert int(floor) == (self.floor or 0)
+        assert not balance or self.invalidated <= int(floor) <= self.committed
 
     async def _look(self, reader: int) -> None:
         found = await self.reading.cache.get(self.reading.epoch, KEY, DAY)
         if isinstance(found, Miss):
             assert found.lease not in self.void
             self.missed[reader] = found
+            self.floor = self.floor or 0
 
     async def _fill(self, miss: Miss, version: int) -> None:
-        allowed = miss.lease not in self.void and version >= self.floor
+        allowed = miss.lease not in self.void and self.floor is not None and version >= self.floor
         assert await self.reading.cache.fill(miss, value(version)) == allowed
         if allowed:
             self.floor = version
@@ -341,15 +321,14 @@ class World:
     async def _invalidate(self, version: int) -> None:
         if version:
             self.invalidated = version
-            self.floor = max(self.floor, version)
+            self.floor = max(self.floor, version) if self.floor is not None else None
             await self.reading.raise_floor(version)
 
-    async def _lose(self, name: str) -> None:
-        await self.reading.lose(*("floor", "value") if name == "lose both" else name.split()[1:])
-        if name != "lose value":
-            self.floor = 0
-            on_their_way = [*self.missed.values(), *(miss for miss, _ in self.read.values())]
-            self.void |= {miss.lease for miss in on_their_way}
+    async def _lose(self) -> None:
+        await self.reading.lose()
+        self.floor = None
+        on_their_way = [*self.missed.values(), *(miss for miss, _ in self.read.values())]
+        self.void |= {miss.lease for miss in on_their_way}
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -378,9 +357,10 @@ async def test_readers_and_invalidators_at_once_leave_the_newest_or_nothing(redi
         reading.epoch += "+"
 
 
-async def lives(reading: Reading) -> dict[str, int]:
-    """By kind of key, the seconds that it has to live."""
-    return {key.rpartition(":")[2]: await reading.redis.ttl(key) for key in await keys_of(reading)}
+async def life(reading: Reading) -> int:
+    """The seconds that the one entry has to live."""
+    (key,) = await keys_of(reading)
+    return int(await reading.redis.ttl(key))
 
 
 async def keys_of(reading: Reading) -> list[str]:

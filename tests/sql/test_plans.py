@@ -31,6 +31,7 @@ class Case:
     role: str = "folio_writer"
 
 
+_MOVED = "'{7}', '{7}', ARRAY[(current_date - 7)::timestamp AT TIME ZONE 'UTC']"  # a place that a row leaves
 # Organisation 7 is an ordinary one; lanes 1 and 2 exist. Every file in queries/ has its case here.
 CASES = {
     "advance_lane": Case(
@@ -56,8 +57,8 @@ CASES = {
     "cluster_epoch": Case(),
     "count_dead_letters": Case("now(), 'day'"),
     "count_lanes": Case(),
-    "delete_moved_expenses": Case(partitions=1),
-    "delete_moved_revenues": Case(partitions=1),
+    "delete_moved_expenses": Case(_MOVED, partitions=1),
+    "delete_moved_revenues": Case(_MOVED, partitions=1),
     "ensure_lanes": Case("8"),
     "expenses_of_day": Case("7, 1, current_date - 40", partitions=2),
     "extend_pauses": Case("3, 8", role=OPERATOR),
@@ -161,15 +162,14 @@ FROM generate_series(1, 300) AS org, generate_series(0, 99) AS day;
 INSERT INTO finance.expenses_partitioned SELECT * FROM finance.revenues_partitioned;
 ANALYZE;
 """
-# A batch of organisation 7 with one moved transaction of each kind, and one new of each.
+# A batch of organisation 7 with one known transaction of each kind, and one new of each.
 _STAGE = """
 INSERT INTO staging_events
 SELECT now(), 1, n, 7, kind, id, 2, kind || '.updated', gen_random_uuid(), 1, current_date, now(), now(), 'applied', 1,
-       '\\x00', '\\x00', NULL, booking, true, moved_from, 'cash', 'approved', 5, 5,
+       '\\x00', '\\x00', NULL, booking, true, 'cash', 'approved', 5, 5,
        'INR', NULL, NULL, NULL, NULL, now(), 7, now(), 7
 FROM (VALUES (1, 'revenue'), (3, 'expense')) AS k (first, kind),
-     (VALUES (0, 7, 'known', (current_date - 7)::timestamp AT TIME ZONE 'UTC'), (1, 999999, 'new', NULL))
-         AS b (step, id, booking, moved_from),
+     (VALUES (0, 7, 'known'), (1, 999999, 'new')) AS b (step, id, booking),
      LATERAL (SELECT first + step AS n) AS place;
 INSERT INTO staging_balances
 SELECT 7, property, current_date, version, 0, 6, 0, 0, 0, 6, NULL, 6, 0, NULL, now()

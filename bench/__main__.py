@@ -62,6 +62,7 @@ def _refused(error: Exception, code: int) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> Results:
+    earlier = read(arguments.results) if arguments.add and arguments.results.exists() else None
     # As with Ctrl-C: the workers are stopped and the servers cleared up on the way out.
     running = asyncio.current_task()
     assert running is not None
@@ -76,7 +77,7 @@ async def _run(arguments: argparse.Namespace) -> Results:
         arguments.properties_loaded,
     )
     async with _target(arguments.external, progress) as target:
-        results = await run_all(target, arguments.scenarios or list(SCENARIOS), form, progress)
+        results = await run_all(target, arguments.scenarios or list(SCENARIOS), form, progress, earlier)
         # Before the servers are left: what may go wrong with clearing up must not cost the results.
         write(results, arguments.results)
         return results
@@ -108,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
         "--properties-loaded", action="store_true", help="load the hotels beforehand, so that none registers itself"
     )
     parser.add_argument("--results", type=Path, default=Path("results/bench.json"), help="where to write (%(default)s)")
+    parser.add_argument(
+        "--add", action="store_true", help="keep what RESULTS holds of other scenarios: a long run, in several parts"
+    )
     parser.add_argument("--compare", type=Path, help="an earlier result")
     parser.add_argument("--report", type=Path, help="an HTML report to write")
     parser.add_argument(

@@ -208,6 +208,34 @@ def compare(now: Results, then: Results) -> Compared:
     return Compared(comparisons, unlike(now, then))
 
 
+def together(earlier: Results, now: Results) -> Results:
+    """One run of two parts: scenarios that were run again are those of `now`. Its verdicts are still to be judged."""
+    again = {each.name for each in now.scenarios}
+    kept = [each for each in earlier.scenarios if each.name not in again]
+    return msgspec.structs.replace(
+        now,
+        began_at=earlier.began_at,
+        seconds=earlier.seconds + now.seconds,
+        scenarios=[*kept, *now.scenarios],
+        verdicts=[],
+    )
+
+
+def require_one_run(earlier: Results, form: str, environment: Environment) -> None:
+    """Raises ResultsRefusedError where scenarios measured now would stand beside those of another code or machine."""
+    now = Results(SCHEMA_VERSION, form, "", 0.0, environment, [])
+    apart = [
+        f"{name}: {old!r} then, {new!r} now"
+        for name in ("form", "revision", *_SAME_MACHINE)
+        if (old := _said(earlier, name)) != (new := _said(now, name))
+    ]
+    if apart:
+        raise ResultsRefusedError(
+            f"nothing was measured: --add continues a run, and this would be another ({'; '.join(apart)}). Write to "
+            "another file (--results), and compare the two (--compare)"
+        )
+
+
 def unlike(now: Results, then: Results) -> list[str]:
     """In what the runs differ beside their figures: what was compared is only as alike as this is short."""
     found = [

@@ -11,16 +11,23 @@ from bench.environment import environment
 from bench.form import Form
 from bench.phase_targets import judge_phases
 from bench.progress import Progress
-from bench.results import SCHEMA_VERSION, Results, ScenarioResult
+from bench.results import SCHEMA_VERSION, Results, ScenarioResult, require_one_run, together
 from bench.scenarios import find
 from bench.target import Target
 from bench.targets import judge
 
 
-async def run_all(target: Target, names: Sequence[str], form: Form, progress: Progress) -> Results:
-    """Run the scenarios; one that fails is reported as missing, with its reason, and the others go on."""
+async def run_all(
+    target: Target, names: Sequence[str], form: Form, progress: Progress, earlier: Results | None = None
+) -> Results:
+    """Run the scenarios; one that fails is reported as missing, with its reason, and the others go on.
+
+    `earlier` is a run that this one continues. Raises ResultsRefusedError when it was made by another code or machine.
+    """
     began, began_at = time.monotonic(), datetime.now(UTC)
     around = await environment(target)
+    if earlier is not None:
+        require_one_run(earlier, form.name, around)
     scenarios = [await _run(name, target, form, progress) for name in names]
     results = Results(
         SCHEMA_VERSION,
@@ -30,6 +37,8 @@ async def run_all(target: Target, names: Sequence[str], form: Form, progress: Pr
         around,
         scenarios,
     )
+    if earlier is not None:
+        results = together(earlier, results)
     return msgspec.structs.replace(results, verdicts=[*judge(results), *judge_phases(results)])
 
 

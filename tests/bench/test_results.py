@@ -17,6 +17,8 @@ from bench.results import (
     figure,
     json_schema,
     read,
+    require_one_run,
+    together,
     write,
 )
 from bench.workload import Census, mixed
@@ -120,3 +122,30 @@ def test_a_result_is_what_the_schema_says(tmp_path: Path) -> None:
         results(described(1_000, date(2026, 1, 1)), scenario("peers", missing="not installed")), tmp_path / "run.json"
     )
     jsonschema.validate(json.loads((tmp_path / "run.json").read_text()), json_schema())
+
+
+def test_a_run_in_parts_holds_each_scenario_once_the_newest() -> None:
+    first = results(scenario("drain", rate(1, 2, 3)), scenario("live", rate(5)))
+    second = results(scenario("live", rate(7)), scenario("limit", rate(9)))
+    whole = together(first, second)
+    assert [(each.name, each.figures[0].median) for each in whole.scenarios] == [
+        ("drain", 2),
+        ("live", 7),
+        ("limit", 9),
+    ]
+    assert (whole.began_at, whole.seconds) == (first.began_at, first.seconds + second.seconds)
+
+
+@pytest.mark.parametrize(("field", "value"), [("revision", "another"), ("cores", 64), ("settings", {"FOLIO_X": "1"})])
+def test_a_run_is_not_continued_by_another_code_or_machine(field: str, value: object) -> None:
+    first = results(scenario("drain", rate(1)))
+    require_one_run(first, "short", first.environment)
+    with pytest.raises(ResultsRefusedError, match=f"{field}: .* then, .* now"):
+        require_one_run(first, "short", msgspec.structs.replace(first.environment, **{field: value}))
+    with pytest.raises(ResultsRefusedError, match="form: 'short' then, 'full' now"):
+        require_one_run(first, "full", first.environment)
+
+
+def test_what_changes_from_hour_to_hour_does_not_part_a_run() -> None:
+    first = results(scenario("drain", rate(1)))
+    require_one_run(first, "short", msgspec.structs.replace(first.environment, load_average=99.0))

@@ -6,7 +6,6 @@ that is what "free of coordinated omission" means (Gil Tene, "How NOT to Measure
 """
 
 import gc
-import multiprocessing
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -17,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as Delivered
 
 from bench.generating import Generator as Messages
+from bench.live.own_process import OwnProcess
 from bench.live.schedule import Message, Scheduler
 from bench.workload import Census, Workload
 
@@ -125,30 +125,11 @@ def _due(order: Send, most: int) -> int:
     return min(int((time.time_ns() - order.start_ns) * order.rate / 1e9) + 1, most)
 
 
-class Generator:
+class Generator(OwnProcess):
     """The process, as the scenario holds it. Use it as a context."""
 
     def __init__(self, bootstrap: str, topic: str, lanes: int, workload: Workload) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, bootstrap, topic, lanes, workload), daemon=True)
-
-    def __enter__(self) -> "Generator":
-        self._process.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.is_alive():
-            self._pipe.send(None)
-            self._process.join(10)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
-    @property
-    def pid(self) -> int:
-        assert self._process.pid is not None
-        return self._process.pid
+        super().__init__(serve, bootstrap, topic, lanes, workload)
 
     def prepare(self, events: int, schedule: Path) -> None:
         """Have the next messages made. Raises ValueError when the workload has no more of them."""

@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 from confluent_kafka import Consumer, Message, TopicPartition
 
+from bench.live.own_process import OwnProcess
 from bench.live.schedule import DayKey, turn_of
 
 _PIECE: Final = 500
@@ -139,32 +140,16 @@ def _note(message: Message, arrivals: Arrivals) -> None:
     )
 
 
-class Receiver:
+class Receiver(OwnProcess):
     """The process, as the scenario holds it. Use it as a context."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._stop = context.Event()
-        self._process = context.Process(target=serve, args=(theirs, self._stop, bootstrap, topic), daemon=True)
+        self._stop = multiprocessing.get_context("spawn").Event()
+        super().__init__(serve, self._stop, bootstrap, topic)
 
-    def __enter__(self) -> "Receiver":
-        self._process.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *why: object) -> None:
         self._stop.set()
-        if self._process.is_alive():
-            self._pipe.send(None)
-            self._process.join(10)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
-    @property
-    def pid(self) -> int:
-        assert self._process.pid is not None
-        return self._process.pid
+        super().__exit__(*why)
 
     def begin(self, path: Path) -> None:
         """Receive what comes from now on. Returns when it stands at the end of the topic."""

@@ -1,4 +1,7 @@
-"""The statements of those peers that speak to PostgreSQL themselves."""
+"""The statements of those peers that speak to PostgreSQL themselves.
+
+Each is written whole, as its user would write it: what they share is not put together here.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

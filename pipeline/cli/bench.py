@@ -1,11 +1,10 @@
 """folio bench: measurements, from a checkout only. The wheel ships no benchmark."""
 
 import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 from cyclopts import Parameter
 
@@ -16,7 +15,7 @@ _CHECKOUT: Final = Path(__file__).resolve().parents[2]
 _PACKAGES: Final = ("confluent_kafka", "hdrh")
 
 
-def bench(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+def bench(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> NoReturn:
     """Measure the pipeline on a stack of its own, or with --external on the servers that the settings name.
 
     Parameters
@@ -36,4 +35,5 @@ def bench(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> i
         )
     paths = [str(_CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    return subprocess.run([sys.executable, "-m", "bench", *arguments], env=environment, check=False).returncode
+    # In place of this process, not beside it: whoever stops the command stops the benchmark, and it clears up.
+    os.execve(sys.executable, [sys.executable, "-m", "bench", *arguments], environment)

@@ -1,5 +1,6 @@
 """The real benchmark on real servers, as external ones: it measures, proves, and leaves nothing behind."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import asyncpg
 from confluent_kafka.admin import AdminClient
 
 from bench.results import read
-from pipeline.exits import EXIT_FATAL
+from pipeline.exits import EXIT_CANNOT, EXIT_FATAL
 from pipeline.stack import Endpoints
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -17,22 +18,25 @@ EVENTS = 2_000
 
 
 def bench(stack: Endpoints, results: Path, *arguments: str, cache: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("FOLIO_")}
-    named = {
-        "FOLIO_DATABASE_URL": stack.database_url,
-        "FOLIO_KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
-        # A database of its own within the cache: other tests have keys in the first.
-        "FOLIO_REDIS_URL": f"{stack.redis_url.rstrip('/')}/{cache}",
-    }
     return subprocess.run(
         [sys.executable, "-m", "bench", *arguments, "--external", "--results", str(results)],
-        env=clean | named,
+        env=environment(stack, cache),
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=110,
         check=False,
     )
+
+
+def environment(stack: Endpoints, cache: str) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FOLIO_")}
+    return clean | {
+        "FOLIO_DATABASE_URL": stack.database_url,
+        "FOLIO_KAFKA_BOOTSTRAP": stack.kafka_bootstrap,
+        # A database of its own within the cache: other tests have keys in the first.
+        "FOLIO_REDIS_URL": f"{stack.redis_url.rstrip('/')}/{cache}",
+    }
 
 
 async def leftovers(stack: Endpoints) -> set[str]:
@@ -86,3 +90,21 @@ async def test_a_cache_with_somebodys_keys_is_left_alone(stack: Endpoints, tmp_p
     finally:
         await cache.flushdb()
         await cache.aclose()
+
+
+async def test_the_command_that_is_stopped_leaves_nothing_behind(stack: Endpoints, tmp_path: Path) -> None:
+    running = await asyncio.create_subprocess_exec(
+        *(Path(sys.executable).with_name("folio"), "bench", "drain", "--external"),
+        *("--results", tmp_path / "run.json"),
+        env=environment(stack, "9"),
+        cwd=REPOSITORY,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert running.stderr is not None, "it is a pipe"
+    async with asyncio.timeout(100):
+        await running.stderr.readuntil(b"loading")
+        running.terminate()
+        rest = (await running.stderr.read()).decode()
+        assert await running.wait() == EXIT_CANNOT, rest
+    assert "nothing was written" in rest
+    assert await leftovers(stack) == set()

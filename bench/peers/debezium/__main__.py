@@ -23,7 +23,7 @@ def main(given: Arguments) -> None:
     logging, worker, connector = configuration.write(given, sink_jars)
     java = java_program()
     # In our place: whoever kills this process kills the worker.
-    os.execv(  # noqa: S606  # a fixed program, no shell
+    os.execv(  # a fixed program, no shell
         java,
         (
             java,

@@ -34,9 +34,10 @@ async def advance_lanes(
     by_lane: dict[int, dict[Feed, LaneSlice]] = {}
     for slice_ in batch.slices:
         by_lane.setdefault(slice_.lane, {})[slice_.feed] = slice_
+    heads = _chains({lane: locked[lane].chain_head for lane in by_lane}, result.decisions.stored)
     await connection.executemany(
         sql.query("advance_lane"),
-        [_arguments(batch.batch_id, slices, locked[lane], result) for lane, slices in by_lane.items()],
+        [_arguments(batch.batch_id, slices, locked[lane], heads[lane], result) for lane, slices in by_lane.items()],
     )
     homes = sorted(locked.keys() - by_lane.keys())
     if homes:
@@ -44,7 +45,7 @@ async def advance_lanes(
 
 
 def _arguments(
-    batch_id: UUID, slices: Mapping[Feed, LaneSlice], lane: LockedLane, result: BatchResult
+    batch_id: UUID, slices: Mapping[Feed, LaneSlice], lane: LockedLane, chain_head: bytes, result: BatchResult
 ) -> tuple[object, ...]:
     """The arguments of advance_lane: where the lane stands after the batch, and what became of its records."""
     outcomes = result.decisions.outcomes.get(lane.lane, {})
@@ -60,7 +61,7 @@ def _arguments(
         *_standing(slices.get(Feed.EVENTS)),
         *_standing(slices.get(Feed.CORRECTIONS)),
         result.last_recorded_at,
-        _chain(lane, result.decisions.stored),
+        chain_head,
         lane.outbox_seq + sum(row.lane == lane.lane for row in result.outbox),
         *(outcomes.get(outcome, 0) for outcome in Outcome),
         misrouted,
@@ -77,10 +78,9 @@ def _standing(slice_: LaneSlice | None) -> tuple[object, ...]:
     return (slice_.end, last.offset, instant_of(last.appended_at), last.digest)
 
 
-def _chain(lane: LockedLane, events: Iterable[Stored]) -> bytes:
-    """The lane's chain head after its stored events: the same for every size of batch."""
-    head = lane.chain_head
+def _chains(heads: dict[int, bytes], events: Iterable[Stored]) -> dict[int, bytes]:
+    """Each lane's chain head after its stored events: the same for every size of batch."""
     for stored in events:
-        if stored.record.origin.lane == lane.lane:
-            head = blake2b(head + stored.record.content_hash, digest_size=16).digest()
-    return head
+        lane = stored.record.origin.lane
+        heads[lane] = blake2b(heads[lane] + stored.record.content_hash, digest_size=16).digest()
+    return heads

@@ -157,7 +157,9 @@ class Books:
         events = list(accepted(records))
         snapshots = await read_snapshots(connection, {record.key for record in events})
         stored = await probe_versions(connection, versions_to_probe(events, snapshots))
-        corrections = list(accepted_corrections(records))
+        corrections = [
+            record for slice_ in batch.of(Feed.CORRECTIONS) for record in accepted_corrections(slice_.records)
+        ]
         applied = await read_corrections(connection, sorted({record.key for record in corrections}))
         wanted = {(record.key[0], record.event.property_id) for record in events}
         wanted |= {day_of(record)[:2] for record in corrections}

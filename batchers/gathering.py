@@ -5,7 +5,7 @@ Light load makes small batches and low latency, heavy load big batches and high 
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -76,13 +76,11 @@ class Gathering:
         for feed in Feed:
             self._queues[claim.lane, feed] = _Queue(claim.epoch, claim.standings[feed].position)
 
-    def add(self, lane: int, feed: Feed, records: Iterable[Judged]) -> None:
+    def add(self, lane: int, feed: Feed, records: Sequence[Judged]) -> None:
         """Put records of a lane, in offset order, behind those of the same feed that wait."""
-        waiting = self._queues[lane, feed].records
-        for record in records:
-            waiting.append(record)
-            self._rows += 1
-            self._bytes += _size(record)
+        self._queues[lane, feed].records.extend(records)
+        self._rows += len(records)
+        self._bytes += sum(map(_size, records))
         if self._oldest is None and self._rows:
             self._oldest = self._clock.monotonic()
         self._changed.set()

@@ -48,25 +48,39 @@ class Invalidator:
 
 def floors_by_epoch(rows: Sequence[OutboxRow]) -> dict[str, dict[PropertyKey, dict[date, int]]]:
     """By epoch and property, the newest version of each changed day."""
-    floors: dict[str, dict[PropertyKey, dict[date, int]]] = defaultdict(lambda: defaultdict(dict))
+    floors: dict[str, dict[PropertyKey, dict[date, int]]] = defaultdict(dict)
     for row in rows:
         for update, _line in row.updates:
-            days = floors[update.epoch][update.org_id, update.property_id]
-            days[update.balance_date] = max(update.version, days.get(update.balance_date, 0))
+            key, day, version = (update.org_id, update.property_id), update.balance_date, update.version
+            of_epoch = floors[update.epoch]
+            days = of_epoch.get(key)
+            if days is None:
+                of_epoch[key] = {day: version}
+            elif version > days.get(day, 0):
+                days[day] = version
     return floors
 
 
 def bounded_calls(floors: Floors, groups_max: int, days_max: int) -> Iterator[Floors]:
     """The same floors in parts of at most so many properties and days. A property of many days comes in several."""
-    call: dict[PropertyKey, dict[date, int]] = {}
+    call: dict[PropertyKey, Mapping[date, int]] = {}
     taken = 0
     for property_key, days in floors.items():
-        rest = iter(days.items())
-        while part := dict(islice(rest, days_max - taken)):
-            call[property_key] = part
-            taken += len(part)
+        rest = days
+        while rest:
+            fitting, rest = _split(rest, days_max - taken)
+            call[property_key] = fitting
+            taken += len(fitting)
             if len(call) == groups_max or taken == days_max:
                 yield call
                 call, taken = {}, 0
     if call:
         yield call
+
+
+def _split(days: Mapping[date, int], most: int) -> tuple[Mapping[date, int], Mapping[date, int]]:
+    """The first of the days, so many at most, and the others. Nearly always all of them fit."""
+    if len(days) <= most:
+        return days, {}
+    items = iter(days.items())
+    return dict(islice(items, most)), dict(items)

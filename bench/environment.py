@@ -1,10 +1,12 @@
 """On what a run was made: without it no figure means anything."""
 
+import asyncio
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,6 +21,7 @@ from pipeline.masking import masked
 from pipeline.settings import Settings, definitions, shown
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
+_LOOPS: Final = 1_000_000
 _PACKAGES: Final = ("aiokafka", "asyncpg", "confluent-kafka", "cramjam", "hdrhistogram", "msgspec", "redis", "uvloop")
 # Those that decide what a commit costs, and what a rate is worth.
 _DATABASE_SETTINGS: Final = (
@@ -51,6 +54,8 @@ class Environment(msgspec.Struct, frozen=True):
     settings: dict[str, str]  # every setting of the pipeline that is not at its default
     local_stack: bool
     load_average: float  # of the minute before: what else the machine was doing
+    # What one core did in a fixed piece of Python: machines of one name differ by two and a half. None: not measured.
+    million_loops_per_second: float | None = None
 
 
 async def environment(target: Target) -> Environment:
@@ -72,7 +77,23 @@ async def environment(target: Target) -> Environment:
         settings=_changed(target.settings),
         local_stack=target.local,
         load_average=load_average,
+        million_loops_per_second=await asyncio.to_thread(core_speed),
     )
+
+
+def core_speed() -> float:
+    """Millions of turns a second of a loop that adds integers, in this interpreter; the best of five.
+
+    It says little about databases, and tells a slow hour, or a slow machine, from a slow revision.
+    """
+    return max(_LOOPS / _seconds_of_loop() for _ in range(5)) / 1e6
+
+
+def _seconds_of_loop() -> float:
+    began, total = time.perf_counter(), 0
+    for number in range(_LOOPS):
+        total += number
+    return time.perf_counter() - began
 
 
 async def _database(url: str) -> tuple[dict[str, str], dict[str, str]]:

@@ -1,8 +1,8 @@
 """The content hash: two deliveries of one version are duplicates when it agrees, a conflict when not.
 
 Version 1: BLAKE2b-128 over the MessagePack array of the frozen list below. MessagePack as msgspec writes it is
-canonical for these types (shortest integers, no floats, no maps), instants are UTC microseconds, absent is nil.
-Tracing fields (event_id, the recorder's display name), headers and the encoding of the record do not count.
+canonical for these types (shortest integers, no floats, no maps), instants are microseconds since 1970 in UTC, absent
+is nil. Tracing fields (event_id, the recorder's display name), headers and the encoding of the record do not count.
 A change of the list makes version 2 beside it; stored hashes keep the version that they were made with.
 """
 
@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.corrections import BalanceCorrection
 from schemas.events import FinanceEvent
-from schemas.instants import Instant, instant_of
+from schemas.instants import UNIX_MICROSECONDS, Instant, instant_of
 
 HASH_VERSION: Final = 1
 CORRECTION_HASH_VERSION: Final = 1
@@ -36,7 +36,7 @@ def content_hash_at(event: FinanceEvent, occurred_at: Instant) -> bytes:
         event.property_id,
         event.aggregate_id,
         event.version,
-        occurred_at,
+        occurred_at + UNIX_MICROSECONDS,
         event.recorded_by.user_id,
         data.amount_cents,
         data.payment_mode,
@@ -62,7 +62,7 @@ def correction_hash(correction: BalanceCorrection) -> bytes:
         declared if declared is not msgspec.UNSET else None,
         correction.reason,
         correction.recorded_by.user_id,
-        instant_of(correction.issued_at),
+        instant_of(correction.issued_at) + UNIX_MICROSECONDS,
     )
     return blake2b(_encode(fields), digest_size=HASH_BYTES).digest()
 

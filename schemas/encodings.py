@@ -15,6 +15,8 @@ import msgspec
 # Real events nest twice. Without a bound of our own, deep nesting raises RecursionError at a depth that hangs on the
 # caller's stack: the same record would be judged differently by two workers.
 NESTING_MAX: Final = 100
+# Without arrays, each level takes the five bytes of `{"":}` at least. Most records are shorter, and need no count.
+_NESTING_BYTES_MIN: Final = 5 * NESTING_MAX
 
 T = TypeVar("T")
 
@@ -34,7 +36,7 @@ def read_json(value: bytes, decode: Callable[[bytes], T]) -> T:
     """
     if not value.isascii():
         value.decode("utf-8")
-    if value.count(b"[") + value.count(b"{") > NESTING_MAX and _nesting(value) > NESTING_MAX:
+    if (len(value) >= _NESTING_BYTES_MIN or b"[" in value) and _nesting(value) > NESTING_MAX:
         raise msgspec.DecodeError(f"nested deeper than {NESTING_MAX} levels")
     try:
         return decode(value)
@@ -45,6 +47,9 @@ def read_json(value: bytes, decode: Callable[[bytes], T]) -> T:
 
 
 def _nesting(value: bytes) -> int:
+    """How deep the value nests; 0 where it has too few brackets to matter."""
+    if value.count(b"[") + value.count(b"{") <= NESTING_MAX:
+        return 0
     depth = deepest = 0
     for byte in _STRING.sub(b"", value).translate(None, _NO_BRACKETS):
         if byte in b"[{":

@@ -175,10 +175,15 @@ def _environment(results: Results) -> str:
         "machine": f"{around.cores} cores, {around.cpu_model}, {around.memory_mib:,} MiB",
         "system": f"{around.system}, data on {around.filesystem}, Python {around.python}",
         "load average of the minute before": f"{around.load_average:.2f}",
+        "million loops of Python a second, one core": _measured(around.million_loops_per_second),
         "servers": "local stack" if around.local_stack else "external servers",
     }
     facts |= around.servers | around.server_settings | around.packages | around.settings
     return _rows((), [f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts.items()])
+
+
+def _measured(number: float | None) -> str:
+    return "not measured" if number is None else shown(number)
 
 
 def _rows(columns: Sequence[str], rows: Iterable[str]) -> str:

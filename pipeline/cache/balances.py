@@ -41,7 +41,7 @@ local function read(entry)
 end
 """
 
-# KEYS: the entries. ARGV: a version for each. Most days are changed while nobody looks at them: one command for all.
+# KEYS: the entries. ARGV: a version for each. One that has gone meanwhile stays away.
 _RAISE: Final = (
     _READ
     + """
@@ -118,15 +118,22 @@ class BalanceCache:
         self._value_ttl_seconds = value_ttl_seconds
 
     async def raise_floors(self, epoch: str, floors: Mapping[PropertyKey, Mapping[date, int]]) -> None:
-        """One round trip: of every day the floor rises to its version, and an older balance is dropped.
+        """Of every day the floor rises to its version, and an older balance is dropped.
 
         The caller bounds the days: the server does nothing else meanwhile, and a call that takes longer than the
         client waits would take as long when it is tried again.
         """
-        keys = [_key(epoch, property_key, day) for property_key, days in floors.items() for day in days]
-        versions = [version for days in floors.values() for version in days.values()]
+        versions = {
+            _key(epoch, property_key, day): version
+            for property_key, days in floors.items()
+            for day, version in days.items()
+        }
         with cache_errors("raising cache floors"):
-            await self._redis.eval(_RAISE, len(keys), *keys, *versions)
+            # Most days are changed while nobody looks at them. One that has no entry now needs no floor (see above).
+            entries = await self._redis.mget(versions.keys())
+            asked_for = [key for key, entry in zip(versions, entries, strict=True) if entry is not None]
+            if asked_for:
+                await self._redis.eval(_RAISE, len(asked_for), *asked_for, *(versions[key] for key in asked_for))
 
     async def get(self, epoch: str, property_key: PropertyKey, day: date) -> CachedBalance | Miss:
         """What is cached, never below the day's floor; or a miss, to be filled with what is then read.

@@ -1,18 +1,39 @@
 """The client of the cache."""
 
-from redis.asyncio import Redis
+import hiredis
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from pipeline.settings import RedisSettings
 
+_Argument = bytes | str | int
+
 
 def new_redis(url: str, settings: RedisSettings) -> Redis:
     """A client whose every wait is bounded; retrying is the caller's."""
-    return Redis.from_url(
+    pool = ConnectionPool.from_url(
         url,
         socket_timeout=settings.timeout_seconds,
         socket_connect_timeout=settings.timeout_seconds,
         retry=Retry(NoBackoff(), 0),
         max_connections=8,
     )
+    pool.connection_class = _packing_in_c(pool.connection_class)
+    return Redis.from_pool(pool)
+
+
+def _packing_in_c(connection_class: type[AbstractConnection]) -> type[AbstractConnection]:
+    """The same connection with commands packed by hiredis, which redis-py itself uses in its synchronous client only.
+
+    In Python each argument copies all those before it, up to 6,000 bytes: most of what an invalidation cost.
+    """
+
+    class PackingInC(connection_class):  # type: ignore[misc, valid-type]  # the URL says which class it is
+        def pack_command(self, name: str | bytes, *args: _Argument) -> list[bytes]:
+            # A command of two words, such as CONFIG GET, is two arguments.
+            words = (name.encode() if isinstance(name, str) else name).split()
+            return [hiredis.pack_command((*words, *args))]  # type: ignore[arg-type]  # its stub says a tuple of one
+
+    return PackingInC

@@ -35,7 +35,7 @@ port = {port}
 unix_socket_directories = '{sockets}'
 unix_socket_permissions = 0700
 max_connections = 100
-shared_buffers = '256MB'
+shared_buffers = '{shared_buffers_mib}MB'
 max_wal_size = '4GB'
 checkpoint_timeout = '15min'
 fsync = on
@@ -52,12 +52,23 @@ log_min_messages = warning
 log_checkpoints = off
 log_line_prefix = '%m [%p] '
 """
+SHARED_BUFFERS_MIB_MIN = 128
+SHARED_BUFFERS_MIB_MAX = 2048
 ACCESS = f"""\
 local all         all                 trust
 local replication all                 trust
 host  all         all {HOST}/32    scram-sha-256
 host  replication all {HOST}/32    scram-sha-256
 """
+
+
+def shared_buffers_mib(memory_bytes: int) -> int:
+    """A sixteenth of the machine's memory, in MiB: a developer's machine has other things to do.
+
+    Pages that do not fit are written and read back by the writers themselves, with a checksum each time. Memory that is
+    not used is not taken.
+    """
+    return min(max((memory_bytes >> 20) // 16, SHARED_BUFFERS_MIB_MIN), SHARED_BUFFERS_MIB_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,12 @@ class Postgres:
                 f"{self.data} was made by PostgreSQL {version}, and {MAJOR} is installed; "
                 "save what you need, then: folio stack down --purge"
             )
-        text = CONFIGURATION.format(host=HOST, port=ports["postgres"], sockets=str(self.sockets).replace("'", "''"))
+        text = CONFIGURATION.format(
+            host=HOST,
+            port=ports["postgres"],
+            sockets=str(self.sockets).replace("'", "''"),
+            shared_buffers_mib=shared_buffers_mib(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")),
+        )
         write_whole(self.data / "postgresql.conf", text.encode())
         write_whole(self.data / "pg_hba.conf", ACCESS.encode())
         for path in (self.data, self.data / "postgresql.conf", self.data / "pg_hba.conf", self.sockets):

@@ -1,10 +1,7 @@
 """Connections to PostgreSQL: those that write the books, with every bound in place, and those that only look."""
 
-import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from typing import Final
 
 import asyncpg
 
@@ -12,7 +9,6 @@ import sql
 from pipeline.errors import SettingsRefused
 from pipeline.settings import DatabaseSettings
 from pipeline.translate import database_errors
-from schemas.instants import Instant, instant_of
 
 _CLOSE_SECONDS = 1.0
 
@@ -91,26 +87,10 @@ async def connect_writer(url: str, settings: DatabaseSettings, application_name:
     connection = await connect_worker(url, settings, application_name)
     async with _dropped_on_failure(connection):
         await connection.execute(sql.query("create_staging"))
-        # The driver needs most of a microsecond to encode a datetime, and each event brings five: more than all else
-        # of its row.
-        await connection.set_type_codec(
-            "timestamptz", schema="pg_catalog", format="binary", encoder=_sent_instant, decoder=_received_instant
-        )
+        # The driver takes most of a microsecond to encode a datetime, and each event brings five: more than all else of
+        # its row. Instants count as PostgreSQL does (schemas.instants), and go over the wire as the integers they are.
+        await connection.set_builtin_type_codec("timestamptz", schema="pg_catalog", codec_name="int8", format="binary")
     return connection
-
-
-_INSTANT: Final = struct.Struct("!q")
-# PostgreSQL counts from the year 2000: https://www.postgresql.org/docs/current/datatype-datetime.html
-_POSTGRES_EPOCH: Final[Instant] = instant_of(datetime(2000, 1, 1, tzinfo=UTC))
-
-
-def _sent_instant(instant: Instant, pack: Callable[[int], bytes] = _INSTANT.pack) -> bytes:
-    return pack(instant - _POSTGRES_EPOCH)
-
-
-def _received_instant(data: bytes) -> Instant:
-    instant: int = _INSTANT.unpack(data)[0]
-    return instant + _POSTGRES_EPOCH
 
 
 @asynccontextmanager

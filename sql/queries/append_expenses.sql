@@ -8,4 +8,4 @@ SELECT org_id, aggregate_id, occurred_at, property_id, balance_date, amount_cent
        appended_at
 FROM staging_events
 WHERE booking = 'new' AND retained AND aggregate_type = 'expense'
-ORDER BY org_id, aggregate_id
+ORDER BY aggregate_id, org_id

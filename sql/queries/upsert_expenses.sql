@@ -8,8 +8,8 @@ SELECT org_id, aggregate_id, occurred_at, property_id, balance_date, amount_cent
        appended_at
 FROM staging_events
 WHERE booking = 'known' AND retained AND aggregate_type = 'expense'
-ORDER BY org_id, aggregate_id
-ON CONFLICT (org_id, id, occurred_at) DO UPDATE
+ORDER BY aggregate_id, org_id
+ON CONFLICT (id, org_id, occurred_at) DO UPDATE
 SET property_id         = excluded.property_id,
     balance_date        = excluded.balance_date,
     amount_cents        = excluded.amount_cents,

@@ -17,6 +17,7 @@ ENVIRONMENT = Environment(
     settings={},
     local_stack=True,
     load_average=0.1,
+    million_loops_per_second=14.25,
 )
 
 

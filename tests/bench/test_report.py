@@ -3,6 +3,7 @@
 import re
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 
 from bench.report.charts import Bar, Curve, bars, curves, ticks
@@ -20,6 +21,12 @@ def drawn(markup: str) -> ET.Element:
 def test_a_page_asks_nobody_for_anything() -> None:
     text = page(results(scenario("drain", rate(1, 2, 3))))
     assert not re.search(r"https?:|src=|@import|url\(", text)
+
+
+def test_a_page_tells_how_fast_the_machine_was() -> None:
+    assert "<td>million loops of Python a second, one core</td><td>14.2</td>" in page(results())
+    unknown = msgspec.structs.replace(results().environment, million_loops_per_second=None)
+    assert "not measured" in page(msgspec.structs.replace(results(), environment=unknown))
 
 
 def test_a_page_shows_what_is_missing_and_what_is_wrong() -> None:

@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -234,6 +235,43 @@ async def test_days_properties_and_epochs_are_kept_apart(reading: Reading, redis
     found = [await reading.cache.get(reading.epoch, *place) for place in places]
     assert [None if isinstance(each, Miss) else each for each in found] == [None, value(2), None, value(4)]
     assert await other.version() == 1  # another epoch: version 6 there says nothing about version 1 here
+
+
+async def test_days_that_nobody_has_asked_for_get_no_entry_and_hide_none_that_somebody_has(reading: Reading) -> None:
+    asked = {DAY + timedelta(days=number) for number in range(0, 1_000, 97)}
+    for day in asked:
+        assert await reading.fill(1, day)
+    keys = await keys_of(reading)
+    every = {DAY + timedelta(days=number): 2 for number in range(1_000)}
+    await reading.cache.raise_floors(reading.epoch, {KEY: every, (1, 2): every})
+    assert sorted(await keys_of(reading)) == sorted(keys)
+    assert [await reading.version(day) for day in sorted(asked)] == [None] * len(asked)
+    assert [await reading.fill(1, day) for day in asked] == [False] * len(asked)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("GET", "folio:{1:1}:e-1:2026-03-10"),
+        ("CONFIG GET", "maxmemory"),
+        ("EVAL", "return 1", 2, "one", "two words", 9_007_199_254_740_993, b"\r\n|\x00|\xff"),
+        ("SET", "kéy", "", "EX", 120),
+        (b"MGET", *(f"key {number}" for number in range(2_000))),
+        (b"SCRIPT FLUSH", "SYNC"),
+        ("SET", "key", b"x" * 100_000),
+    ],
+    ids=lambda command: str(command[0]),
+)
+async def test_commands_are_packed_as_the_client_itself_packs_them(command: tuple[Any, ...]) -> None:
+    ours = new_redis("redis://127.0.0.1:1/0", RedisSettings())
+    plain = Redis.from_url("redis://127.0.0.1:1/0")
+    try:
+        classes = [client.connection_pool.connection_class for client in (ours, plain)]
+        packed = [b"".join(connection_class().pack_command(*command)) for connection_class in classes]
+    finally:
+        await ours.aclose()
+        await plain.aclose()
+    assert packed[0] == packed[1]
 
 
 async def test_a_key_names_the_organisation_and_a_property_stays_in_one_slot(reading: Reading) -> None:

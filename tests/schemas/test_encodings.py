@@ -155,6 +155,24 @@ def test_the_bound_on_nesting_hangs_not_on_the_callers_stack(depth: int, accepte
     assert deep_in_the_stack(sys.getrecursionlimit() // 2) is accepted
 
 
+@pytest.mark.parametrize(("opening", "closing"), [(b'{"":', b"}"), (b"[", b"]"), (b'[{"":', b"}]")])
+@pytest.mark.parametrize(("beyond", "reason"), [(-1, None), (1, Reason.MALFORMED), (5000, Reason.MALFORMED)])
+def test_json_nests_as_deep_as_its_bound_in_objects_and_in_arrays(
+    opening: bytes, closing: bytes, beyond: int, reason: Reason | None
+) -> None:
+    """The event itself is one level. The shortest levels there are: what clears short records must not clear these."""
+    levels = NESTING_MAX - 1 + beyond
+    repeated, odd = divmod(levels, opening.count(b"[") + opening.count(b"{"))
+    nested = b"[" * odd + opening * repeated + b"0" + closing * repeated + b"]" * odd
+    verdict = judged(encoded(event())[:-1] + b',"x":' + nested + b"}", ())
+    assert (verdict.reason if isinstance(verdict, Rejected) else None) is reason
+    # Nothing but levels: what is no event has too many of them all the same.
+    bare = judged(opening * repeated + b"0" + closing * repeated, ())
+    assert isinstance(bare, Rejected)
+    if reason is not None and beyond > 1:
+        assert bare.reason is reason
+
+
 @pytest.mark.parametrize("head", [b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"])
 @pytest.mark.parametrize("filling", [b"\x00", b"\x91\x00", b"\xa0", b""])
 def test_a_size_that_nothing_follows_costs_neither_time_nor_memory(head: bytes, filling: bytes) -> None:

@@ -38,6 +38,18 @@ async def test_months_around_a_date_are_made_and_the_store_gets_none_of_the_past
     }
 
 
+async def test_a_new_month_is_sampled_as_little_as_its_parent(admin: asyncpg.Connection) -> None:
+    await ensure(admin, FAR, 0, 0)
+    months_and_parents = [*PARENTS, *(parent.removesuffix("_partitioned") + "_2031_05" for parent in PARENTS)]
+    targets = await admin.fetch(
+        "SELECT DISTINCT attrelid::regclass::text AS relation, attstattarget FROM pg_attribute "
+        "WHERE attrelid = ANY($1::text[]::regclass[]) AND attnum > 0",
+        months_and_parents,
+    )
+    assert {row["relation"]: row["attstattarget"] for row in targets} == dict.fromkeys(months_and_parents, 10)
+    assert len(targets) == len(months_and_parents), "every column alike"
+
+
 async def test_asked_again_nothing_is_made(admin: asyncpg.Connection) -> None:
     await ensure(admin, FAR, 1, 1)
     assert await ensure(admin, FAR, 1, 1) == 0

@@ -24,7 +24,7 @@ from pipeline.stack.config import DEFAULT_PORTS, PartName
 from pipeline.stack.folder import explain, locked, open_folder
 from pipeline.stack.part import made_once
 from pipeline.stack.ports import choose, listens, taken
-from pipeline.stack.postgres import socket_folder
+from pipeline.stack.postgres import shared_buffers_mib, socket_folder
 from pipeline.stack.privileges import Privileges, switched_user
 from pipeline.stack.probes import NotReady
 from pipeline.stack.process import Process, alive, end, run, spawn, tail
@@ -256,6 +256,11 @@ class TestProbes:
 
     async def test_the_probe_of_postgres_works_inside_a_loop(self, stack: StackConfig) -> None:
         assert status(stack)[0].version.startswith("18.")
+
+
+@pytest.mark.parametrize(("memory_gib", "mib"), [(1, 128), (4, 256), (8, 512), (24, 1_536), (32, 2_048), (512, 2_048)])
+def test_the_database_keeps_a_share_of_the_memory_within_bounds(memory_gib: int, mib: int) -> None:
+    assert shared_buffers_mib(memory_gib << 30) == mib
 
 
 class TestRefusals:

@@ -20,6 +20,7 @@ from schemas.records import Accepted, AcceptedCorrection, Origin, Rejected
 RECORD_BYTES_MAX: Final = 256 * 1024
 _DETAIL_CHARS_MAX: Final = 500
 _DAY: Final = timedelta(days=1)
+_BACKSLASH: Final = ord("\\")  # a number: looking for bytes in bytes, Python raises and catches a TypeError first
 # A broker stamps a whole batch of records at once.
 _instant_appended = lru_cache(maxsize=1024)(instant_of)
 
@@ -112,7 +113,7 @@ def _may_hold_nul(origin: Origin) -> bool:
     # JSON can write NUL only as an escape and MessagePack only as it is: most records are cleared by a scan of bytes,
     # and most of these by the quickest one there is, for a single byte.
     value = origin.value or b""
-    return (b"\\" in value and b"\\u0000" in value) or (bool(origin.headers) and b"\x00" in value)
+    return (_BACKSLASH in value and b"\\u0000" in value) or (bool(origin.headers) and b"\x00" in value)
 
 
 def _time_detail(event: FinanceEvent, origin: Origin, rules: Rules) -> str:

@@ -17,6 +17,7 @@ import msgspec
 NESTING_MAX: Final = 100
 # Without arrays, each level takes the five bytes of `{"":}` at least. Most records are shorter, and need no count.
 _NESTING_BYTES_MIN: Final = 5 * NESTING_MAX
+_BRACKET: Final = ord("[")  # a number: looking for bytes in bytes, Python raises and catches a TypeError first
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ def read_json(value: bytes, decode: Callable[[bytes], T]) -> T:
     """
     if not value.isascii():
         value.decode("utf-8")
-    if (len(value) >= _NESTING_BYTES_MIN or b"[" in value) and _nesting(value) > NESTING_MAX:
+    if (len(value) >= _NESTING_BYTES_MIN or _BRACKET in value) and _nesting(value) > NESTING_MAX:
         raise msgspec.DecodeError(f"nested deeper than {NESTING_MAX} levels")
     try:
         return decode(value)

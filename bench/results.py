@@ -20,6 +20,8 @@ SCHEMA_VERSION: Final = 1
 # Whatever changes a rate without a change of the code. Versions are said by the environment block.
 _SAME_MACHINE: Final = ("cores", "cpu_model", "memory_mib", "filesystem", "local_stack", "server_settings", "settings")
 
+# One machine differs by so much from one minute to the next.
+_SPEED_RATIO_MAX: Final = 1.15
 # Ranges of fewer rounds say nothing about noise.
 _ROUNDS_MIN: Final = 3
 
@@ -243,6 +245,9 @@ def unlike(now: Results, then: Results) -> list[str]:
         for name in ("form", *_SAME_MACHINE)
         if (old := _said(then, name)) != (new := _said(now, name))
     ]
+    was, is_ = then.environment.million_loops_per_second, now.environment.million_loops_per_second
+    if was is not None and is_ is not None and max(was, is_) > min(was, is_) * _SPEED_RATIO_MAX:
+        found.append(f"speed of a core: {was:.1f} million loops a second then, {is_:.1f} now")
     for scenario in now.scenarios:
         earlier = then.scenario(scenario.name)
         if earlier is not None and _workload_of(earlier) != _workload_of(scenario):

@@ -38,13 +38,13 @@ class Rules:
     future_max: timedelta
 
     @cached_property
-    def earliest(self) -> int:
-        """How many microseconds after its append time an event may have occurred, at least: less than none."""
+    def earliest_us(self) -> int:
+        """An event occurred so many microseconds after its append time at least: a negative number."""
         return -microseconds(self.past_max)
 
     @cached_property
-    def latest(self) -> int:
-        """And at most."""
+    def latest_us(self) -> int:
+        """An event occurred so many microseconds after its append time at most."""
         return microseconds(self.future_max)
 
 
@@ -58,7 +58,7 @@ def judge(origin: Origin, rules: Rules) -> Accepted | Rejected:
         return Rejected(origin, Reason.STATUS_MISMATCH, detail)
     occurred_at, appended_at = instant_of(event.occurred_at), _instant_appended(origin.appended_at)
     # Judged against the broker's append time, never against now(): a replay must come to the same verdict.
-    if not rules.earliest <= occurred_at - appended_at <= rules.latest:
+    if not rules.earliest_us <= occurred_at - appended_at <= rules.latest_us:
         return Rejected(origin, Reason.TIME_OUT_OF_BOUNDS, _time_detail(event, origin, rules))
     if _may_hold_nul(origin) and (guilty := _text_with_nul(event)) is not None:
         return Rejected(origin, Reason.TEXT, f"NUL in text - at `$.{guilty}`")

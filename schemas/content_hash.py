@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.corrections import BalanceCorrection
 from schemas.events import FinanceEvent
-from schemas.instants import UNIX_MICROSECONDS, Instant, instant_of
+from schemas.instants import UNIX_OFFSET, Instant, instant_of
 
 HASH_VERSION: Final = 1
 CORRECTION_HASH_VERSION: Final = 1
@@ -36,7 +36,7 @@ def content_hash_at(event: FinanceEvent, occurred_at: Instant) -> bytes:
         event.property_id,
         event.aggregate_id,
         event.version,
-        occurred_at + UNIX_MICROSECONDS,
+        occurred_at + UNIX_OFFSET,
         event.recorded_by.user_id,
         data.amount_cents,
         data.payment_mode,
@@ -62,7 +62,7 @@ def correction_hash(correction: BalanceCorrection) -> bytes:
         declared if declared is not msgspec.UNSET else None,
         correction.reason,
         correction.recorded_by.user_id,
-        instant_of(correction.issued_at) + UNIX_MICROSECONDS,
+        instant_of(correction.issued_at) + UNIX_OFFSET,
     )
     return blake2b(_encode(fields), digest_size=HASH_BYTES).digest()
 

@@ -15,8 +15,8 @@ import msgspec
 # Real events nest twice. Without a bound of our own, deep nesting raises RecursionError at a depth that hangs on the
 # caller's stack: the same record would be judged differently by two workers.
 NESTING_MAX: Final = 100
-# Without arrays, each level takes the five bytes of `{"":}` at least. Most records are shorter, and need no count.
-_NESTING_BYTES_MIN: Final = 5 * NESTING_MAX
+# Without arrays, each level takes the four bytes of `{"":` at least. Most records are shorter, and need no count.
+_NESTING_BYTES_MIN: Final = 4 * NESTING_MAX
 _BRACKET: Final = ord("[")  # a number: looking for bytes in bytes, Python raises and catches a TypeError first
 
 T = TypeVar("T")

@@ -12,16 +12,15 @@ Instant = int  # microseconds since 2000-01-01T00:00Z
 
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-# What one adds to an instant to count from 1970, as others do.
-UNIX_MICROSECONDS: Final = (_EPOCH - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND
+# Microseconds that one adds to an instant to count from 1970, as others do.
+UNIX_OFFSET: Final = (_EPOCH - datetime(1970, 1, 1, tzinfo=UTC)) // _MICROSECOND
 
 
 def instant_of(moment: datetime) -> Instant:
     """The moment, exactly: timestamp() would go through a float."""
     since = moment - _EPOCH
-    return (
-        since.days * 86_400 + since.seconds
-    ) * 1_000_000 + since.microseconds  # a division would cost half as much again
+    # Dividing by a microsecond would say the same, and cost half as much again.
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def moment_of(instant: Instant) -> datetime:

@@ -1,8 +1,9 @@
 """Tables that hold millions of rows already: filled by SQL, because a drain of as many would take hours.
 
-The rows belong to the organisations of the workload, so that they lie among those that are written, on the same pages
-of the same indexes; but to transactions and properties that no event ever names. After the measurement they are deleted
-again, and the oracle finds the books as the topic alone makes them.
+The rows belong to the organisations of the workload, so that by organisation they lie among those that are written, on
+the same pages of the same indexes; but to transactions and properties that no event ever names. Their transactions
+have lower numbers than the workload's, as older ones have. After the measurement they are deleted again, and the
+oracle finds the books as the topic alone makes them.
 """
 
 from pathlib import Path
@@ -16,11 +17,11 @@ from bench.progress import Progress
 _SHARES: Final = {"events": 0.36, "snapshots": 0.26, "transactions": 0.26, "balances": 0.12}
 _CHUNK: Final = 250_000
 _FOLDER: Final = Path(__file__).parent
-# Rows of nobody's: far above every id, and beside every property number, that a workload makes.
+# Rows of nobody's: below every number of a transaction, and above every number of a property, that a workload makes.
 _UNFILL: Final = (
-    "DELETE FROM event_store.events WHERE aggregate_id >= 1000000000000",
-    "DELETE FROM event_store.snapshots WHERE aggregate_id >= 1000000000000",
-    "DELETE FROM finance.revenues_partitioned WHERE id >= 1000000000000",
+    "DELETE FROM event_store.events WHERE aggregate_id < 0",
+    "DELETE FROM event_store.snapshots WHERE aggregate_id < 0",
+    "DELETE FROM finance.revenues_partitioned WHERE id < 0",
     "DELETE FROM finance.daily_cash_balances_partitioned WHERE property_id >= 1000000000000",
 )
 

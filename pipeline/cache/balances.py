@@ -130,6 +130,7 @@ class BalanceCache:
         }
         with cache_errors("raising cache floors"):
             # Most days are changed while nobody looks at them. One that has no entry now needs no floor (see above).
+            # The balances of those that have one come along, unread: that is a few of a call's days.
             entries = await self._redis.mget(versions.keys())
             asked_for = [key for key, entry in zip(versions, entries, strict=True) if entry is not None]
             if asked_for:

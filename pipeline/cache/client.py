@@ -1,6 +1,7 @@
 """The client of the cache."""
 
 import hiredis
+from redis import DataError
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
@@ -20,6 +21,7 @@ def new_redis(url: str, settings: RedisSettings) -> Redis:
         retry=Retry(NoBackoff(), 0),
         max_connections=8,
     )
+    # The class that the URL stands for would replace one that is given with it.
     pool.connection_class = _packing_in_c(pool.connection_class)
     return Redis.from_pool(pool)
 
@@ -34,6 +36,9 @@ def _packing_in_c(connection_class: type[AbstractConnection]) -> type[AbstractCo
         def pack_command(self, name: str | bytes, *args: _Argument) -> list[bytes]:
             # A command of two words, such as CONFIG GET, is two arguments.
             words = (name.encode() if isinstance(name, str) else name).split()
-            return [hiredis.pack_command((*words, *args))]  # type: ignore[arg-type]  # its stub says a tuple of one
+            try:
+                return [hiredis.pack_command((*words, *args))]  # type: ignore[arg-type]  # its stub says a tuple of one
+            except TypeError as error:
+                raise DataError(str(error)) from error
 
     return PackingInC

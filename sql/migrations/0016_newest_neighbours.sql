@@ -5,7 +5,7 @@
 
 -- A platform numbers its transactions in order, so an index that begins with the number grows at its right end: new
 -- entries meet pages that are in every cache. By organisation each entry lands on a page of its own, and costs twice as
--- much at half a million rows, more at twenty (docs/performance.md). Every query of these three names both columns.
+-- much at half a million rows (docs/decisions/0011). Every query of these three names both columns.
 DROP INDEX event_store.events_identity;
 CREATE INDEX events_identity ON event_store.events (aggregate_id, org_id, aggregate_type, version);
 
@@ -116,12 +116,14 @@ DECLARE
     statistics record;
 BEGIN
     FOR statistics IN
-        SELECT format('ALTER TABLE %s ', attrelid::regclass)
+        SELECT format('ALTER TABLE %s ', relation)
                || string_agg(format('ALTER COLUMN %I SET STATISTICS DEFAULT', attname), ', ') AS reset
-        FROM pg_attribute
-        JOIN pg_class ON pg_class.oid = attrelid
-        WHERE attnum > 0 AND NOT attisdropped AND attstattarget = 10 AND relkind IN ('r', 'p')
-        GROUP BY attrelid
+        FROM unnest(ARRAY['event_store.events', 'event_store.snapshots', 'finance.revenues_partitioned',
+                          'finance.expenses_partitioned', 'finance.daily_cash_balances_partitioned',
+                          'finance.properties', 'finance.property_time_zones']::regclass[]) AS relation
+        JOIN pg_attribute ON attrelid = relation
+        WHERE attnum > 0 AND NOT attisdropped
+        GROUP BY relation
     LOOP
         EXECUTE statistics.reset;
     END LOOP;

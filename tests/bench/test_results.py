@@ -103,6 +103,17 @@ def test_another_workload_machine_or_form_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("then", "told"), [(14.0, []), (30.0, ["speed of a core: 30.0 million loops a second then, 14.2 now"]), (None, [])]
+)
+def test_a_machine_of_another_speed_is_told(then: float | None, told: list[str]) -> None:
+    now = results(scenario("drain", rate(1)))
+    earlier = msgspec.structs.replace(
+        now, environment=msgspec.structs.replace(now.environment, million_loops_per_second=then)
+    )
+    assert compare(now, earlier).unlike == told
+
+
 def test_other_parameters_are_told() -> None:
     one, other = (
         results(msgspec.structs.replace(scenario("drain", rate(1)), parameters={"workers": workers}))

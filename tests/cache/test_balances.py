@@ -3,14 +3,15 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis import DataError
 from redis.asyncio import Redis
 
 from pipeline.cache.balances import FILL_SECONDS_MAX, BalanceCache, CachedBalance, Miss, _key
@@ -249,6 +250,60 @@ async def test_days_that_nobody_has_asked_for_get_no_entry_and_hide_none_that_so
     assert [await reading.fill(1, day) for day in asked] == [False] * len(asked)
 
 
+class Between:
+    """A client that lets something happen between the look for entries and what raises their floors."""
+
+    def __init__(self, redis: Redis, happens: Callable[[], Awaitable[None]]) -> None:
+        self._redis = redis
+        self._happens = happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+    async def mget(self, keys: Iterable[str]) -> Sequence[bytes | str | None]:
+        found = await self._redis.mget(keys)
+        await self._happens()
+        return found
+
+
+async def raise_while(reading: Reading, happens: Callable[[], Awaitable[None]]) -> None:
+    """Raise the day's floor to 2, which is committed; something happens meanwhile."""
+    between = cast("Redis", Between(reading.redis, happens))
+    raising = BalanceCache(between, reading.clock, reading.metrics, value_ttl_seconds=120)
+    await raising.raise_floors(reading.epoch, {KEY: {DAY: 2}})
+
+
+async def test_who_asks_first_after_the_look_fills_what_is_committed(reading: Reading) -> None:
+    async def happens() -> None:
+        assert await reading.fill(2)
+
+    await raise_while(reading, happens)
+    assert await reading.version() == 2
+
+
+async def test_who_asked_before_the_look_fills_nothing_older_that_stays(reading: Reading) -> None:
+    miss = await reading.miss()
+
+    async def happens() -> None:
+        assert await reading.cache.fill(miss, value(1))
+
+    await raise_while(reading, happens)
+    assert await reading.version() is None
+    assert not await reading.cache.fill(miss, value(1))
+
+
+async def test_an_entry_lost_after_the_look_takes_the_older_fill_with_it(reading: Reading) -> None:
+    miss = await reading.miss()
+
+    async def happens() -> None:
+        await reading.lose()
+        assert not await reading.cache.fill(miss, value(1))
+        assert await reading.fill(2)
+
+    await raise_while(reading, happens)
+    assert await reading.version() == 2
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -272,6 +327,17 @@ async def test_commands_are_packed_as_the_client_itself_packs_them(command: tupl
         await ours.aclose()
         await plain.aclose()
     assert packed[0] == packed[1]
+
+
+async def test_commands_are_packed_at_once_and_what_cannot_be_sent_is_refused_as_by_the_client() -> None:
+    ours = new_redis("redis://127.0.0.1:1/0", RedisSettings())
+    try:
+        connection = ours.connection_pool.connection_class()
+        assert len(connection.pack_command("MGET", *(f"key {number}" for number in range(2_000)))) == 1
+        with pytest.raises(DataError):
+            connection.pack_command("SET", "key", cast("str", None))
+    finally:
+        await ours.aclose()
 
 
 async def test_a_key_names_the_organisation_and_a_property_stays_in_one_slot(reading: Reading) -> None:

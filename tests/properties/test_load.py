@@ -77,8 +77,16 @@ async def audits(admin: asyncpg.Connection) -> int:
 
 
 async def book(admin: asyncpg.Connection, at: datetime, *, in_store: bool) -> None:
-    """One event of organisation 7, property 1, booked: in the snapshots, or only in the store any more."""
+    """One event of organisation 7, property 1, booked: in the snapshots, or only in the store any more.
+
+    Then its transaction has moved to another property, and to an earlier day.
+    """
     if in_store:
+        await admin.execute(
+            "INSERT INTO event_store.snapshots SELECT 7, 'revenue', 5, 2, 1, '\\x00', 2, $1, $1::timestamptz::date, "
+            "'cash', 'approved', 5, 5, now(), 7, now(), 7, now()",
+            at - timedelta(days=3),
+        )
         await admin.execute(
             "INSERT INTO event_store.events SELECT now(), 1, 1, 7, 'revenue', 5, 1, 'revenue.created', "
             "gen_random_uuid(), 1, $1::timestamptz::date, $1, now(), 'applied', 1, '\\x00', '\\x00', NULL",

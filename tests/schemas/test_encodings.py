@@ -166,11 +166,21 @@ def test_json_nests_as_deep_as_its_bound_in_objects_and_in_arrays(
     nested = b"[" * odd + opening * repeated + b"0" + closing * repeated + b"]" * odd
     verdict = judged(encoded(event())[:-1] + b',"x":' + nested + b"}", ())
     assert (verdict.reason if isinstance(verdict, Rejected) else None) is reason
-    # Nothing but levels: what is no event has too many of them all the same.
-    bare = judged(opening * repeated + b"0" + closing * repeated, ())
-    assert isinstance(bare, Rejected)
-    if reason is not None and beyond > 1:
-        assert bare.reason is reason
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b'{"":', b"}"), (b"[", b"]")])
+@pytest.mark.parametrize(
+    ("levels", "reason"), [(NESTING_MAX, Reason.SCHEMA), (NESTING_MAX + 1, Reason.MALFORMED)], ids=["at", "beyond"]
+)
+def test_what_is_nothing_but_levels_is_counted_however_short_it_is(
+    opening: bytes, closing: bytes, levels: int, reason: Reason
+) -> None:
+    verdict = judged(opening * levels + b"0" + closing * levels, ())
+    assert isinstance(verdict, Rejected)
+    assert verdict.reason is reason
+    cut_off = judged(opening * levels, ())
+    assert isinstance(cut_off, Rejected)
+    assert cut_off.reason is Reason.MALFORMED
 
 
 @pytest.mark.parametrize("head", [b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff"])

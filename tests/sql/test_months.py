@@ -38,16 +38,21 @@ async def test_months_around_a_date_are_made_and_the_store_gets_none_of_the_past
     }
 
 
-async def test_a_new_month_is_sampled_as_little_as_its_parent(admin: asyncpg.Connection) -> None:
+async def test_hot_tables_are_sampled_a_little_and_so_are_all_their_partitions(admin: asyncpg.Connection) -> None:
     await ensure(admin, FAR, 0, 0)
-    months_and_parents = [*PARENTS, *(parent.removesuffix("_partitioned") + "_2031_05" for parent in PARENTS)]
-    targets = await admin.fetch(
-        "SELECT DISTINCT attrelid::regclass::text AS relation, attstattarget FROM pg_attribute "
-        "WHERE attrelid = ANY($1::text[]::regclass[]) AND attnum > 0",
-        months_and_parents,
+    hot = [*PARENTS, "event_store.snapshots", "finance.daily_cash_balances_partitioned", "finance.properties"]
+    rows = await admin.fetch(
+        "SELECT relid::regclass::text AS relation, array_agg(DISTINCT coalesce(attstattarget, -1)) AS targets "
+        "FROM unnest($1::text[]) AS parent, pg_partition_tree(parent::regclass), pg_attribute "
+        "WHERE attrelid = relid AND attnum > 0 GROUP BY relid "
+        "UNION ALL SELECT 'zones', array_agg(DISTINCT coalesce(attstattarget, -1)) FROM pg_attribute "
+        "WHERE attrelid = 'finance.property_time_zones'::regclass AND attnum > 0",
+        hot,
     )
-    assert {row["relation"]: row["attstattarget"] for row in targets} == dict.fromkeys(months_and_parents, 10)
-    assert len(targets) == len(months_and_parents), "every column alike"
+    assert {row["relation"]: row["targets"] for row in rows if row["targets"] != [10]} == {}
+    assert {"finance.revenues_2031_05", "finance.revenues_default", "event_store.snapshots_0"} <= {
+        row["relation"] for row in rows
+    }
 
 
 async def test_asked_again_nothing_is_made(admin: asyncpg.Connection) -> None:

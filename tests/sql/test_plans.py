@@ -183,6 +183,7 @@ class Plan:
 
     scans: list[tuple[str, str, bool]]  # kind, table, whether it ran
     indexes: set[str]
+    unentered: set[str]  # indexes of the large tables whose first column no condition names
     text: str
 
 
@@ -193,11 +194,12 @@ async def plans(module_database: str) -> AsyncIterator[dict[str, Plan]]:
     await admin.execute(_FILL)
     # Plans name an index without its schema, and of a partitioned one the partition's.
     rows = await admin.fetch(
-        "SELECT c.relname, coalesce(i.inhparent, c.oid)::regclass::text FROM pg_class AS c "
+        "SELECT c.relname, coalesce(i.inhparent, c.oid)::regclass::text, pg_get_indexdef(c.oid, 1, true) "
+        "FROM pg_class AS c "
         "LEFT JOIN pg_inherits AS i ON i.inhrelid = c.oid WHERE c.relkind IN ('i', 'I') "
         "AND c.relnamespace::regnamespace::text IN ('finance', 'event_store', 'read_models', 'ops')"
     )
-    indexes = {row[0]: row[1] for row in rows}
+    indexes = {row[0]: (row[1], row[2]) for row in rows}
     await admin.close()
     worker = await connect_writer(module_database, DatabaseSettings(), "test")
     try:
@@ -206,7 +208,7 @@ async def plans(module_database: str) -> AsyncIterator[dict[str, Plan]]:
         await worker.close()
 
 
-async def _explained(worker: asyncpg.Connection, name: str, case: Case, known: dict[str, str]) -> Plan:
+async def _explained(worker: asyncpg.Connection, name: str, case: Case, known: dict[str, tuple[str, str]]) -> Plan:
     arguments = f"({case.arguments})" if case.arguments else ""
     await worker.execute("BEGIN")
     try:
@@ -230,12 +232,18 @@ async def _explained(worker: asyncpg.Connection, name: str, case: Case, known: d
         if "Scan" in node["Node Type"] and "Relation Name" in node
     ]
     indexes = {
-        known[index]
+        known[index][0]
         for node in nodes
         for index in [node.get("Index Name"), *node.get("Conflict Arbiter Indexes", [])]
         if index is not None
     }
-    return Plan(scans, indexes, json.dumps(document, indent=1))
+    unentered = {
+        index
+        for node in nodes
+        for index, column in [known.get(node.get("Index Name", ""), ("", ""))]
+        if index.startswith(("event_store.", "finance.")) and f"{column} " not in node.get("Index Cond", "")
+    }
+    return Plan(scans, indexes, unentered, json.dumps(document, indent=1))
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -257,6 +265,12 @@ def test_no_table_of_ours_is_read_from_end_to_end(plans: dict[str, Plan], name: 
         if not kind.startswith(("Index", "Bitmap")) and not table.split(".")[1].startswith("staging_")
     ]
     assert not wrong, plan.text
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_every_index_of_a_large_table_is_entered_by_its_first_column(plans: dict[str, Plan], name: str) -> None:
+    """A scan of a whole index is an index scan, too."""
+    assert not plans[name].unentered, plans[name].text
 
 
 @pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if case.partitions))

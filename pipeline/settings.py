@@ -98,7 +98,7 @@ class RedisSettings(Section):
     url: str | None = Field(None, description="Where Redis is; the local stack's when unset.")
     timeout_seconds: float = Field(2, gt=0, description="Bound on one command.")
     value_ttl_seconds: int = Field(120, ge=1, description="Life of a cached balance.")
-    invalidation_groups_max: int = Field(500, ge=1, description="Properties invalidated in one round trip.")
+    invalidation_groups_max: int = Field(500, ge=1, description="Properties invalidated in one call.")
 
 
 class RuleSettings(Section):

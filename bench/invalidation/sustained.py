@@ -35,7 +35,7 @@ async def sustained(url: str, groups_max: int, days: int, seconds: float, paced_
     own = parts(url, groups_max)
     try:
         source = batches(days)
-        await _for(own, source, 0.3)  # connections, the script's compilation
+        await _for(own, source, 0.3)  # connections
         own.timed.calls.reset()
         floors, server = own.timed.floors, await own.server_cpu_seconds()
         started, cpu = time.monotonic(), time.process_time()

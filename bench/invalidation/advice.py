@@ -12,8 +12,8 @@ from bench.invalidation.sustained import Sustained
 
 # A bigger call must earn its keep: sizes whose floors cost up to so much more than the cheapest are as good.
 _CPU_RATIO_MAX: Final = 1.15
-# The cache serves nobody else during a call. A read takes a fraction of this over a network. Here nobody has asked for the
-# days, as for most in production; floors of days that are cached cost several times as much (sustained.with_values).
+# The cache serves nobody else during a call. A read takes a fraction of this over a network. Here nobody has asked for
+# the days, as for most in production; floors of days that are cached cost several times as much (`with_values`).
 _BLOCKED_MS_MAX: Final = 2.0
 
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import asyncpg
+import stamina
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocol
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 import sql
 from pipeline.errors import SettingsRefused, TopicMismatch
@@ -17,6 +19,7 @@ from pipeline.storage.audit import audit
 from pipeline.translate import broker_errors, database_errors
 from schemas.topics import Feed
 
+_COORDINATOR_SECONDS_MAX = 15.0
 _MEMBERS = 5  # in Kafka's answer: error, group, state, kind of protocol, protocol, members
 
 
@@ -65,13 +68,17 @@ class Member:
     lanes: frozenset[int]
 
 
+# A broker makes the topic of its groups when it is first asked for one, and has no coordinator until then.
+_patiently = stamina.retry(on=GroupCoordinatorNotAvailableError, attempts=None, timeout=_COORDINATOR_SECONDS_MAX)
+
+
 async def group_members(bootstrap: str, group: str) -> list[Member]:
     """The members of the consumer group, as its coordinator says."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="folio-positions")
     with broker_errors("asking for the members of the group"):
         await admin.start()
         try:
-            (answer,) = await admin.describe_consumer_groups([group])
+            (answer,) = await _patiently(admin.describe_consumer_groups)([group])
         finally:
             await admin.close()
     (group_answer,) = answer.groups

@@ -14,6 +14,7 @@ import msgspec
 
 ZONE: Final = "Asia/Kolkata"  # of every property that registers itself
 LATE_DAYS_MIN: Final = 8
+_CREATIONS_AN_ORG: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,13 @@ def mixed(events: int, *, today: date | None = None, orgs: int = 100_000, proper
 
 
 def creations(
-    events: int, *, today: date | None = None, orgs: int = 100_000, properties_loaded: bool = False
+    events: int, *, today: date | None = None, orgs: int | None = None, properties_loaded: bool = False
 ) -> Workload:
-    """The workload of the peers: every event is a new approved transaction of today, and hardly a key is hot."""
+    """The workload of the peers: every event is a new approved transaction of today, and hardly a key is hot.
+
+    Ten events an organisation unless `orgs` says otherwise, so that a short run coalesces as the published one does.
+    """
+    orgs = orgs or max(events // _CREATIONS_AN_ORG, 1)
     return replace(
         mixed(events, today=today, orgs=orgs, properties_loaded=properties_loaded),
         name="creations",

@@ -116,6 +116,12 @@ def test_zipf_makes_low_ranks_hot_and_zero_makes_all_alike() -> None:
     assert share_of_the_first_fifty(0.0) == pytest.approx(0.10, abs=0.02)
 
 
+@pytest.mark.parametrize(("events", "orgs"), [(1_000_000, 100_000), (60_000, 6_000), (5, 1)])
+def test_creations_are_as_dense_in_a_short_run_as_in_the_published_one(events: int, orgs: int) -> None:
+    assert creations(events, today=TODAY).orgs == orgs
+    assert creations(events, today=TODAY, orgs=77).orgs == 77
+
+
 def test_creations_are_approved_today_and_have_ids_of_their_own() -> None:
     found = bodies(creations(3_000, today=TODAY))
     assert len({body["aggregate_id"] for body in found}) == len(found)

@@ -71,7 +71,7 @@ def shared_buffers_mib(memory_bytes: int) -> int:
     return min(max((memory_bytes >> 20) // 16, SHARED_BUFFERS_MIB_MIN), SHARED_BUFFERS_MIB_MAX)
 
 
-def _memory_bytes(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+def memory_bytes(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
     """The machine's memory, or what its container may use of it."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     allowed = limit.read_text().strip() if limit.is_file() else "max"
@@ -119,7 +119,7 @@ class Postgres:
             host=HOST,
             port=ports["postgres"],
             sockets=str(self.sockets).replace("'", "''"),
-            shared_buffers_mib=shared_buffers_mib(_memory_bytes()),
+            shared_buffers_mib=shared_buffers_mib(memory_bytes()),
         )
         write_whole(self.data / "postgresql.conf", text.encode())
         write_whole(self.data / "pg_hba.conf", ACCESS.encode())

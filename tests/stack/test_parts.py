@@ -24,7 +24,7 @@ from pipeline.stack.config import DEFAULT_PORTS, PartName
 from pipeline.stack.folder import explain, locked, open_folder
 from pipeline.stack.part import made_once
 from pipeline.stack.ports import choose, listens, taken
-from pipeline.stack.postgres import shared_buffers_mib, socket_folder
+from pipeline.stack.postgres import memory_bytes, shared_buffers_mib, socket_folder
 from pipeline.stack.privileges import Privileges, switched_user
 from pipeline.stack.probes import NotReady
 from pipeline.stack.process import Process, alive, end, run, spawn, tail
@@ -261,6 +261,13 @@ class TestProbes:
 @pytest.mark.parametrize(("memory_gib", "mib"), [(1, 128), (4, 256), (8, 512), (24, 1_536), (32, 2_048), (512, 2_048)])
 def test_the_database_keeps_a_share_of_the_memory_within_bounds(memory_gib: int, mib: int) -> None:
     assert shared_buffers_mib(memory_gib << 30) == mib
+
+
+@pytest.mark.parametrize(("limit", "whole_machine"), [("max\n", True), (f"{1 << 60}\n", True), ("536870912\n", False)])
+def test_what_a_container_may_use_bounds_the_memory(tmp_path: Path, limit: str, whole_machine: bool) -> None:
+    (tmp_path / "memory.max").write_text(limit)
+    machine = memory_bytes(tmp_path / "none")
+    assert memory_bytes(tmp_path / "memory.max") == (machine if whole_machine else 536_870_912)
 
 
 class TestRefusals:

@@ -135,6 +135,10 @@ class Target:
             self._streams[key] = Stream(workload, prefix, lanes, loaded)
         return self._streams[key]
 
+    def holds(self, workload: Workload, lanes: int | None = None, part: Part = "events") -> bool:
+        """Whether `stream` would find the part loaded."""
+        return (workload.id, lanes or self.settings.kafka.lanes, part) in self._streams
+
     async def forget(self, stream: Stream) -> None:
         """Remove the stream's topics: big ones need not wait for the end."""
         self._streams = {key: each for key, each in self._streams.items() if each.prefix != stream.prefix}

@@ -51,11 +51,15 @@ class Workers:
         """The root of their processes."""
         return self._process.pid
 
+    @property
+    def last_words(self) -> str:
+        """The last lines of their log."""
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+
     def require_alive(self) -> None:
         """Raises WorkersEndedError, with the last lines of their log."""
         if self._process.poll() is not None:
-            lines = self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-            raise WorkersEndedError(f"the workers ended with {self._process.returncode}:\n" + "\n".join(lines))
+            raise WorkersEndedError(f"the workers ended with {self._process.returncode}:\n{self.last_words}")
 
     async def statistics(self) -> BatchStatistics:
         """Read from the pages of all workers."""

@@ -13,6 +13,7 @@ from bench.progress import Progress
 from bench.report.page import page
 from bench.results import Compared, Results, ResultsRefusedError, compare, read, write
 from bench.running import run_all
+from bench.scaling.points import CURVES
 from bench.scenarios import SCENARIOS
 from bench.summary import as_text
 from bench.target import Target, external_target, local_target
@@ -75,6 +76,7 @@ async def _run(arguments: argparse.Namespace) -> Results:
         arguments.events,
         arguments.orgs,
         arguments.properties_loaded,
+        tuple(arguments.curves or ()),
     )
     async with _target(arguments.external, progress) as target:
         results = await run_all(target, arguments.scenarios or list(SCENARIOS), form, progress, earlier)
@@ -108,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--properties-loaded", action="store_true", help="load the hotels beforehand, so that none registers itself"
     )
+    parser.add_argument(
+        "--curves", nargs="+", type=_curve, metavar="CURVE", help=f"of scale only these: {', '.join(CURVES)}"
+    )
     parser.add_argument("--results", type=Path, default=Path("results/bench.json"), help="where to write (%(default)s)")
     parser.add_argument(
         "--add", action="store_true", help="keep what RESULTS holds of other scenarios: a long run, in several parts"
@@ -125,6 +130,12 @@ def _parser() -> argparse.ArgumentParser:
 def _scenario(text: str) -> str:
     if text not in SCENARIOS:
         raise argparse.ArgumentTypeError(f"{text!r} is no scenario; there are {', '.join(SCENARIOS)}")
+    return text
+
+
+def _curve(text: str) -> str:
+    if text not in CURVES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no curve of scale; there are {', '.join(CURVES)}")
     return text
 
 

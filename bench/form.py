@@ -18,6 +18,7 @@ class Form:
     events: int | None = None
     orgs: int | None = None
     properties_loaded: bool = False
+    curves: tuple[str, ...] = ()  # of `scale`; none: all of them
 
     @property
     def full(self) -> bool:

@@ -141,3 +141,7 @@ def _carried(events: int, *, full: bool) -> list[Curve]:
 def _filled(usual: Point, *, full: bool) -> tuple[tuple[float, Point], ...]:
     counts = (1_000_000, 5_000_000, 10_000_000, 20_000_000) if full else (50_000, 500_000)
     return tuple((float(count), replace(usual, filled_rows=count)) for count in counts)
+
+
+# Every curve of the full form.
+CURVES: Final = tuple(curve.name for curve in curves(1, full=True))

@@ -12,8 +12,9 @@ from bench.proofs import together
 from bench.results import Cell, Figure, ScenarioResult, Series, Table, figure
 from bench.scaling.bends import BENT_SHARE, balance_rows, bend, carried_row_us, ratios
 from bench.scaling.measuring import Care, Measured, Measurer
-from bench.scaling.points import CARRIED, EQUAL_COALESCING, FILLED, Curve, curves
+from bench.scaling.points import CARRIED, CURVES, EQUAL_COALESCING, FILLED, Curve, curves
 from bench.target import Target
+from pipeline.errors import SettingsRefused
 
 # Past this, each further point gets one round.
 _FULL_SECONDS_MAX: Final = 2_700.0
@@ -24,9 +25,12 @@ async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     """Drains at every point; about an hour in the full form, two points a curve in the short one."""
     began = time.monotonic()
     found = curves(form.events_or(20_000, 200_000), full=form.full)
+    found = [curve for curve in found if curve.name in (form.curves or CURVES)]
+    if not found:
+        raise SettingsRefused("--curves names only curves that the short form leaves out: add --full")
     care = Care(form.rounds_or(1, 3), _FULL_SECONDS_MAX, careful=form.full)
     measurer = Measurer(target, progress, care)
-    await measurer.warm_up(found[-1].points[0][1])
+    await measurer.warm_up(found[0].points[0][1])
     for curve in found:
         progress.say(f"scale: {curve.name}, {len(curve.points)} points")
         await measurer.measure(curve)
@@ -53,14 +57,18 @@ def figures(found: Sequence[Curve], measured: Measured, *, full: bool) -> tuple[
         for curve in found
         for (x, _), rates in zip(curve.points, measured.rates(curve), strict=True)
     ]
-    few, many = measured.rates(by_name[EQUAL_COALESCING])
-    made.append(figure("rate_1m_orgs_to_10k", "of it", ratios(many, few), "more"))
+    if EQUAL_COALESCING in by_name:
+        few, many = measured.rates(by_name[EQUAL_COALESCING])
+        made.append(figure("rate_1m_orgs_to_10k", "of it", ratios(many, few), "more"))
+    if FILLED in by_name:
+        small, *_, large = measured.rates(by_name[FILLED])
+        name = "rate_20m_to_1m" if full else "rate_500k_to_50k_rows"
+        made.append(figure(name, "of it", ratios(large, small), "more"))
+    if CARRIED not in by_name:
+        return made, []
     # The first two of the late points are 0 and 2%.
     in_time, late, *_ = measured.rates(by_name[CARRIED])
     made.append(figure("late_cost_share", "of the rate", [1 - share for share in ratios(late, in_time)], "less"))
-    small, *_, large = measured.rates(by_name[FILLED])
-    name = "rate_20m_to_1m" if full else "rate_500k_to_50k_rows"
-    made.append(figure(name, "of it", ratios(large, small), "more"))
     carried = carried_row_us(measured.of(by_name[CARRIED]))
     if carried is None or carried <= 0:
         return made, ["carried_row_us: not resolved, the noise of these rounds is larger than what carrying costs"]
@@ -128,7 +136,7 @@ def _line(name: str, curve: Curve, unit: str, x: list[float], values: Sequence[S
 
 
 def _notes(found: Sequence[Curve]) -> list[str]:
-    usual = next(curve for curve in found if curve.name == "lanes").points[0][1].workload
+    usual = found[0].points[0][1].workload
     filled = (
         "Rows in the tables: filled by SQL with rows of the same organisations' other transactions and properties (in "
     )
@@ -142,7 +150,7 @@ def _notes(found: Sequence[Curve]) -> list[str]:
     turns = "The points of a curve are drained in turn, round by round. In the short form a point that lies on several "
     turns += "curves is measured with the first of them, and compares with the others' only roughly."
     return [
-        f"As usual: {usual.events:,} events, {usual.distribution}; {usual.mixture}",
+        f"First curve: {usual.events:,} events, {usual.distribution}; {usual.mixture}",
         turns,
         filled,
         carried,

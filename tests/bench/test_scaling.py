@@ -123,6 +123,14 @@ def test_figures_and_tables_of_every_curve(full: bool) -> None:
     assert len(bends_table(found, measured).rows) == len(found)
 
 
+def test_of_some_curves_there_are_their_figures_alone() -> None:
+    found = [curve for curve in curves(1_000, full=True) if curve.name in (FILLED, "lanes")]
+    made, _ = figures(found, measured_at({}, full=True), full=True)
+    names = {each.name for each in made}
+    assert {"rate_20m_to_1m", "lanes_8"} <= names
+    assert not {"rate_1m_orgs_to_10k", "late_cost_share", "carried_row_us"} & names
+
+
 def test_a_cost_below_nothing_is_noise_and_meets_no_target() -> None:
     found = curves(1_000, full=False)
     made, unresolved = figures(found, measured_at({}, full=False, database_us=-5), full=False)

@@ -25,7 +25,13 @@ from batchers.decide import (
     decide,
     versions_to_probe,
 )
-from batchers.fence import LockedLane, already_committed, check_fence, lanes_to_lock, lock_lanes
+from batchers.fence import (
+    LockedLane,
+    already_committed,
+    check_fence,
+    lanes_to_lock,
+    lock_lanes,
+)
 from batchers.outbox import Marks, OutboxRow, append_outbox, outbox_of_batch, outbox_rows, realtime_updates
 from batchers.properties import Property, PropertyDefaults
 from batchers.property_memory import PropertyMemory
@@ -77,12 +83,21 @@ class BooksSettings:
 class Books:
     """Writes batches through one connection, one at a time."""
 
-    def __init__(self, connect: Connect, settings: BooksSettings, marks: Marks, clock: Clock, reach: Reach) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        settings: BooksSettings,
+        cluster_epoch: str,
+        marks: Marks,
+        clock: Clock,
+        reach: Reach,
+    ) -> None:
         self._settings = settings
+        self._cluster_epoch = cluster_epoch  # of the primary that our claims were made on
         self._marks = marks
         self._clock = clock
         self._reach = reach
-        self._connection = WritingConnection(connect, reach)
+        self._connection = WritingConnection(connect, cluster_epoch, reach)
         self._properties = PropertyMemory()
 
     async def commit(self, batch: Batch) -> Committed:
@@ -107,7 +122,10 @@ class Books:
         return work.committed
 
     async def save_marks(self, epochs: Mapping[int, int]) -> None:
-        """Bring the marks to the database in a transaction of their own, when no batch comes to carry them."""
+        """Bring the marks to the database in a transaction of their own, when no batch comes to carry them.
+
+        Raises FenceLost when another primary has taken over, DatabaseUnavailable and OutcomeUnknown.
+        """
         marks = self._marks.unsaved(epochs)
         if not marks:
             return
@@ -138,8 +156,7 @@ class Books:
         await write_corrections(connection, corrections, changed.adjustments, _finance_positions(batch, locked))
         await write_balances(connection, changed.balances, recorded_at)
         self._reach("balances_written")
-        epoch = await connection.fetchval(sql.query("cluster_epoch"))
-        updates = realtime_updates(changed.balances, epoch, recorded_at)
+        updates = realtime_updates(changed.balances, self._cluster_epoch, recorded_at)
         outbox = outbox_rows(batch, locked, updates, decisions.quarantined)
         await write_dead_letters(connection, outbox, recorded_at)
         await append_outbox(connection, batch.batch_id, outbox, recorded_at)

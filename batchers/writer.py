@@ -105,7 +105,10 @@ class Writer:
         await self.save_marks()
 
     async def save_marks(self) -> None:
-        """Bring the marks to the database; they are a saving of work, so a failure is only told."""
+        """Bring the marks to the database; they are a saving of work, so a failure is only told.
+
+        Raises FenceLost when another primary has taken over.
+        """
         try:
             await self._books.save_marks(self._epochs)
         except (DatabaseUnavailable, OutcomeUnknown) as error:

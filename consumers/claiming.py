@@ -8,6 +8,7 @@ import asyncpg
 
 import sql
 from consumers.pausing import Pause
+from consumers.primary import require_primary
 from pipeline.errors import Fatal, OffsetExpired, TopicAltered, TopicMismatch
 from pipeline.translate import database_errors
 from schemas.lanes import Claim, LastRecord, Standing
@@ -68,7 +69,8 @@ async def claim_lanes(connection: asyncpg.Connection, claimant: Claimant, held: 
         async with connection.transaction():
             await _require_lanes(connection, claimant.lane_count)
             await connection.execute(sql.query("ensure_lanes"), claimant.lane_count)
-            claimed = [await _take_over(connection, claimant, lane, held[lane]) for lane in sorted(held)]
+            cluster_epoch = await connection.fetchval(sql.query("cluster_epoch"))
+            claimed = [await _take_over(connection, claimant, lane, held[lane], cluster_epoch) for lane in sorted(held)]
             # Again: a growth that held the rows while we waited for them has made lanes since.
             await _require_lanes(connection, claimant.lane_count)
             return claimed
@@ -85,11 +87,11 @@ async def _require_lanes(connection: asyncpg.Connection, lane_count: int) -> Non
 
 
 async def _take_over(
-    connection: asyncpg.Connection, claimant: Claimant, lane: int, held: Mapping[Feed, TopicRange]
+    connection: asyncpg.Connection, claimant: Claimant, lane: int, held: Mapping[Feed, TopicRange], cluster_epoch: str
 ) -> ClaimedLane:
     row = await connection.fetchrow(sql.query("claim_lane"), lane, claimant.owner)
     assert row is not None, "every lane was given a row above"
-    claim = _claim(row)
+    claim = _claim(row, cluster_epoch)
     try:
         starts = {
             feed: start_position(f"{claimant.topics[feed]}, lane {lane}", claim.standings[feed], held[feed])
@@ -104,10 +106,11 @@ async def _take_over(
     return ClaimedLane(claim, starts, pause=pause)
 
 
-def _claim(row: asyncpg.Record) -> Claim:
+def _claim(row: asyncpg.Record, cluster_epoch: str) -> Claim:
     return Claim(
         lane=row["lane"],
         epoch=row["owner_epoch"],
+        cluster_epoch=cluster_epoch,
         standings={
             Feed.EVENTS: _standing(row, "finance_position", ""),
             Feed.CORRECTIONS: _standing(row, "corrections_position", "corrections_"),
@@ -129,7 +132,8 @@ def _standing(row: asyncpg.Record, position: str, prefix: str) -> Standing:
 
 
 async def stop_lane(connection: asyncpg.Connection, claim: Claim, reason: str) -> None:
-    """Tell whoever asks the database why the lane does not go on."""
+    """Tell whoever asks the database why the lane does not go on. Raises FenceLost when the claim was lost."""
+    await require_primary(connection, claim.cluster_epoch)
     with database_errors("stopping a lane"):
         await connection.execute(sql.query("stop_lane"), claim.lane, claim.epoch, reason)
 

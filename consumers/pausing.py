@@ -1,6 +1,7 @@
 """Lanes that stand still until somebody resumes them: by an operator's order, or because the breaker has tripped.
 
-The order is in the database, so that it outlives workers and rebalances. Whoever has the lane looks every two seconds.
+The order is in the database, so that it outlives workers and rebalances. Whoever has the lane looks every two seconds,
+and sees by the way whether the database is still the primary that our claims were made on.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import asyncpg
 import structlog
 
 import sql
+from consumers.primary import require_primary
 from pipeline.errors import DatabaseUnavailable, OutcomeUnknown
 from pipeline.metrics import Metrics
 from schemas.lanes import Claim
@@ -55,12 +57,14 @@ class Pausing:
         connected: Connected,
         paused: Mapping[int, Pause],
         lanes: Collection[int],
+        primary: str | None,
         fetching: Holds,
         breaker: AcceptsPoison,
         metrics: Metrics,
     ) -> None:
         self._connected = connected
         self._lanes = sorted(lanes)
+        self._primary = primary  # that claims were made on; None where no lane was claimed
         self._fetching = fetching
         self._breaker = breaker
         self._metrics = metrics
@@ -71,7 +75,7 @@ class Pausing:
             self._hold(lane, pause)
 
     async def run(self) -> None:
-        """Go on until cancelled."""
+        """Go on until cancelled. Raises FenceLost when another primary has taken over."""
         while True:
             await asyncio.sleep(_PERIOD_SECONDS)
             try:
@@ -80,13 +84,18 @@ class Pausing:
                 log.warning("pauses not read", error=str(error))
 
     async def trip(self, claim: Claim, reason: str) -> None:
-        """The breaker pauses a lane. Raises DatabaseUnavailable."""
+        """The breaker pauses a lane. Raises DatabaseUnavailable, FenceLost."""
         async with self._one_at_a_time, self._connected("pausing a lane") as connection:
+            await require_primary(connection, claim.cluster_epoch)
             await connection.execute(sql.query("pause_lane"), claim.lane, BREAKER, reason, claim.epoch)
             self._hold(claim.lane, Pause(BREAKER, reason))
 
     async def _look(self) -> None:
         async with self._one_at_a_time, self._connected("reading pauses") as connection:
+            # A batch sees by itself that another primary has taken over. A lane that had its last one needs to be told:
+            # what the old primary committed last may be gone, and without a new claim nobody would read it again.
+            if self._primary is not None:
+                await require_primary(connection, self._primary)
             self._follow(await connection.fetch(sql.query("lane_pauses"), self._lanes))
 
     def _follow(self, rows: Sequence[asyncpg.Record]) -> None:

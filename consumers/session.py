@@ -147,19 +147,18 @@ class Session:
         lane_count = self._lane_count()
         try:
             async with asyncio.timeout(self._settings.claim_seconds):
-                lanes, paused = await self._claim(assigned, lane_count)
+                lanes, paused, primary = await self._claim(assigned, lane_count)
         except TimeoutError as error:
             raise DatabaseUnavailable(f"claiming took longer than {self._settings.claim_seconds:g} s") from error
-        sink = self._open_sink(
-            [lane.claim for lane in lanes.values() if lane.feed is Feed.EVENTS], lane_count, self._trip
-        )
+        claims = [lane.claim for lane in lanes.values() if lane.feed is Feed.EVENTS]
+        sink = self._open_sink(claims, lane_count, self._trip)
         fetching = Fetching(self._consumer, lanes, self._rules(), sink, self._stop_lane)
-        lane_numbers = {lane.lane for lane in lanes.values()}
-        self._pausing = Pausing(self._connected, paused, lane_numbers, fetching, sink, self._metrics)
+        numbers = [claim.lane for claim in claims]
+        self._pausing = Pausing(self._connected, paused, numbers, primary, fetching, sink, self._metrics)
         watch = Watch(self._consumer, lanes, sink, self._settings.stall_seconds, self._metrics)
         self._membership.taken()
         self.ready = self.held = True
-        self._metrics.lanes_owned.set(len(lane_numbers))
+        self._metrics.lanes_owned.set(len(claims))
         log.info("lanes claimed", lanes=_by_lane({(each.lane, each.feed): each.position for each in lanes.values()}))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -208,8 +207,11 @@ class Session:
 
     async def _claim(
         self, assigned: frozenset[TopicPartition], lane_count: int
-    ) -> tuple[dict[TopicPartition, FetchedLane], dict[int, Pause]]:
-        """Claim every assigned lane and seek to its position. A lane that cannot go on is left out, and says why."""
+    ) -> tuple[dict[TopicPartition, FetchedLane], dict[int, Pause], str | None]:
+        """Claim every assigned lane and seek to its position. A lane that cannot go on is left out, and says why.
+
+        Returns the lanes, those of them that are paused, and the primary that the claims were made on.
+        """
         held = await self._ranges(assigned)
         settings = self._settings
         claimant = Claimant(settings.owner, settings.topics, lane_count, settings.rules)
@@ -226,7 +228,8 @@ class Session:
                 lanes[partition] = FetchedLane(feed, settings.topics[feed], claimed.claim, start)
         self._metrics.lanes_stopped.set(sum(claimed.stopped is not None for claimed in claimed_lanes))
         paused = {claimed.claim.lane: claimed.pause for claimed in claimed_lanes if claimed.pause is not None}
-        return lanes, paused
+        primary = next((claimed.claim.cluster_epoch for claimed in claimed_lanes), None)
+        return lanes, paused, primary
 
     def _partitions(self, lane: int) -> list[TopicPartition]:
         return [TopicPartition(topic, lane) for topic in self._settings.topics.values()]

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from batchers.books import Books, BooksSettings
 from batchers.breaker import BreakerSettings, PoisonBreaker, Trip
+from batchers.connection import Reach
 from batchers.drain import Drain, Effect, in_turn
 from batchers.exporter import Exporter
 from batchers.gathering import Bounds, Gathering
@@ -25,22 +26,18 @@ from batchers.properties import PropertyDefaults
 from batchers.publisher import Publisher
 from batchers.writer import Writer
 from batchers.writers import LaneGroup, Writers, lanes_of_writer
-from consumers.client import new_consumer
 from consumers.session import Session, SessionSettings
 from consumers.stopping import Stop
 from pipeline.cache.balances import BalanceCache
-from pipeline.cache.client import new_redis
-from pipeline.clock import SystemClock
+from pipeline.clients import Clients
+from pipeline.clock import Clock, SystemClock
 from pipeline.crash import crash_point
 from pipeline.errors import SettingsRefused, Transient
 from pipeline.health import Health
 from pipeline.metrics import Metrics
-from pipeline.producer import new_letter_producer, new_producer
 from pipeline.recorded_rules import recorded_rules
 from pipeline.settings import BatchSettings, RuleSettings, Settings
-from pipeline.stack import Endpoints
-from pipeline.storage.connect import briefly, connect_worker, connect_writer
-from pipeline.storage.migrate import require_schema
+from pipeline.storage.connect import briefly
 from pipeline.translate import broker_errors
 from schemas.lanes import Claim
 from schemas.topics import DEAD_LETTERS, REALTIME_UPDATES, Feed
@@ -56,20 +53,24 @@ log = structlog.get_logger()
 class Worker:
     """A worker process: sessions one after the other until told to stop, over clients that outlive them."""
 
-    def __init__(self, settings: Settings, endpoints: Endpoints, *, metrics_port: int) -> None:
-        if settings.kafka.static_membership and settings.worker.name is None:
-            raise SettingsRefused(
-                "FOLIO_KAFKA_STATIC_MEMBERSHIP needs FOLIO_WORKER_NAME: a name that outlives a restart"
-            )
+    def __init__(
+        self,
+        settings: Settings,
+        clients: Clients,
+        *,
+        name: str,
+        metrics_port: int = 0,
+        clock: Clock | None = None,
+        reach: Reach | None = None,
+    ) -> None:
         self._settings = settings
-        self._endpoints = endpoints
+        self._clients = clients
         self._metrics_port = metrics_port
-        self.name = settings.worker.name or f"{socket.gethostname()}-{os.getpid()}"
+        self.name = name
         self._stop = Stop(settings.worker.shutdown_grace_seconds)
         self._metrics = Metrics()
-        self._clock = SystemClock()
-        self._reach = crash_point(settings.worker.crash_at)
-        self._redis = new_redis(endpoints.redis_url, settings.redis)
+        self._clock = clock or SystemClock()
+        self._reach = reach or crash_point(settings.worker.crash_at)
         self._producer: AIOKafkaProducer | None = None
         self._letter_producer: AIOKafkaProducer | None = None
         self._session: Session | None = None
@@ -91,16 +92,20 @@ class Worker:
         """Work until told to stop. Raises Fatal for what an operator must mend."""
         health = Health(self._metrics.registry, lambda: self.ready, self._clock)
         host, port = self._settings.worker.metrics_host, self._metrics_port
-        async with health.serve(host, port), contextlib.aclosing(self._redis):
-            try:
-                async with self._stop.bound():
-                    await self._work()
-            except TimeoutError:
-                if not self._stop.requested:
-                    raise
-                log.warning("the grace is over, the next owners do the rest")
+        async with health.serve(host, port), contextlib.aclosing(self._clients.redis):
+            await self.work()
 
-    async def _work(self) -> None:
+    async def work(self) -> None:
+        """What `run` does, but for telling of it over HTTP."""
+        try:
+            async with self._stop.bound():
+                await self._sessions()
+        except TimeoutError:
+            if not self._stop.requested:
+                raise
+            log.warning("the grace is over, the next owners do the rest")
+
+    async def _sessions(self) -> None:
         failures = 0
         while not self._stop.requested:
             try:
@@ -123,7 +128,7 @@ class Worker:
         await self._check_schema()
         async with self._running_producers():
             self._session = Session(
-                new_consumer(self._endpoints.kafka_bootstrap, self._settings.kafka, self.name),
+                self._clients.consumer(),
                 self._connected,
                 self._open_writers,
                 self._session_settings(),
@@ -133,10 +138,9 @@ class Worker:
 
     @contextlib.asynccontextmanager
     async def _running_producers(self) -> AsyncIterator[None]:
-        bootstrap = self._endpoints.kafka_bootstrap
         async with (
-            self._running(new_producer(bootstrap, self.name)) as self._producer,
-            self._running(new_letter_producer(bootstrap, self.name)) as self._letter_producer,
+            self._running(self._clients.producer()) as self._producer,
+            self._running(self._clients.letter_producer()) as self._letter_producer,
         ):
             yield
 
@@ -169,13 +173,10 @@ class Worker:
 
     async def _check_schema(self) -> None:
         async with self._connected("checking the schema") as connection:
-            await require_schema(connection)
+            await self._clients.require_schema(connection)
 
     def _connected(self, doing: str) -> AbstractAsyncContextManager[asyncpg.Connection]:
-        return briefly(connect_worker(self._endpoints.database_url, self._settings.database, self.name), doing)
-
-    async def _connect_writer(self) -> asyncpg.Connection:
-        return await connect_writer(self._endpoints.database_url, self._settings.database, self.name)
+        return briefly(self._clients.connect(), doing)
 
     def _open_writers(self, claims: Sequence[Claim], lane_count: int, trip: Trip) -> Writers:
         poison = self._settings.poison
@@ -199,8 +200,9 @@ class Worker:
         pause = self._settings.worker.backoff_max_seconds
         defaults = property_defaults(self._settings.rules)
         books = Books(
-            self._connect_writer,
+            self._clients.connect_writer,
             BooksSettings(lane_count, batch.retention_months, defaults, batch.reached_days_max),
+            claims[0].cluster_epoch,
             marks,
             self._clock,
             self._reach,
@@ -235,11 +237,23 @@ class Worker:
 
     def _balance_cache(self) -> BalanceCache:
         value_ttl_seconds = self._settings.redis.value_ttl_seconds
-        return BalanceCache(self._redis, self._clock, self._metrics, value_ttl_seconds=value_ttl_seconds)
+        return BalanceCache(self._clients.redis, self._clock, self._metrics, value_ttl_seconds=value_ttl_seconds)
 
     async def _read_outbox(self, lane: int, after: int, bytes_max: int) -> list[OutboxRow]:
         async with self._connected("reading the outbox") as connection:
             return await read_outbox(connection, lane, after, bytes_max)
+
+
+def worker_name(settings: Settings) -> str:
+    """What a worker calls itself: as the settings say, else by its machine and process.
+
+    Raises SettingsRefused where its name must outlive its process, and has none.
+    """
+    if settings.worker.name is not None:
+        return settings.worker.name
+    if settings.kafka.static_membership:
+        raise SettingsRefused("FOLIO_KAFKA_STATIC_MEMBERSHIP needs FOLIO_WORKER_NAME: a name that outlives a restart")
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def bounds(batch: BatchSettings) -> Bounds:

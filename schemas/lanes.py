@@ -48,10 +48,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A lane as its new owner found it."""
+    """A lane as its new owner found it. It ends with the primary that it was made on, which `cluster_epoch` names."""
 
     lane: int
     epoch: int
+    cluster_epoch: str
     standings: Mapping[Feed, Standing]
     outbox_seq: int
     published_seq: int

@@ -176,6 +176,7 @@ class _Writer:
         self.books = Books(
             self._take_connection,
             BooksSettings(settings.kafka.lanes, batch.retention_months, defaults, batch.reached_days_max),
+            own[0].cluster_epoch,
             self._marks,
             SystemClock(),
             crash_point(None),

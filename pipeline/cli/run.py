@@ -11,7 +11,8 @@ import cyclopts
 import uvloop
 
 from pipeline import settings as settings_module
-from pipeline.app import Worker
+from pipeline.app import Worker, worker_name
+from pipeline.clients import ServerClients
 from pipeline.endpoints import resolve
 from pipeline.logs import configure
 from pipeline.supervisor import supervise
@@ -37,7 +38,9 @@ def run(
     if workers > 1:
         resolve(settings)  # refuse here, once, rather than in every child
         return supervise(workers, settings.worker.metrics_port, settings.worker.shutdown_grace_seconds)
-    worker = Worker(settings, resolve(settings), metrics_port=settings.worker.metrics_port)
+    name = worker_name(settings)
+    clients = ServerClients(settings, resolve(settings), name)
+    worker = Worker(settings, clients, name=name, metrics_port=settings.worker.metrics_port)
     flush = start_tracing(settings.tracing, worker.name)
     collect_rarely()
     try:

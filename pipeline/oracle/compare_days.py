@@ -107,10 +107,12 @@ class RealtimeComparison:
 
     def _take_newest(self, findings: Findings, update: Update) -> None:
         before = self._newest.get(update.key)
-        # A failover may lose the log's end and use versions again, in another epoch: the later one counts.
         if before is not None and before.epoch == update.epoch and before.figures != update.figures:
             self._differ(findings, update.key, update.version, before.figures, update.figures)
-        self._newest[update.key] = update
+        # A failover may lose the log's end and use versions again, on a later timeline: that one counts, though a
+        # worker of the former primary may tell of the same version after it.
+        if before is None or _timeline(update.epoch) >= _timeline(before.epoch):
+            self._newest[update.key] = update
 
     def finish(self, findings: Findings) -> None:
         """Every row: no version untold, and the newest as the row is."""
@@ -138,6 +140,12 @@ class RealtimeComparison:
 
 
 _UNTOLD_SHOWN: Final = 10
+
+
+def _timeline(epoch: str) -> int:
+    """The second part of (system identifier, timeline). Epochs that are no such thing are all alike."""
+    timeline = epoch.rpartition("-")[2]
+    return int(timeline) if timeline.isdecimal() else 0
 
 
 def _untold(epochs: Mapping[str, Sequence[int]], first: int, newest: int) -> str:

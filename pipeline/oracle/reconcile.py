@@ -62,13 +62,13 @@ async def reconcile(
     try:
         async with database.snapshot(database_url) as tables, topics.connected(bootstrap, topic_prefix) as log:
             with _without_collector():
-                report = await _prove(tables, log, retention_months, progress or _silent)
+                report = await prove(tables, log, retention_months, progress or _silent)
     except (UnprovenError, OffsetExpired, TopicMismatch) as error:
         report = Report(unproven=str(error))
     return replace(report, seconds=time.monotonic() - started)
 
 
-async def _prove(tables: Database, log: Topics, retention_months: int, progress: Progress) -> Report:
+async def prove(tables: Database, log: Topics, retention_months: int, progress: Progress) -> Report:
     lanes, rules, properties = await tables.lanes(), await tables.rules(), await tables.properties()
     dead_letters = await tables.dead_letters(log.name_of(FINANCE_EVENTS), log.name_of(BALANCE_CORRECTIONS))
     known_since = await tables.known_since() if rules.ask_for_loading else {}

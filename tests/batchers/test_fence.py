@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import blake2b
 
@@ -280,3 +281,20 @@ async def test_a_writer_holds_no_more_rights_than_it_needs(ledger: Ledger) -> No
             await connection.execute("DELETE FROM ops.dead_letters")
     finally:
         await connection.close()
+
+
+async def test_books_of_a_primary_that_was_replaced_are_shut_out_with_their_marks(ledger: Ledger) -> None:
+    """Whatever else matches: the standby may lack the claim, and give its number to another worker."""
+    committed = await ledger.commit(ledger.event(1))
+    (row,) = committed.outbox
+    lane = ledger.claims[row.lane]
+    ledger.claims = {row.lane: replace(lane, cluster_epoch="7000000000000000000-1")}
+    ledger.books.discard()
+    ledger.books = ledger._new_books()
+    ledger.marks.published[row.lane] = ledger.marks.invalidated[row.lane] = row.seq
+    with pytest.raises(FenceLost, match="the database was taken over"):
+        await ledger.commit(ledger.event(2))
+    with pytest.raises(FenceLost, match="the database was taken over"):
+        await ledger.books.save_marks({row.lane: lane.epoch})
+    assert await ledger.stored() == [(1, 1, "applied")]
+    assert (await ledger.lane(row.lane))["published_seq"] == 0

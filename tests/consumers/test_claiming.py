@@ -129,7 +129,15 @@ async def test_each_claim_raises_the_epoch_and_tells_where_the_predecessor_stood
     )
     _, claim = await take(worker, [0, 1], 2, "two")
     standings = {Feed.EVENTS: AT_TEN, Feed.CORRECTIONS: Standing(3)}
-    assert claim == Claim(lane=1, epoch=2, standings=standings, outbox_seq=7, published_seq=6, invalidated_seq=5)
+    assert claim == Claim(
+        lane=1,
+        epoch=2,
+        cluster_epoch=await worker.fetchval(sql.query("cluster_epoch")),
+        standings=standings,
+        outbox_seq=7,
+        published_seq=6,
+        invalidated_seq=5,
+    )
     row = await worker.fetchrow("SELECT owner, stopped_reason FROM ops.lanes WHERE lane = 1")
     assert row is not None
     assert tuple(row) == ("two", None)

@@ -61,7 +61,7 @@ class Ledger:
     async def claim(self, *lanes: int) -> "Ledger":
         """Take lanes over; all of them when none is named. The books begin anew, as in a new session."""
         self.books.discard()
-        connection = await connect_worker(self.url, self.settings, "test")
+        connection = await self.connect_to_look()
         try:
             held = {lane: dict.fromkeys(Feed, TopicRange(0, 2**62)) for lane in lanes or range(self.lane_count)}
             claims = [claimed.claim for claimed in await claim_lanes(connection, claimant(self.lane_count), held)]
@@ -76,11 +76,16 @@ class Ledger:
     def _new_books(self) -> Books:
         defaults = PropertyDefaults("INR", "Asia/Kolkata")
         settings = BooksSettings(self.lane_count, self._retention_months, defaults)
-        return Books(self.connect, settings, self.marks, self.clock, self._reach)
+        primary = next((claim.cluster_epoch for claim in self.claims.values()), "no claim yet")
+        return Books(self.connect, settings, primary, self.marks, self.clock, self._reach)
 
     async def connect(self) -> asyncpg.Connection:
         """As a worker connects: role folio_writer, every bound in place."""
         return await connect_writer(self.url, self.settings, "test")
+
+    async def connect_to_look(self) -> asyncpg.Connection:
+        """As a worker connects for a few statements."""
+        return await connect_worker(self.url, self.settings, "test")
 
     def event(self, *args: Any, lane: int | None = None, **kwargs: Any) -> Accepted:
         """The next record of the organisation's home lane, or of another one."""

@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCKS := requirements/stack.txt requirements/test.txt requirements/bench.txt requirements/build.txt
 STAMP := .venv/installed
 
-.PHONY: run test campaign check format planted-bugs bench lock clean
+.PHONY: run test campaign simulate fuzz check format plant bench lock clean
 
 run: $(STAMP)  ## a trading day through the whole pipeline on the local stack, reconciled
 	$(BIN)/folio demo
@@ -13,10 +13,16 @@ test: $(STAMP)  ## every test, on a stack of its own
 	$(BIN)/python -m pytest --numprocesses=3 --dist=worksteal $(TESTARGS)
 
 campaign: $(STAMP)  ## the tests that have a longer form, in it: 10,000 histories, a minute of workers that come and go
-	FOLIO_TEST_HISTORIES=10000 FOLIO_TEST_CHURN_SECONDS=60 FOLIO_TEST_EXAMPLES=5000 \
+	FOLIO_TEST_HISTORIES=10000 FOLIO_TEST_CHURN_SECONDS=60 FOLIO_TEST_EXAMPLES=5000 FOLIO_TEST_ATTEMPTS=100000 \
 	  $(BIN)/python -m pytest --numprocesses=2 --timeout=900 tests/batchers/test_histories.py \
 	  tests/acceptance/test_churn.py tests/oracle/test_agrees_with_codec.py tests/oracle/test_agrees_on_corrections.py \
-	  tests/oracle/test_agrees_on_encodings.py tests/oracle/test_content_hash.py
+	  tests/oracle/test_agrees_on_encodings.py tests/oracle/test_content_hash.py tests/sql/test_tenants.py
+
+simulate: $(STAMP)  ## the worker on a virtual clock, against servers in memory, with faults at every await; SEEDS=100000
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000) $(SIMARGS)
+
+fuzz: $(STAMP)  ## records that nobody would write, judged by both decoders; MESSAGES=1000000
+	$(BIN)/python -m tests.fuzzing --messages $(or $(MESSAGES),100000) $(FUZZARGS)
 
 check: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -28,7 +34,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-planted-bugs: $(STAMP)  ## break the code on purpose, many times, and see a test go red each time
+plant: $(STAMP)  ## break the code on purpose, many times, and see a test go red each time
 	$(BIN)/python -m tests.planted_bugs
 
 bench: $(STAMP)  ## every scenario in its short form, and each target: met or not; BENCHARGS="drain --full" for one of them

@@ -1,4 +1,4 @@
-"""Bugs planted by hand, each in a copy of the tree, each of which must turn its test red: `make planted-bugs`.
+"""Bugs planted by hand, each in a copy of the tree, each of which must turn its test red: `make plant`.
 
 A test that stays green when its subject is broken proves nothing. `docs/reliability.md` lists these with their tests.
 """
@@ -24,6 +24,9 @@ class Bug:
     new: str
     test: str
 
+
+# A few hundred histories of whole workers: for bugs that need the right trouble at the right moment.
+SEEDS = "tests/simulation/test_seeds.py::test_every_seed_keeps_every_promise[0]"
 
 BUGS = (
     Bug(
@@ -301,6 +304,41 @@ BUGS = (
         "                self._writing = batch\n",
         "",
         "tests/batchers/test_oldest_waiting.py::test_a_batch_in_hand_counts_until_it_is_committed_however_long_that_takes",
+    ),
+    Bug(
+        "a quiet lane never learns that another primary has taken over",
+        "consumers/pausing.py",
+        "            if self._primary is not None:\n",
+        "            if self._primary is not None and self._lanes == []:\n",
+        "tests/consumers/test_pausing.py::test_a_worker_whose_lanes_are_quiet_learns_of_another_primary_too",
+    ),
+    Bug(
+        "a batch goes in whoever is the primary",
+        "batchers/connection.py",
+        "            if now != self._cluster_epoch:\n",
+        "            if not now:\n",
+        "tests/batchers/test_fence.py::test_books_of_a_primary_that_was_replaced_are_shut_out_with_their_marks",
+    ),
+    Bug(
+        "what the former owner left in the outbox is not read back",
+        "batchers/drain.py",
+        "        self._behind = {lane for lane, head in heads.items() if marks[lane] < head}\n",
+        "        self._behind: set[int] = set()\n",
+        SEEDS,
+    ),
+    Bug(
+        "instants of recording follow the clock back",
+        "batchers/books.py",
+        "    return max(instant_of(clock.now()), last + 1)\n",
+        "    return instant_of(clock.now())\n",
+        SEEDS,
+    ),
+    Bug(
+        "updates count as published before the broker has them",
+        "batchers/publisher.py",
+        "            for delivery in deliveries:\n                await delivery\n",
+        "",
+        SEEDS,
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The planted bugs still fit the code: the campaign itself takes minutes, and is run by hand (`make planted-bugs`)."""
+"""The planted bugs still fit the code: the campaign itself takes minutes, and is run by hand (`make plant`)."""
 
 from pathlib import Path
 

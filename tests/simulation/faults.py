@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from asyncpg import exceptions as pg
 
@@ -11,6 +11,7 @@ from tests.simulation.plan import Fault, Kind
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+Server = Literal["database", "broker", "cache"]  # as a world names them
 Strike = Callable[["World", Fault], Awaitable[None]]
 
 
@@ -77,12 +78,6 @@ async def _failover(world: "World", fault: Fault) -> None:
         await asyncio.sleep(fault.seconds)
 
 
-async def _database_stall(world: "World", fault: Fault) -> None:
-    world.database.stalled_until = world.loop.time() + fault.seconds
-    world.fired("database_stall")
-    await asyncio.sleep(fault.seconds)
-
-
 async def _connections_cut(world: "World", _fault: Fault) -> None:
     if world.database.sessions:
         world.database.break_sessions()
@@ -102,6 +97,28 @@ async def _disk_full(world: "World", fault: Fault) -> None:
         await asyncio.sleep(fault.seconds)
     if world.database.refused_writes > refused_before:
         world.fired("disk_full")
+
+
+def _stall(kind: Kind, server: Server) -> Strike:
+    """Everybody waits for it."""
+
+    async def stall(world: "World", fault: Fault) -> None:
+        getattr(world, server).stalled_until = world.loop.time() + fault.seconds
+        world.fired(kind)
+        await asyncio.sleep(fault.seconds)
+
+    return stall
+
+
+def _down(kind: Kind, server: Server) -> Strike:
+    """Nobody reaches it."""
+
+    async def down(world: "World", fault: Fault) -> None:
+        world.fired(kind)
+        async with getattr(world, server).outage("down"):
+            await asyncio.sleep(fault.seconds)
+
+    return down
 
 
 def _error(kind: Kind, error: type[pg.PostgresError], message: str) -> Strike:
@@ -127,34 +144,10 @@ def _answer_lost(kind: Kind, call: str) -> Strike:
     return lose
 
 
-async def _broker_down(world: "World", fault: Fault) -> None:
-    world.fired("broker_down")
-    async with world.broker.outage("down"):
-        await asyncio.sleep(fault.seconds)
-
-
-async def _broker_stall(world: "World", fault: Fault) -> None:
-    world.broker.stalled_until = world.loop.time() + fault.seconds
-    world.fired("broker_stall")
-    await asyncio.sleep(fault.seconds)
-
-
 async def _rebalance(world: "World", _fault: Fault) -> None:
     if world.broker.group.members:
         world.broker.group.begin_rebalance()
         world.fired("rebalance")
-
-
-async def _cache_down(world: "World", fault: Fault) -> None:
-    world.fired("cache_down")
-    async with world.cache.outage("down"):
-        await asyncio.sleep(fault.seconds)
-
-
-async def _cache_stall(world: "World", fault: Fault) -> None:
-    world.cache.stalled_until = world.loop.time() + fault.seconds
-    world.fired("cache_stall")
-    await asyncio.sleep(fault.seconds)
 
 
 async def _cache_flush(world: "World", _fault: Fault) -> None:
@@ -179,7 +172,7 @@ STRIKES: Final[dict[Kind, Strike]] = {
     "clock_step": _clock_step,
     "database_restart": _database_restart,
     "failover": _failover,
-    "database_stall": _database_stall,
+    "database_stall": _stall("database_stall", "database"),
     "connections_cut": _connections_cut,
     "connections_refused": _connections_refused,
     "disk_full": _disk_full,
@@ -187,12 +180,12 @@ STRIKES: Final[dict[Kind, Strike]] = {
     "serialization_failure": _error("serialization_failure", pg.SerializationError, "could not serialize access"),
     "statement_cancelled": _error("statement_cancelled", pg.QueryCanceledError, "canceling statement"),
     "commit_answer_lost": _answer_lost("commit_answer_lost", "commit"),
-    "broker_down": _broker_down,
-    "broker_stall": _broker_stall,
+    "broker_down": _down("broker_down", "broker"),
+    "broker_stall": _stall("broker_stall", "broker"),
     "rebalance": _rebalance,
     "produce_answer_lost": _answer_lost("produce_answer_lost", "produce"),
-    "cache_down": _cache_down,
-    "cache_stall": _cache_stall,
+    "cache_down": _down("cache_down", "cache"),
+    "cache_stall": _stall("cache_stall", "cache"),
     "cache_flush": _cache_flush,
     "lossy_network": _lossy_network,
 }

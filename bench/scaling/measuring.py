@@ -29,22 +29,16 @@ class Measured:
         """By point, the events a second of its rounds."""
         return [[each.events_per_second for each in rounds] for rounds in self.of(curve)]
 
-    def known(self, point: Point) -> list[Round] | None:
-        """The rounds that another curve had of the point."""
-        return next((rounds for (_, each), rounds in self.rounds.items() if each == point), None)
-
 
 @dataclass(frozen=True, slots=True)
 class Care:
     """How carefully: `rounds` of each point while `seconds_max` last, and one of each in any case.
 
-    Careful is also to measure a point that lies on several curves anew for each of them, beside its neighbours. The
-    books of each curve's last point are proved: those of every point would take half of the time.
+    The books of each curve's last point are proved: those of every point would take half of the time.
     """
 
     rounds: int
     seconds_max: float
-    careful: bool
 
 
 class Measurer:
@@ -65,7 +59,7 @@ class Measurer:
 
     async def measure(self, curve: Curve) -> None:
         """Every point of the curve, in turn; their topics are removed afterwards."""
-        prepared = [(point, *await self._prepare(point)) for point in self._due(curve)]
+        prepared = [(point, *await self._prepare(point)) for _, point in curve.points]
         number, last = 1, False
         while not last:
             last = number >= self._care.rounds or time.monotonic() - self._began > self._care.seconds_max
@@ -79,17 +73,6 @@ class Measurer:
         # Points of one curve may share a stream; it goes once.
         for stream in {stream.prefix: stream for _, stream, _ in prepared}.values():
             await self._target.forget(stream)
-
-    def _due(self, curve: Curve) -> list[Point]:
-        """The points to measure; without care those that another curve had are taken from there."""
-        points = []
-        for _, point in curve.points:
-            known = None if self._care.careful else self.measured.known(point)
-            if known is None:
-                points.append(point)
-            else:
-                self.measured.rounds[curve.name, point] = known
-        return points
 
     async def _prepare(self, point: Point) -> tuple[Stream, str]:
         """The stream, and the template that each round begins with."""

@@ -42,17 +42,24 @@ class Curve:
 
 
 def curves(events: int, *, full: bool) -> list[Curve]:
-    """Every curve, those that targets ask for first; two points of each in the short form."""
+    """Every curve, those that targets ask for first; the short form has these alone."""
     usual = Point(_usual(events))
-    return [
+    asked_for = [
         equal_coalescing(usual, properties_loaded=full),
-        *_carried(events, full=full),
+        late_on_dense_days(events, full=full),
         Curve(FILLED, "rows of others, before", _filled(usual, full=full)),
-        _orgs(usual, (10_000, 30_000, 100_000, 300_000, 1_000_000) if full else (10_000, 100_000)),
-        Curve("lanes", "lanes", tuple((n, replace(usual, lanes=n)) for n in ((1, 2, 4, 8, 16) if full else (1, 8)))),
-        Curve("workers", "worker processes", _workers(usual, (1, 2, 3, 4) if full else (1, 2)), logarithmic=False),
-        Curve("batch bound", "records of a transaction, at most", _rows(usual, full=full)),
-        Curve("late events", "% of the events 8 to 80 days late", _late(usual, full=full), logarithmic=False),
+    ]
+    return [*asked_for, *_others(events, usual)] if full else asked_for
+
+
+def _others(events: int, usual: Point) -> list[Curve]:
+    return [
+        *_carried(events),
+        _orgs(usual, (10_000, 30_000, 100_000, 300_000, 1_000_000)),
+        Curve("lanes", "lanes", tuple((lanes, replace(usual, lanes=lanes)) for lanes in (1, 2, 4, 8, 16))),
+        Curve("workers", "worker processes", _workers(usual, (1, 2, 3, 4)), logarithmic=False),
+        Curve("batch bound", "records of a transaction, at most", _rows(usual)),
+        Curve("late events", "% of the events 8 to 80 days late", _late(usual), logarithmic=False),
     ]
 
 
@@ -95,13 +102,12 @@ def _workers(usual: Point, counts: tuple[int, ...]) -> tuple[tuple[float, Point]
     return tuple((float(count), replace(usual, workers=count)) for count in counts)
 
 
-def _rows(usual: Point, *, full: bool) -> tuple[tuple[float, Point], ...]:
-    bounds = (500, 2_000, ROWS_MAX, 10_000, 20_000) if full else (500, ROWS_MAX)
-    return tuple((float(bound), replace(usual, rows_max=bound)) for bound in bounds)
+def _rows(usual: Point) -> tuple[tuple[float, Point], ...]:
+    return tuple((float(bound), replace(usual, rows_max=bound)) for bound in (500, 2_000, ROWS_MAX, 10_000, 20_000))
 
 
-def _late(usual: Point, *, full: bool) -> tuple[tuple[float, Point], ...]:
-    shares = (0.0, 0.02, 0.05, 0.1, 0.2) if full else (0.02, 0.2)
+def _late(usual: Point) -> tuple[tuple[float, Point], ...]:
+    shares = (0.0, 0.02, 0.05, 0.1, 0.2)
     return tuple((share * 100, replace(usual, workload=_with_late(usual.workload, share))) for share in shares)
 
 
@@ -110,10 +116,9 @@ def _with_late(workload: Workload, share: float) -> Workload:
     return workload if share == workload.late_share else replace(workload, name="late", late_share=share)
 
 
-def _carried(events: int, *, full: bool) -> list[Curve]:
+def _dense(events: int, orgs: int) -> Workload:
     """Properties whose past days have rows already: each late event is carried through all that come after it."""
-    orgs = 1_000 if full else 100
-    dense = replace(
+    return replace(
         _usual(events, orgs),
         name="carried",
         zipf_exponent=0.0,
@@ -121,21 +126,26 @@ def _carried(events: int, *, full: bool) -> list[Curve]:
         history_days=_HISTORY_DAYS,
         history_density=_HISTORY_DENSITY,
     )
+
+
+def late_on_dense_days(events: int, *, full: bool) -> Curve:
+    """From no late event to one in five; the first two points are those that the target compares."""
+    dense = _dense(events, 1_000 if full else 100)
     shares = (0.0, 0.02, 0.05, 0.1, 0.2) if full else (0.0, 0.02, 0.2)
     late = tuple((share * 100, Point(replace(dense, late_share=share))) for share in shares)
-    found = [
-        Curve(CARRIED, "% of the events late, on properties with a row on 90% of 80 days", late, logarithmic=False)
+    return Curve(CARRIED, "% of the events late, on properties with a row on 90% of 80 days", late, logarithmic=False)
+
+
+def _carried(events: int) -> list[Curve]:
+    dense = _dense(events, 1_000)
+    days = tuple((float(days), Point(replace(dense, history_days=days, late_days_max=days))) for days in (20, 40, 80))
+    density = tuple(
+        (share * 100, Point(replace(dense, history_density=share))) for share in (0.1, 0.5, _HISTORY_DENSITY)
+    )
+    return [
+        Curve("days of carry", "days back with rows on 90% of them, 2% late", days, logarithmic=False),
+        Curve("density of days", "% of 80 days with a row, 2% late", density, logarithmic=False),
     ]
-    if full:
-        days = tuple(
-            (float(days), Point(replace(dense, history_days=days, late_days_max=days))) for days in (20, 40, 80)
-        )
-        density = tuple(
-            (share * 100, Point(replace(dense, history_density=share))) for share in (0.1, 0.5, _HISTORY_DENSITY)
-        )
-        found.append(Curve("days of carry", "days back with rows on 90% of them, 2% late", days, logarithmic=False))
-        found.append(Curve("density of days", "% of 80 days with a row, 2% late", density, logarithmic=False))
-    return found
 
 
 def _filled(usual: Point, *, full: bool) -> tuple[tuple[float, Point], ...]:

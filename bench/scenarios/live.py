@@ -41,7 +41,7 @@ class Ladder:
 
 # A broker and a database that have just been started are several times as slow for their first seconds.
 _FULL: Final = Ladder((500, 1_000, 2_500, 5_000, 10_000, 20_000, 25_000, 30_000, 35_000, 40_000), 10.0, 20.0, 3)
-_SHORT: Final = Ladder((500, TARGET_RATE, 30_000), 5.0, 8.0, 1)
+_SHORT: Final = Ladder((500, TARGET_RATE, 30_000), 3.0, 6.0, 1)
 
 
 async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:

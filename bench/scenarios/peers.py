@@ -68,7 +68,7 @@ class _Candidate:
 async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     """Several rounds in full form; in the short one a single round of the peers that matter most."""
     began = time.monotonic()
-    events = form.events_or(60_000, 1_000_000)
+    events = form.events_or(30_000, 1_000_000)
     workload = creations(events, orgs=form.orgs, properties_loaded=form.properties_loaded)
     stream, template = await ready(target, workload, form.workers)
     candidates = [_ready(peer, target, progress) for peer in PEERS if form.full or peer.in_short_form]

@@ -22,13 +22,13 @@ _TITLE: Final = "the rate while one thing grows: where the curve bends"
 
 
 async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
-    """Drains at every point; about an hour in the full form, two points a curve in the short one."""
+    """Drains at every point; well over an hour in the full form, in the short one the curves that targets ask for."""
     began = time.monotonic()
     found = curves(form.events_or(20_000, 200_000), full=form.full)
     found = [curve for curve in found if curve.name in (form.curves or CURVES)]
     if not found:
         raise SettingsRefused("--curves names only curves that the short form leaves out: add --full")
-    care = Care(form.rounds_or(1, 3), _FULL_SECONDS_MAX, careful=form.full)
+    care = Care(form.rounds_or(1, 3), _FULL_SECONDS_MAX)
     measurer = Measurer(target, progress, care)
     await measurer.warm_up(found[0].points[0][1])
     for curve in found:
@@ -147,11 +147,9 @@ def _notes(found: Sequence[Curve]) -> list[str]:
     carried = (
         "A carried row: the slope of the database's CPU over balance rows written, both an event, over the late shares."
     )
-    turns = "The points of a curve are drained in turn, round by round. In the short form a point that lies on several "
-    turns += "curves is measured with the first of them, and compares with the others' only roughly."
     return [
         f"First curve: {usual.events:,} events, {usual.distribution}; {usual.mixture}",
-        turns,
+        "The points of a curve are drained in turn, round by round.",
         filled,
         carried,
     ]

@@ -41,9 +41,10 @@ def test_curves_share_the_usual_point() -> None:
     usual = Point(mixed(1_000, properties_loaded=True))
     sharing = [curve for curve in curves(1_000, full=True) if usual in [point for _, point in curve.points]]
     assert [curve.name for curve in sharing] == ["organisations", "lanes", "workers", "batch bound", "late events"]
-    measured = Measured({(sharing[0].name, usual): [round_of(100)]})
-    assert measured.known(usual) is not None
-    assert measured.known(replace(usual, lanes=1)) is None
+
+
+def test_the_short_form_has_the_curves_that_targets_ask_for() -> None:
+    assert [curve.name for curve in curves(1_000, full=False)] == [EQUAL_COALESCING, CARRIED, FILLED]
 
 
 def test_equal_coalescing_means_as_many_properties_all_as_busy() -> None:

@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCKS := requirements/stack.txt requirements/test.txt requirements/bench.txt requirements/build.txt
 STAMP := .venv/installed
 
-.PHONY: run test campaign simulate fuzz check format plant bench lock clean
+.PHONY: run test campaign simulate chaos fuzz check format plant bench lock clean
 
 run: $(STAMP)  ## a trading day through the whole pipeline on the local stack, reconciled
 	$(BIN)/folio demo
@@ -20,6 +20,9 @@ campaign: $(STAMP)  ## the tests that have a longer form, in it: 10,000 historie
 
 simulate: $(STAMP)  ## the worker on a virtual clock, against servers in memory, with faults at every await; SEEDS=100000
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000) $(SIMARGS)
+
+chaos: $(STAMP)  ## real servers and workers, struck by every kind of fault under load; QUICK=1 for a quarter of an hour, SEED=7 SEEDS=5
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(SEEDS),$(if $(QUICK),1,5)) $(if $(QUICK),--quick) $(CHAOSARGS)
 
 fuzz: $(STAMP)  ## records that nobody would write, judged by both decoders; MESSAGES=1000000
 	$(BIN)/python -m tests.fuzzing --messages $(or $(MESSAGES),100000) $(FUZZARGS)

@@ -22,7 +22,7 @@ simulate: $(STAMP)  ## the worker on a virtual clock, against servers in memory,
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000) $(SIMARGS)
 
 chaos: $(STAMP)  ## real servers and workers, struck by every kind of fault under load; QUICK=1 for a quarter of an hour, SEED=7 SEEDS=5
-	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(SEEDS),$(if $(QUICK),1,5)) $(if $(QUICK),--quick) $(CHAOSARGS)
+	$(BIN)/python -m tests.chaos --seed $(or $(SEED),1) --rounds $(or $(SEEDS),$(if $(QUICK),1,5)) $(if $(QUICK),--quick) --report results/chaos.md $(CHAOSARGS)
 
 fuzz: $(STAMP)  ## records that nobody would write, judged by both decoders; MESSAGES=1000000
 	$(BIN)/python -m tests.fuzzing --messages $(or $(MESSAGES),100000) $(FUZZARGS)

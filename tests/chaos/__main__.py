@@ -10,12 +10,12 @@ from typing import Final
 from tests.chaos import report
 from tests.chaos.campaign import campaign
 from tests.chaos.catalogue import KINDS, SELDOM
-from tests.chaos.plan import plan_of, unknown
+from tests.chaos.plan import in_order, plan_of, unknown
 
 # A trial takes some twenty seconds; the bound ends a campaign before the next stream begins.
 _QUICK_MINUTES: Final = 13.0
 _MINUTES: Final = 240.0
-_QUICK_PAIRS: Final = 4
+_QUICK_PAIRS: Final = 2
 _PAIRS: Final = 12
 
 
@@ -30,10 +30,15 @@ def main() -> int:
     if pairs is None:
         pairs = 0 if options.kinds else _QUICK_PAIRS if options.quick else _PAIRS
     minutes = options.minutes or (_QUICK_MINUTES if options.quick else _MINUTES)
-    plans = [plan_of(options.seed + number, kinds, pairs) for number in range(options.rounds)]
+    seeds = range(options.seed, options.seed + options.rounds)
+    plans = [in_order(seed, kinds) if options.kinds and not pairs else plan_of(seed, kinds, pairs) for seed in seeds]
     results = asyncio.run(campaign(plans, minutes * 60))
     if options.report is not None:
+        options.report.parent.mkdir(parents=True, exist_ok=True)
         report.write(results, options.report)
+        print(f"report: {options.report}")
+    if results.broken:
+        print(f"the arena could not be mended: {results.broken}", file=sys.stderr)
     print(report.summary(results))
     if results.failed:
         return 1

@@ -12,16 +12,22 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from aiokafka.admin import AIOKafkaAdminClient
+
+from pipeline.cache.client import new_redis
+from pipeline.settings import RedisSettings
 from pipeline.stack import Endpoints
 from pipeline.stack.ports import HOST, choose
 from pipeline.stack.postgres import USER
 from pipeline.stack.privileges import unprivileged
 from pipeline.storage.migrate import migrate
+from schemas.topics import topics
 from tests.chaos.crew import Crew
 from tests.chaos.guard import guarded
 from tests.chaos.link import Link
 from tests.chaos.load import Load
 from tests.chaos.nodes import Nodes
+from tests.chaos.reader import Reader
 from tests.chaos.records import Records
 from tests.chaos.servers import Server, servers
 from tests.support.stream import Stream, new_topics
@@ -71,6 +77,7 @@ class Arena:
         self._stream: Stream | None = None
         self._crew: Crew | None = None
         self._load: Load | None = None
+        self._reader: Reader | None = None
 
     @property
     def stream(self) -> Stream:
@@ -89,6 +96,11 @@ class Arena:
         return self._load
 
     @property
+    def reader(self) -> Reader:
+        assert self._reader is not None, "no stream was begun"
+        return self._reader
+
+    @property
     def database_name(self) -> str:
         return self.stream.prefix.rstrip(".")
 
@@ -101,6 +113,8 @@ class Arena:
         await new_topics(self._stream.endpoints, self._stream.prefix, LANES)
         self._crew = Crew(self._stream)
         self._load = Load(self.broker.address, self._stream.prefix, Records(seed, LANES))
+        cache = new_redis(self.cache.address, RedisSettings())
+        self._reader = Reader(seed, cache, lambda: self.nodes.primary, name)
         for _ in range(CREW):
             self.crew.start()
         await self.crew.all_claimed()
@@ -117,6 +131,7 @@ class Arena:
         if self._stream is not None:
             async with self.nodes.primary.connected() as connection:
                 await connection.execute(f"DROP DATABASE IF EXISTS {self.database_name} WITH (FORCE)")
+            await _delete_topics(self.broker.address, self._stream.prefix)
             self._stream = None
         for log in self.folder.glob("worker-*.log"):
             log.unlink()
@@ -125,15 +140,18 @@ class Arena:
         """Producers stop, and whoever is left of the crew is killed."""
         if self._load is not None:
             await self._load.abandon()
+        if self._reader is not None:
+            await self._reader.close()
         if self._crew is not None:
             self._crew.abandon()
-        self._crew = self._load = None
+        self._crew = self._load = self._reader = None
 
     async def mend(self) -> None:
         """Everything runs and every link is up, whatever a fault that failed has left behind."""
         await self.links.heal()
         if self.nodes.primary.stopped:
             self.nodes.primary.thaw()
+        await self.nodes.give_up_the_standby()
         if not self.nodes.primary.running:
             await asyncio.to_thread(self.nodes.primary.start)
         for server in (self.broker, self.cache):
@@ -158,7 +176,7 @@ class Arena:
 @asynccontextmanager
 async def arena() -> AsyncIterator[Arena]:
     """Everything up, in a folder of its own that is gone afterwards, even when this process is killed."""
-    folder = Path(tempfile.mkdtemp(prefix="folio-chaos-"))
+    folder = _new_folder()
     async with AsyncExitStack() as lives:
         lives.enter_context(guarded(folder))
         links = Links(*[Link(port) for port in _ports(4)])
@@ -180,11 +198,26 @@ async def arena() -> AsyncIterator[Arena]:
             await made.abandon()
 
 
+def _new_folder() -> Path:
+    # Resolved: by the kernel's name for the folder that a process works in it is known as ours.
+    return Path(tempfile.mkdtemp(prefix="folio-chaos-")).resolve()
+
+
 def _ports(number: int) -> list[int]:
     chosen: list[int] = []
     for _ in range(number):
         chosen.append(choose("a link", None, (), chosen))
     return chosen
+
+
+async def _delete_topics(bootstrap: str, prefix: str) -> None:
+    """A broker that is killed recovers every partition that it has."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        await admin.delete_topics([spec.name for spec in topics(prefix)])
+    finally:
+        await admin.close()
 
 
 async def _make_template(nodes: Nodes) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from zlib import crc32
 
 from tests.chaos.arena import Arena, arena
 from tests.chaos.plan import Plan, Strike
@@ -27,6 +28,7 @@ class Results:
     not_run: list[Strike] = field(default_factory=list)
     events: int = 0  # reconciled, each counted once
     seconds: float = 0.0
+    broken: str | None = None  # the arena could not be mended: what comes after would prove nothing
 
     @property
     def failed(self) -> list[Outcome]:
@@ -40,11 +42,11 @@ async def campaign(plans: Sequence[Plan], seconds_max: float) -> Results:
     chapters = [chapter for plan in plans for chapter in _chapters(plan)]
     total = sum(len(chapter) for chapter in chapters)
     async with arena() as made:
-        for number, chapter in enumerate(chapters):
-            if time.monotonic() - began > seconds_max:
+        for chapter in chapters:
+            if results.broken or time.monotonic() - began > seconds_max:
                 results.not_run += chapter
                 continue
-            await _Chapter(made, number, results, total).run(chapter)
+            await _Chapter(made, results, total).run(chapter)
     results.seconds = time.monotonic() - began
     return results
 
@@ -57,28 +59,32 @@ def _chapters(plan: Plan) -> Iterator[tuple[Strike, ...]]:
 class _Chapter:
     """The trials of one stream. After a failure a new one begins: what the next trial meets must be sound."""
 
-    def __init__(self, made: Arena, number: int, results: Results, total: int) -> None:
+    def __init__(self, made: Arena, results: Results, total: int) -> None:
         self._made = made
-        self._number = number
         self._results = results
         self._total = total
         self._begun = False
         self._events = 0  # of the present stream
+        self._struck: list[str] = []  # in the present stream
 
     async def run(self, strikes: Sequence[Strike]) -> None:
         for place, strike in enumerate(strikes):
-            seed = (strike.seed * 1_000 + self._number) * 100 + place
-            outcome = await self._begin(strike, seed) or await trial(self._made, strike)
+            if self._results.broken:
+                self._results.not_run += strikes[place:]
+                return
+            outcome = await self._begin(strike) or await trial(self._made, strike)
             await self._note(outcome)
         if self._begun and (failure := await _failure_of(self._made.end_stream())) is not None:
             await self._note(Outcome(strikes[-1], failure=f"at the end of the stream: {failure}"))
 
-    async def _begin(self, strike: Strike, seed: int) -> Outcome | None:
+    async def _begin(self, strike: Strike) -> Outcome | None:
         """Begin a stream where none is; returns what came of it when it could not be begun."""
+        self._struck.append(strike.name)
         if self._begun:
             return None
-        self._begun, self._events = True, 0
-        failure = await _failure_of(self._made.begin_stream(seed))
+        self._begun, self._events, self._struck = True, 0, [strike.name]
+        # By the first strike: whoever repeats it sends the same records.
+        failure = await _failure_of(self._made.begin_stream(crc32(f"{strike.seed} {strike.name}".encode())))
         return None if failure is None else Outcome(strike, failure=f"before it struck: {failure}")
 
     async def _note(self, outcome: Outcome) -> None:
@@ -88,10 +94,14 @@ class _Chapter:
         self._events = max(outcome.events, self._events)
         _tell(outcome, len(results.outcomes), self._total)
         if outcome.failure is not None:
-            print(f"    logs: {_kept(self._made, outcome.strike)}", flush=True)
-            await self._made.mend()
-            await self._made.discard_stream()
+            again = f"python -m tests.chaos --seed {outcome.strike.seed} --kinds {','.join(self._struck)}"
+            print(f"    again: {again}\n    logs: {_kept(self._made, outcome.strike)}", flush=True)
+            results.broken = await _failure_of(self._mended())
             self._begun = False
+
+    async def _mended(self) -> None:
+        await self._made.mend()
+        await self._made.discard_stream()
 
 
 async def _failure_of(doing: Awaitable[None]) -> str | None:
@@ -114,7 +124,6 @@ def _tell(outcome: Outcome, number: int, total: int) -> None:
         )
         return
     print(f"{where}: FAILED after {outcome.seconds:.0f} s: {outcome.failure}", flush=True)
-    print(f"    again: python -m tests.chaos --seed {strike.seed} --kinds {strike.name}", flush=True)
 
 
 def _kept(made: Arena, strike: Strike) -> Path:

@@ -96,9 +96,10 @@ def _links() -> list[Kind]:
             "down": lambda chance: network.Down(chance.uniform(2, 8), name),
             "resets": lambda chance: network.Resets(chance.uniform(2, 5), name, pause_seconds=chance.uniform(0.2, 1)),
             "held": lambda chance: network.Held(chance.uniform(3, 12), name),
-            # Long enough for the bounds of a worker to notice it, before anything is healed.
-            "half_open": lambda chance: network.HalfOpen(chance.uniform(10, 18), name),
-            "answers_lost": lambda chance: network.AnswersLost(chance.uniform(10, 18), name),
+            # Longer than a worker's patience with the database (14 s) and the cache; a broker's clients have more, and
+            # may be told of it by the healing.
+            "half_open": lambda chance: network.HalfOpen(chance.uniform(16, 20), name),
+            "answers_lost": lambda chance: network.AnswersLost(chance.uniform(16, 20), name),
             "black_hole": lambda chance: network.BlackHole(chance.uniform(5, 12), name),
             "slow": lambda chance: network.Slow(chance.uniform(4, 8), name, delay_seconds=chance.uniform(0.05, 0.4)),
         }
@@ -129,10 +130,17 @@ SELDOM: Final = frozenset(
     (
         *(f"worker_killed_at_{point}" for point in ("read", "events_written", "outbox_written", "lanes_advanced")),
         *(f"worker_killed_at_{point}" for point in ("fenced", "publishing", "invalidated")),
+        *(f"worker_killed_at_{point}" for point in ("balances_written", "published")),
+        "worker_blocked",
+        "worker_told_to_stop",
+        "worker_joins_and_leaves",
         "database_restarted",
+        "statements_cancelled",
+        "failover",
         "broker_restarted",
-        "database_link_answers_lost",
-        "broker_link_answers_lost",
-        *(f"cache_link_{what}" for what in ("resets", "answers_lost", "black_hole", "slow", "held")),
+        *(f"database_link_{what}" for what in ("answers_lost", "held", "slow")),
+        *(f"broker_link_{what}" for what in ("answers_lost", "half_open", "resets", "slow")),
+        *(f"cache_link_{what}" for what in ("resets", "answers_lost", "black_hole", "slow", "held", "half_open")),
+        *(f"poison_{what}" for what in ("nul", "nan", "bad_utf8")),
     )
 )

@@ -39,13 +39,11 @@ async def drained(arena: Arena, healed_at: float) -> float:
     Raises PromiseBroken when that takes too long.
     """
     sent = await in_the_topics(arena)
-    state = ""
-    while (seconds := time.monotonic() - healed_at) < DRAINED_SECONDS_MAX:
-        state = await _standing(arena, sent)
-        if not state:
-            return seconds
+    while state := await _standing(arena, sent):
+        if time.monotonic() - healed_at > DRAINED_SECONDS_MAX:
+            raise PromiseBroken(f"not drained within {DRAINED_SECONDS_MAX:g} s of the healing: {state}")
         await asyncio.sleep(_LOOK_SECONDS)
-    raise PromiseBroken(f"not drained within {DRAINED_SECONDS_MAX:g} s of the healing: {state}")
+    return time.monotonic() - healed_at
 
 
 async def accounted(arena: Arena) -> None:
@@ -73,10 +71,13 @@ async def reconciled(arena: Arena) -> Proof:
     if done.returncode != 0:
         raise PromiseBroken(f"folio verify ended with {done.returncode}:\n{done.stdout[:4_000]}{done.stderr[-2_000:]}")
     report = json.loads(done.stdout)
-    proof = Proof(report["events"], report["corrections"], report["outcomes"])
+    outcomes = {name: report["outcomes"][name] for name in _OUTCOMES.split(" + ")}
+    proof = Proof(report["events"], report["corrections"], outcomes)
     held = await in_the_topics(arena)
-    if proof.events + proof.corrections != held or sum(proof.outcomes.values()) != held:
+    if proof.events + proof.corrections != held or sum(outcomes.values()) != held:
         raise PromiseBroken(f"{held} records in the topics, and the proof is about {proof}")
+    if report["taken_on_trust"] or report["balances_not_compared"]:
+        raise PromiseBroken(f"something sound was set aside, or was not compared: {report}")
     return proof
 
 

@@ -72,10 +72,11 @@ class Node:
         return {"postgres": self.port}
 
     def start(self) -> None:
-        """Start it and return when it answers. Raises StackFailed."""
-        self.part.check()
-        self.part.prepare(self._ports)
-        self.process = spawn(self.part.command(), self.part.folder, self.log, self.part.environ())
+        """Start it unless it runs, and return when it answers. Raises StackFailed."""
+        if not self.running:
+            self.part.check()
+            self.part.prepare(self._ports)
+            self.process = spawn(self.part.command(), self.part.folder, self.log, self.part.environ())
         deadline = time.monotonic() + self.part.ready_seconds_max
         while True:
             try:
@@ -153,6 +154,12 @@ class Nodes:
         assert promoted, f"the standby was not promoted within {PROMOTION_SECONDS_MAX} s"
         self.primary, self.standby = self.standby, None
         self._lead()
+
+    async def give_up_the_standby(self) -> None:
+        """Nobody knows how far it is, or whether it was promoted: the next one is made anew."""
+        if self.standby is not None:
+            standby, self.standby = self.standby, None
+            await asyncio.to_thread(standby.stop)
 
     def logs(self) -> Sequence[Path]:
         return [node.log for node in self._pair if node.log.exists()]

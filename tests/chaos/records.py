@@ -78,9 +78,10 @@ class Records:
 
     def reordered(self, number: int) -> list[Outgoing]:
         """Three versions of each of some transactions, shuffled: producers that overtake each other."""
+        bodies = [self._own_body(place) for place in range(number)]
         burst = [
-            self._sent(self._own_body(place) | {"version": version, "type": f"revenue.{verb}"})
-            for place in range(number)
+            self._sent(body | {"event_id": self._event_id(), "version": version, "type": f"revenue.{verb}"})
+            for body in bodies
             for version, verb in ((1, "created"), (2, "updated"), (3, "updated"))
         ]
         self._chance.shuffle(burst)
@@ -152,7 +153,7 @@ class Records:
         """A new transaction of an id that the generator will not come to."""
         org = 1 + place % ORGS
         return {
-            "event_id": str(UUID(int=self._chance.getrandbits(128), version=4)),
+            "event_id": self._event_id(),
             "type": "revenue.created",
             "org_id": org,
             "property_id": org * 100 + 1,
@@ -162,6 +163,9 @@ class Records:
             "recorded_by": {"user_id": 7},
             "data": {"amount_cents": self._chance.randint(1, 100_000), "payment_mode": "cash", "status": "approved"},
         }
+
+    def _event_id(self) -> str:
+        return str(UUID(int=self._chance.getrandbits(128), version=4))
 
     def _sent(self, body: dict[str, object]) -> Outgoing:
         return Outgoing(Feed.EVENTS, str(body["org_id"]).encode(), encoded(body))

@@ -55,8 +55,8 @@ def as_markdown(results: Results) -> str:
 def _lines(results: Results) -> Iterator[str]:
     yield f"{summary(results)}"
     yield ""
-    yield "| fault | trials | failed | recovery, median and slowest, s | failover, s | what it did, last |"
-    yield "|---|---|---|---|---|---|"
+    yield "| fault | trials | failed | events | recovery, median and slowest, s | failover, s | what it did, last |"
+    yield "|---|---|---|---|---|---|---|"
     for kind in sorted({outcome.strike.name for outcome in results.outcomes}):
         yield _row(kind, [outcome for outcome in results.outcomes if outcome.strike.name == kind])
     for outcome in results.failed:
@@ -76,4 +76,5 @@ def _row(kind: str, outcomes: Sequence[Outcome]) -> str:
     recovery = f"{median(recoveries):.1f}, {max(recoveries):.1f}" if recoveries else ""
     takeover = f"{max(takeovers):.1f}" if takeovers else ""
     fired = sound[-1].fired if sound else ""
-    return f"| {kind} | {len(outcomes)} | {len(outcomes) - len(sound)} | {recovery} | {takeover} | {fired} |"
+    sent, failed = sum(outcome.sent for outcome in sound), len(outcomes) - len(sound)
+    return f"| {kind} | {len(outcomes)} | {failed} | {sent:,} | {recovery} | {takeover} | {fired} |"

@@ -13,9 +13,7 @@ SELECTION: Final = (
     "worker_a_zombie",
     "commit_answer_lost",
     "failover_lost_tail",
-    "database_link_half_open",
     "broker_killed",
-    "cache_killed",
     "contradictions",
     "worker_killed+database_killed",
 )
@@ -23,10 +21,10 @@ SELECTION: Final = (
 
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_and_nothing_doubled_whatever_strikes() -> None:
-    command = [sys.executable, "-m", "tests.chaos", "--seed", "1", "--kinds", ",".join(SELECTION), "--minutes", "3"]
+    command = [sys.executable, "-m", "tests.chaos", "--seed", "1", "--kinds", ",".join(SELECTION), "--minutes", "6"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("chaos: 7 kinds and 1 pairs of faults, 1 seeds, 8 trials"), last
+    assert last.startswith("chaos: 5 kinds and 1 pairs of faults, 1 seeds, 6 trials"), last
     assert "0 differences" in last
     assert "0 failed" in last

@@ -24,12 +24,14 @@ class Echo:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(OSError):
-            while data := await reader.read(1_000):
-                self.heard += data
-                writer.write(data)
-        self.lost += 1
-        writer.close()
+        try:
+            with contextlib.suppress(OSError):
+                while data := await reader.read(1_000):
+                    self.heard += data
+                    writer.write(data)
+        finally:
+            self.lost += 1
+            writer.close()
 
 
 @dataclass
@@ -56,6 +58,11 @@ async def link(echo: Echo) -> AsyncIterator[Link]:
     async with link.laid():
         yield link
     server.close()
+
+    async def over() -> bool:
+        return echo.lost == echo.connections
+
+    await until(over)
 
 
 @contextlib.asynccontextmanager

@@ -16,8 +16,12 @@ def strike(name: str, seed: int = 1) -> Strike:
 def results() -> Results:
     return Results(
         [
-            Outcome(strike("failover"), "timeline 2", events=4_000, recovery_seconds=3.5, takeover_seconds=6.25),
-            Outcome(strike("failover", 2), "timeline 3", events=9_000, recovery_seconds=1.5, takeover_seconds=4),
+            Outcome(
+                strike("failover"), "timeline 2", events=4_000, sent=2_000, recovery_seconds=3.5, takeover_seconds=6.25
+            ),
+            Outcome(
+                strike("failover", 2), "timeline 3", events=9_000, sent=3_000, recovery_seconds=1.5, takeover_seconds=4
+            ),
             Outcome(strike("nul+cache_killed"), "20 dead letters", events=5_000, recovery_seconds=9.0),
             Outcome(strike("worker_killed"), failure="PromiseBroken: 3 differences"),
         ],
@@ -38,8 +42,8 @@ def test_the_last_line_says_it_all() -> None:
 def test_markdown_has_a_row_for_each_kind_and_what_failed(tmp_path: Path) -> None:
     write(results(), tmp_path / "chaos.md")
     lines = (tmp_path / "chaos.md").read_text().splitlines()
-    assert "| failover | 2 | 0 | 2.5, 3.5 | 6.2 | timeline 3 |" in lines
-    assert "| worker_killed | 1 | 1 |  |  |  |" in lines
+    assert "| failover | 2 | 0 | 5,000 | 2.5, 3.5 | 6.2 | timeline 3 |" in lines
+    assert "| worker_killed | 1 | 1 | 0 |  |  |  |" in lines
     assert "    PromiseBroken: 3 differences" in lines
     assert "Not run: disk_full (seed 2)" in lines
 

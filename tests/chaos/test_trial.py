@@ -36,15 +36,19 @@ class Wild(Fault):
 
 
 class Idle:
-    """A load of nothing."""
+    """A load of nothing, and nobody who reads it."""
 
-    def begin(self, _events_per_second: int) -> None: ...
+    sent = 0
+
+    def begin(self, *_: object) -> None: ...
+
+    async def check(self) -> None: ...
 
     async def end(self) -> None: ...
 
 
 class Bare:
-    load = Idle()
+    load = reader = Idle()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ TRIAL_SECONDS_MAX: Final = 300.0
 # The load goes on for so long after the healing: what recovers must recover under load.
 AFTER_SECONDS: Final = 0.5
 _HEAL_SECONDS_MAX: Final = 60.0
+# Of a pair one may stop the traffic that the other is to meet: that one then lasts until it has met some.
+FELT_SECONDS_MAX: Final = 30.0
 _EXPECTED: Final = (PromiseBroken, DidNotFire, LoadBroken, StackFailed, TimeoutError)
 
 
@@ -31,6 +33,7 @@ class Outcome:
     strike: Strike
     fired: str = ""
     events: int = 0
+    sent: int = 0  # while it lasted
     recovery_seconds: float = 0.0
     takeover_seconds: float | None = None  # of a failover, to the first batch on the standby
     seconds: float = 0.0
@@ -60,15 +63,19 @@ async def _run(arena: Arena, strike: Strike, began: float) -> Outcome:
     for fault in faults:
         fault.enter(arena)
         await fault.prepare()
+    sent_before = arena.load.sent
     arena.load.begin(strike.events_per_second)
+    arena.reader.begin()
     await asyncio.sleep(strike.before_seconds)
     await _troubled(faults, strike.gap_seconds)
     healed_at = time.monotonic()
     await asyncio.sleep(AFTER_SECONDS)
     await arena.load.end()
+    await arena.reader.end()
     recovery_seconds = await drained(arena, healed_at)
     await settled(arena)
     await accounted(arena)
+    await arena.reader.check()
     fired = "; ".join([await fault.proof() for fault in faults])
     proof = await reconciled(arena)
     takeover_seconds = _check_takeover(faults)
@@ -76,6 +83,7 @@ async def _run(arena: Arena, strike: Strike, began: float) -> Outcome:
         strike,
         fired,
         events=proof.events + proof.corrections,
+        sent=arena.load.sent - sent_before,
         recovery_seconds=recovery_seconds,
         takeover_seconds=takeover_seconds,
         seconds=time.monotonic() - began,
@@ -84,22 +92,26 @@ async def _run(arena: Arena, strike: Strike, began: float) -> Outcome:
 
 async def _troubled(faults: Sequence[Fault], gap_seconds: float) -> None:
     """From the first blow to the last healing. The second of a pair strikes while the first lasts."""
+    troubling: list[Fault] = []  # struck, and not healed yet
+
+    async def to_its_end(fault: Fault) -> None:
+        await fault.last()
+        await fault.felt(FELT_SECONDS_MAX)
+        troubling.remove(fault)
+        await fault.heal()
+
     try:
         async with asyncio.TaskGroup() as lasting:
             for place, fault in enumerate(faults):
                 if place:
                     await asyncio.sleep(gap_seconds)
+                troubling.append(fault)
                 await fault.strike()
-                lasting.create_task(_to_its_end(fault))
+                lasting.create_task(to_its_end(fault))
     except BaseException:
-        for fault in faults:
+        for fault in troubling:
             await _healed_if_possible(fault)
         raise
-
-
-async def _to_its_end(fault: Fault) -> None:
-    await fault.last()
-    await fault.heal()
 
 
 async def _healed_if_possible(fault: Fault) -> None:

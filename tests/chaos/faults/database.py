@@ -87,6 +87,12 @@ class Interrupted(Fault):
     async def last(self) -> None:
         await _repeatedly(self.hold_seconds, self.pause_seconds, self._once)
 
+    async def felt(self, seconds_max: float) -> None:
+        deadline = time.monotonic() + seconds_max
+        while not self._struck and time.monotonic() < deadline:
+            await self._once()
+            await asyncio.sleep(self.pause_seconds)
+
     async def proof(self) -> str:
         if not self._struck:
             raise DidNotFire("nobody was there to be struck")
@@ -179,10 +185,11 @@ class DiskFull(Fault):
     """
 
     bytes_max: int
-    _failed_before: int = field(init=False, default=0)
 
     async def prepare(self) -> None:
-        self._failed_before = _failed_writes(self.arena)
+        # What the server says goes to a file as well, and would be lost beyond the limit. It is appended to, so that
+        # emptying it takes nothing from what comes.
+        self.arena.nodes.primary.log.write_bytes(b"")
 
     async def strike(self) -> None:
         _limit_files(self.arena, self.bytes_max)
@@ -195,7 +202,7 @@ class DiskFull(Fault):
             await asyncio.to_thread(node.start)
 
     async def proof(self) -> str:
-        failed = _failed_writes(self.arena) - self._failed_before
+        failed = self.arena.nodes.primary.log.read_bytes().count(b"File too large")
         if not failed:
             raise DidNotFire("the server could write all that it wanted to")
         return f"{failed} writes failed"
@@ -209,10 +216,6 @@ def _limit_files(arena: Arena, bytes_max: int) -> None:
             resource.prlimit(
                 pid, resource.RLIMIT_FSIZE, (hard if bytes_max == resource.RLIM_INFINITY else bytes_max, hard)
             )
-
-
-def _failed_writes(arena: Arena) -> int:
-    return arena.nodes.primary.log.read_bytes().count(b"File too large")
 
 
 async def _started(arena: Arena) -> datetime:

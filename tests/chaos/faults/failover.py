@@ -37,7 +37,9 @@ class FailedOver(Fault):
         nodes, link = self.arena.nodes, self.arena.links.replication
         if self.tail_seconds:
             link.down()
+            heard = await position(self.arena)
             await asyncio.sleep(self.tail_seconds)
+            await self._something_to_lose(heard)
         committed = await position(self.arena)
         died = time.monotonic()
         await asyncio.to_thread(nodes.primary.kill)
@@ -51,6 +53,15 @@ class FailedOver(Fault):
                 raise PromiseBroken(f"no batch was committed on the standby within {_PATIENCE_SECONDS:g} s")
             await asyncio.sleep(_LOOK_SECONDS)
         self.takeover_seconds = time.monotonic() - died
+
+    async def _something_to_lose(self, heard: int) -> None:
+        """Another trouble may hold the stream up: then it takes longer until something is committed."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS / 3
+        while await position(self.arena) == heard and time.monotonic() < deadline:
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def heal(self) -> None:
+        await self.arena.links.replication.heal()
 
     async def proof(self) -> str:
         timeline = await _timeline(self.arena)

@@ -35,6 +35,9 @@ class Fault(ABC):
         """What goes on until it is healed."""
         await asyncio.sleep(self.hold_seconds)
 
+    async def felt(self, _seconds_max: float) -> None:  # noqa: B027  # most are, as soon as they strike
+        """Wait until it has struck somebody, where that takes traffic."""
+
     async def heal(self) -> None:  # noqa: B027  # some pass by themselves
         """Make whole what it broke. From then on everything has to recover by itself."""
 

@@ -12,6 +12,7 @@ from tests.chaos.link import Counts, Link
 from tests.chaos.promises import DidNotFire
 
 ServerName = Literal["database", "broker", "cache"]
+_CONNECTED_SECONDS_MAX = 30.0
 _CUT_SECONDS_MAX = 20.0  # under load there is a COMMIT several times a second
 
 
@@ -27,16 +28,26 @@ class OnALink(Fault):
     async def strike(self) -> None:
         link = self.link()
         self._before = replace(link.counts)
+        deadline = time.monotonic() + _CONNECTED_SECONDS_MAX
+        while not link.live and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)  # the other fault of a pair may have killed whoever was connected
         self.trouble(link)
+
+    async def felt(self, seconds_max: float) -> None:
+        deadline = time.monotonic() + seconds_max
+        while not self._struck() and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
 
     async def heal(self) -> None:
         await self.link().heal()
 
     async def proof(self) -> str:
-        struck = getattr(self.link().counts, self.counted) - getattr(self._before, self.counted)
-        if not struck:
+        if not self._struck():
             raise DidNotFire(f"no traffic met it: no {self.what}")
-        return f"{struck:,} {self.what}"
+        return f"{self._struck():,} {self.what}"
+
+    def _struck(self) -> int:
+        return int(getattr(self.link().counts, self.counted) - getattr(self._before, self.counted))
 
     def link(self) -> Link:
         link: Link = getattr(self.arena.links, self.server)

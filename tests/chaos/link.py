@@ -189,11 +189,12 @@ class Link:
             if wire.silent:
                 await wire.over.wait()
         finally:
+            # Before anything is awaited, which may be cancelled: no connection is left open by the way.
+            self._wires.discard(wire)
+            up_writer.close()
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            self._wires.discard(wire)
-            up_writer.close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         match self.upstream:

@@ -63,6 +63,7 @@ async def link(echo: Echo) -> AsyncIterator[Link]:
         return echo.lost == echo.connections
 
     await until(over)
+    await asyncio.sleep(0.05)  # transports close some turns of the loop after they were told to
 
 
 @contextlib.asynccontextmanager

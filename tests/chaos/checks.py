@@ -43,7 +43,9 @@ async def drained(arena: Arena, healed_at: float) -> float:
         if time.monotonic() - healed_at > DRAINED_SECONDS_MAX:
             raise PromiseBroken(f"not drained within {DRAINED_SECONDS_MAX:g} s of the healing: {state}")
         await asyncio.sleep(_LOOK_SECONDS)
-    return time.monotonic() - healed_at
+    if (seconds := time.monotonic() - healed_at) > DRAINED_SECONDS_MAX:
+        raise PromiseBroken(f"drained {seconds:.0f} s after the healing, not within {DRAINED_SECONDS_MAX:g} s")
+    return seconds
 
 
 async def accounted(arena: Arena) -> None:

@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipeline.errors import SettingsRefused
 from pipeline.masking import MASK, Secret, masked
-from pipeline.settings_layers import PREFIX, Given, Key, Kind, given_values, variable
+from pipeline.settings_layers import FROM_FILE, PREFIX, Given, Key, Kind, given_values, variable
 
 # After this long at most, nothing of a worker that vanished holds a lane any more.
 TAKEOVER_SECONDS_MAX = 60.0
@@ -77,7 +77,11 @@ class DatabaseSettings(Section):
 class KafkaSettings(Section):
     """The broker."""
 
-    bootstrap: str | None = Field(None, description="host:port[,host:port]; the local stack's when unset.")
+    bootstrap: str | None = Field(
+        None,
+        description="host:port[,host:port], or a URL with TLS and a login: [security.md](security.md); "
+        "the local stack's when unset.",
+    )
     group: str = Field("folio-stream", min_length=1, description="Consumer group of the workers.")
     topic_prefix: str = Field(
         "", pattern="^[a-zA-Z0-9._-]{0,100}$", description="Put before every topic's name: one broker, many streams."
@@ -273,6 +277,7 @@ def _explain(problem: Mapping[str, object], given: Mapping[Key, Given]) -> str:
         return f"{PREFIX}{section}_*".upper() + f" is refused: {problem['msg']}"
     key = (section, names[0])
     where = given[key].where if key in given else variable(key)
-    secret = any(isinstance(each, Secret) for each in definitions()[key].metadata)
+    # What somebody keeps in a file of its own may be a secret, though it was given to the wrong setting.
+    secret = where.endswith(FROM_FILE) or any(isinstance(each, Secret) for each in definitions()[key].metadata)
     value = MASK if secret else masked(repr(problem["input"]))
     return f"{where}={value} is refused: {problem['msg']}"

@@ -24,11 +24,13 @@ simulate: $(STAMP)  ## the worker on a virtual clock, against servers in memory,
 fuzz: $(STAMP)  ## records that nobody would write, judged by both decoders; MESSAGES=1000000
 	$(BIN)/python -m tests.fuzzing --messages $(or $(MESSAGES),100000) $(FUZZARGS)
 
-check: $(STAMP)  ## format, lint, types, import contracts
+check: $(STAMP)  ## format, lint, types, import contracts, known vulnerabilities of what is locked
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/audit.txt
+	$(BIN)/python requirements/audit.py requirements/runtime.txt requirements/stack.txt requirements/tracing.txt
 
 format: $(STAMP)
 	$(BIN)/ruff format .

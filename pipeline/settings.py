@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.errors import SettingsRefused
 from pipeline.masking import MASK, Secret, masked
@@ -79,7 +79,7 @@ class KafkaSettings(Section):
 
     bootstrap: str | None = Field(
         None,
-        description="host:port[,host:port], or a URL with TLS and a login: [security.md](security.md); "
+        description="host:port[,host:port], or a URL with TLS and a login (docs/security.md); "
         "the local stack's when unset.",
     )
     group: str = Field("folio-stream", min_length=1, description="Consumer group of the workers.")
@@ -194,6 +194,18 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="forbid"
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` has gathered: left alone, each instance would read the environment of the process again."""
+        return (init_settings,)
+
     stack: StackSettings = StackSettings()
     database: DatabaseSettings = DatabaseSettings()
     kafka: KafkaSettings = KafkaSettings()
@@ -258,7 +270,6 @@ def load_with_origins(environment: Mapping[str, str] = os.environ) -> Loaded:
     for (section, name), each in given.items():
         nested.setdefault(section, {})[name] = each.value
     try:
-        # `model_validate` reads no environment by itself: what counts is the mapping that was given.
         return Loaded(Settings.model_validate(nested), given)
     except ValidationError as error:
         raise SettingsRefused("; ".join(_explain(problem, given) for problem in error.errors())) from error

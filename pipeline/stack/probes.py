@@ -11,8 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 import redis
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
 
-from pipeline.errors import Transient
+from pipeline.broker import broker_options
+from pipeline.errors import SettingsRefused, Transient
 from pipeline.stack.config import PartName
 
 # A loopback server that serves answers within milliseconds; an external one may be a continent away.
@@ -75,6 +78,9 @@ def kafka(bootstrap: str) -> str:
     A Metadata request, not a bare connect: a KRaft broker listens before the controller has let it in, and
     until then its metadata names no broker, and every CreateTopics fails.
     """
+    if "://" in bootstrap:
+        with ThreadPoolExecutor(1) as pool:
+            return _counted(pool.submit(asyncio.run, _kafka_by_login(bootstrap)).result())
     reason = f"no address in {bootstrap!r}"
     for address in bootstrap.split(","):
         host, _, port = address.strip().rpartition(":")
@@ -87,9 +93,29 @@ def kafka(bootstrap: str) -> str:
             reason = _reason(exc)
             continue
         if brokers:
-            return f"{brokers} broker{'s' if brokers > 1 else ''}"
+            return _counted(brokers)
         reason = "the broker is not registered with its controller yet"
     raise NotReady(reason)
+
+
+async def _kafka_by_login(address: str) -> int:
+    """With TLS or a login, which are the client's affair."""
+    try:
+        client = AIOKafkaClient(**broker_options(address), request_timeout_ms=round(TIMEOUT_SECONDS * 1_000))
+    except SettingsRefused as exc:
+        raise NotReady(str(exc)) from exc
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await client.bootstrap()
+        return len(client.cluster.brokers())
+    except (OSError, TimeoutError, KafkaError) as exc:
+        raise NotReady(_reason(exc)) from exc
+    finally:
+        await client.close()
+
+
+def _counted(brokers: int) -> str:
+    return f"{brokers} broker{'s' if brokers > 1 else ''}"
 
 
 def _brokers(host: str, port: int) -> int:

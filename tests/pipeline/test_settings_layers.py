@@ -176,3 +176,9 @@ def test_a_files_value_that_cannot_be_had_is_refused_by_name(tmp_path: Path, con
 def test_a_value_and_its_file_are_not_both_given(tmp_path: Path) -> None:
     with pytest.raises(SettingsRefused, match=r"FOLIO_REDIS_URL_FILE=.* and FOLIO_REDIS_URL are both set"):
         load({"FOLIO_REDIS_URL": "redis://a", "FOLIO_REDIS_URL_FILE": str(tmp_path)})
+
+
+def test_what_counts_is_the_environment_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLIO_KAFKA_LANES", "3")
+    assert load({}).kafka.lanes == Settings().kafka.lanes == 8
+    assert load({"FOLIO_KAFKA_LANES": "5"}).kafka.lanes == 5

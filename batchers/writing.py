@@ -133,15 +133,13 @@ async def write_events(connection: asyncpg.Connection, rows: EventRows, staged: 
     """Store, snapshots, transactions, from one COPY."""
     if not staged:
         return
-    await connection.copy_records_to_table("staging_events", records=staged)
-    await connection.execute(sql.query("append_events"))
     # The old row goes first: a transaction that moves within a month would otherwise be there twice for a moment.
     if "revenue" in rows.moved:
         await connection.execute(sql.query("delete_moved_revenues"), *columns(rows.moved["revenue"], 3))
     if "expense" in rows.moved:
         await connection.execute(sql.query("delete_moved_expenses"), *columns(rows.moved["expense"], 3))
-    for statement in _statements(rows):
-        await connection.execute(statement)
+    await connection.copy_records_to_table("staging_events", records=staged)
+    await connection.execute(sql.in_turn(_statements(rows)))
 
 
 def _statements(rows: EventRows) -> Iterator[str]:
@@ -149,6 +147,7 @@ def _statements(rows: EventRows) -> Iterator[str]:
 
     What the decision found to be new needs no look for a row to replace: two thirds of the work of an upsert.
     """
+    yield sql.query("append_events")
     if "new" in rows.bookings:
         yield sql.query("append_snapshots")
     if "known" in rows.bookings:
@@ -170,10 +169,12 @@ async def write_balances(connection: asyncpg.Connection, balances: Sequence[Bala
     await connection.copy_records_to_table(
         "staging_balances", records=[_balance_row(balance, recorded_at) for balance in balances]
     )
+    statements = []
     if any(balance.version == 1 for balance in balances):
-        await connection.execute(sql.query("append_balances"))
+        statements.append(sql.query("append_balances"))
     if any(balance.version > 1 for balance in balances):
-        await connection.execute(sql.query("upsert_balances"))
+        statements.append(sql.query("upsert_balances"))
+    await connection.execute(sql.in_turn(statements))
 
 
 def _balance_row(balance: Balance, recorded_at: Instant) -> Row:

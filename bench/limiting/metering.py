@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import asyncpg
 
+import sql
 from bench.limiting.clocks import StageClock, cpu_seconds
 
 FETCH: Final = "fetch"
@@ -105,7 +106,11 @@ class MeteredConnection:
         if query == "COMMIT":
             with self._clock.stage(COMMIT):
                 return await self._timed(query, self._connection.execute(query, *arguments, **named))
-        return await self._timed(query, self._connection.execute(query, *arguments, **named))
+        result = ""
+        # What goes as one message goes as several here, or nobody could tell what each of its statements costs.
+        for each in query.split(sql.SEPARATOR):
+            result = await self._timed(each, self._connection.execute(each, *arguments, **named))
+        return result
 
     async def executemany(self, query: str, *arguments: Any, **named: Any) -> Any:
         return await self._timed(query, self._connection.executemany(query, *arguments, **named))

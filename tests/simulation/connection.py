@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 
 from asyncpg import exceptions as pg
 
+import sql
 from schemas.instants import moment_of
 from tests.simulation.database import Bounds, Database, Row, Session
 from tests.simulation.process import Process
@@ -60,7 +61,7 @@ class SimulatedConnection:
             return await self._ask("begin", self._begin)
         if statement == "COMMIT":
             return await self._ask("commit", self._commit)
-        await self._run(HANDLERS[statement], arguments)
+        await self._in_turn([HANDLERS[each] for each in statement.split(sql.SEPARATOR)], arguments)
         return ""
 
     async def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
@@ -126,6 +127,15 @@ class SimulatedConnection:
             return await self._handled(handler, arguments)
 
         return await self._ask(handler.name, act)
+
+    async def _in_turn(self, handlers: Sequence[Handler], arguments: Sequence[Any]) -> None:
+        """One message: nothing comes between its statements."""
+
+        async def act() -> None:
+            for handler in handlers:
+                await self._handled(handler, arguments)
+
+        await self._ask(handlers[0].name, act)
 
     async def _ask(self, name: str, act: Callable[[], Awaitable[T]]) -> T:
         if self._closed:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from pipeline.addresses import Address, checked_broker, checked_cache, checked_database
 from pipeline.errors import SettingsRefused
 from pipeline.masking import MASK, Secret, masked
 from pipeline.settings_layers import FROM_FILE, PREFIX, Given, Key, Kind, given_values, variable
@@ -52,7 +53,9 @@ class StackSettings(Section):
 class DatabaseSettings(Section):
     """PostgreSQL. The timeouts together stay under the takeover bound of 60 s."""
 
-    url: str | None = Field(None, description="Where PostgreSQL is; the local stack's when unset.")
+    url: Annotated[str | None, Address(), AfterValidator(checked_database)] = Field(
+        None, description="Where PostgreSQL is; the local stack's when unset."
+    )
     role: Annotated[str | None, BeforeValidator(_empty_is_none)] = Field(
         "folio_writer", description="Role that workers switch to after connecting; empty: they stay the login."
     )
@@ -77,7 +80,7 @@ class DatabaseSettings(Section):
 class KafkaSettings(Section):
     """The broker."""
 
-    bootstrap: str | None = Field(
+    bootstrap: Annotated[str | None, Address(), AfterValidator(checked_broker)] = Field(
         None,
         description="host:port[,host:port], or a URL with TLS and a login (docs/security.md); "
         "the local stack's when unset.",
@@ -99,7 +102,9 @@ class KafkaSettings(Section):
 class RedisSettings(Section):
     """The cache."""
 
-    url: str | None = Field(None, description="Where Redis is; the local stack's when unset.")
+    url: Annotated[str | None, Address(), AfterValidator(checked_cache)] = Field(
+        None, description="Where Redis is; the local stack's when unset."
+    )
     timeout_seconds: float = Field(2, gt=0, description="Bound on one command.")
     value_ttl_seconds: int = Field(120, ge=1, description="Life of a cached balance.")
     invalidation_groups_max: int = Field(500, ge=1, description="Properties invalidated in one call.")
@@ -277,7 +282,7 @@ def load_with_origins(environment: Mapping[str, str] = os.environ) -> Loaded:
 
 def shown(definition: FieldInfo, value: object) -> str:
     """A value for people's eyes: nothing of a secret, and no password of a URL."""
-    return MASK if any(isinstance(each, Secret) for each in definition.metadata) else masked(str(value))
+    return MASK if _holds(definition, Secret) else masked(str(value))
 
 
 def _explain(problem: Mapping[str, object], given: Mapping[Key, Given]) -> str:
@@ -288,7 +293,14 @@ def _explain(problem: Mapping[str, object], given: Mapping[Key, Given]) -> str:
         return f"{PREFIX}{section}_*".upper() + f" is refused: {problem['msg']}"
     key = (section, names[0])
     where = given[key].where if key in given else variable(key)
-    # What somebody keeps in a file of its own may be a secret, though it was given to the wrong setting.
-    secret = where.endswith(FROM_FILE) or any(isinstance(each, Secret) for each in definitions()[key].metadata)
+    definition = definitions()[key]
+    if where.endswith(FROM_FILE) and not _holds(definition, Address):
+        # It may be a secret that was given to the wrong setting, and some messages repeat what they are about.
+        return f"{where} names a file whose content is refused: {definition.description}"
+    secret = _holds(definition, Secret) or _holds(definition, Address)
     value = MASK if secret else masked(repr(problem["input"]))
     return f"{where}={value} is refused: {problem['msg']}"
+
+
+def _holds(definition: FieldInfo, mark: type) -> bool:
+    return any(isinstance(each, mark) for each in definition.metadata)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import asyncpg
 import redis
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 
 from pipeline.broker import broker_options
@@ -22,6 +23,7 @@ from pipeline.stack.config import PartName
 TIMEOUT_SECONDS = 5.0
 RESPONSE_BYTES_MAX = 1_000_000
 METADATA = 3
+_UNREGISTERED = "the broker is not registered with its controller yet"
 
 
 class NotReady(Transient):
@@ -94,24 +96,32 @@ def kafka(bootstrap: str) -> str:
             continue
         if brokers:
             return _counted(brokers)
-        reason = "the broker is not registered with its controller yet"
+        reason = _UNREGISTERED
     raise NotReady(reason)
 
 
 async def _kafka_by_login(address: str) -> int:
-    """With TLS or a login, which are the client's affair."""
+    """With TLS or a login, which are the client's affair. Raises NotReady with the first server's reason."""
     try:
-        client = AIOKafkaClient(**broker_options(address), request_timeout_ms=round(TIMEOUT_SECONDS * 1_000))
+        options = broker_options(address)
     except SettingsRefused as exc:
         raise NotReady(str(exc)) from exc
+    milliseconds = round(TIMEOUT_SECONDS * 1_000)
+    client = AIOKafkaClient(**options, request_timeout_ms=milliseconds)
+    host, _, port = options.pop("bootstrap_servers").split(",")[0].rpartition(":")
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
+            # By itself the client tells its log what was wrong, and its caller only that something was.
+            connection = await create_conn(host.strip("[]"), int(port), request_timeout_ms=milliseconds, **options)
+            connection.close()
             await client.bootstrap()
-        return len(client.cluster.brokers())
     except (OSError, TimeoutError, KafkaError) as exc:
         raise NotReady(_reason(exc)) from exc
     finally:
         await client.close()
+    if not client.cluster.brokers():
+        raise NotReady(_UNREGISTERED)
+    return len(client.cluster.brokers())
 
 
 def _counted(brokers: int) -> str:

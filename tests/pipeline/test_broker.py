@@ -1,4 +1,4 @@
-"""The broker's address: what each form gives a client, and what is refused without a word of the password."""
+"""The broker's address: what each form gives a client."""
 
 import ssl
 from pathlib import Path
@@ -40,32 +40,8 @@ def test_a_login_is_scram_unless_told_otherwise_and_may_be_percent_encoded() -> 
     assert (both["security_protocol"], both["sasl_mechanism"]) == ("SASL_SSL", "SCRAM-SHA-256")
 
 
-def test_a_password_with_an_at_sign_in_it_is_taken_whole() -> None:
-    assert plain("sasl://folio:p@ss@a:9092")["sasl_plain_password"] == "p@ss"
-
-
 def test_people_are_shown_hosts_and_no_login() -> None:
     assert servers_of("sasl+tls://folio:secret@a:9094,b:9094?ca=/x") == "a:9094,b:9094"
-
-
-@pytest.mark.parametrize(
-    ("address", "why"),
-    [
-        ("ssl://a:9093", "ssl:// is none of"),
-        ("sasl://a:9092", "needs user:password@"),
-        ("sasl://folio@a:9092", "needs user:password@"),
-        ("tls://folio:secret@a:9093", "has no place for user:password@"),
-        ("sasl://folio:secret@a:9092?mechanism=GSSAPI", "mechanism must be one of"),
-        ("sasl://folio:secret@a:9092?cafile=/x", "cafile is none of"),
-        ("tls://?ca=/x", "no host:port"),
-        ("tls://a:9093/path", "no host:port"),
-    ],
-)
-def test_what_is_wrong_is_said_and_the_password_is_not(address: str, why: str) -> None:
-    with pytest.raises(SettingsRefused, match=why) as refused:
-        broker_options(address)
-    assert "FOLIO_KAFKA_BOOTSTRAP" in str(refused.value)
-    assert "secret" not in str(refused.value)
 
 
 def test_a_file_that_is_missing_or_no_certificate_is_named(tmp_path: Path) -> None:

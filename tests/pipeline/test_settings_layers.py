@@ -119,6 +119,8 @@ def test_settings_that_are_wrong_together_are_said_without_their_values() -> Non
         ("postgresql://u@h/d?password=hush&x=1", "postgresql://u@h/d?password=***&x=1"),
         ("'redis://u:hush@h'", "'redis://u:***@h'"),
         ("postgresql://u@h:5432/d", "postgresql://u@h:5432/d"),
+        ("sasl://u@corp:hush@h:9092", "sasl://u@corp:***@h:9092"),
+        ("sasl://a/b:hush@h:9092", "sasl://a/b:***@h:9092"),
         ("broker-1:9092,broker-2:9092", "broker-1:9092,broker-2:9092"),
     ],
 )
@@ -157,8 +159,18 @@ def test_a_value_in_a_file_counts_more_than_the_profile_and_the_file_of_settings
 def test_what_is_wrong_with_a_files_value_is_said_without_the_value(tmp_path: Path) -> None:
     file = tmp_path / "rows"
     file.write_text("s3cret")
-    with pytest.raises(SettingsRefused, match=r"FOLIO_BATCH_ROWS_MAX_FILE=\*\*\* is refused: ") as refused:
+    with pytest.raises(
+        SettingsRefused, match=r"FOLIO_BATCH_ROWS_MAX_FILE names a file whose content is refused: "
+    ) as refused:
         load({"FOLIO_BATCH_ROWS_MAX_FILE": str(file)})
+    assert "s3cret" not in str(refused.value)
+
+
+def test_no_rule_repeats_a_secret_that_was_given_to_the_wrong_setting(tmp_path: Path) -> None:
+    file = tmp_path / "zone"
+    file.write_text("s3cret")
+    with pytest.raises(SettingsRefused, match="FOLIO_RULES_DEFAULT_TIME_ZONE_FILE names a file") as refused:
+        load({"FOLIO_RULES_DEFAULT_TIME_ZONE_FILE": str(file)})
     assert "s3cret" not in str(refused.value)
 
 

@@ -44,9 +44,19 @@ def test_what_was_found_is_said(audit: Any, packages: list[dict[str, Any]], code
     assert text in verdict.text
 
 
-@pytest.mark.parametrize(("stderr", "why"), [("Traceback\nConnectionError: no route\n", "no route"), ("", "nothing")])
-def test_an_audit_that_could_not_be_made_is_told_and_fails_nobody(audit: Any, stderr: str, why: str) -> None:
-    verdict = audit.judge("", stderr)
-    assert verdict.code == 0
-    assert "NOT AUDITED" in verdict.text
-    assert why in verdict.text
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "code", "text"),
+    [
+        ("", "Traceback\nrequests.exceptions.ConnectionError: no route\n", 0, "NOT AUDITED, requests.exceptions"),
+        ("", "ERROR:pip_audit: runtime.txt: no such file\n", 1, "broken: ERROR:pip_audit: runtime.txt"),
+        ("", "", 1, "broken: pip-audit said nothing"),
+        ('{"dependencies": []}', "", 1, "broken"),
+        ('{"results": []}', "", 1, "broken"),
+    ],
+)
+def test_an_audit_that_could_not_be_made_is_told_apart_from_one_that_is_broken(
+    audit: Any, stdout: str, stderr: str, code: int, text: str
+) -> None:
+    verdict = audit.judge(stdout, stderr)
+    assert verdict.code == code
+    assert text in verdict.text

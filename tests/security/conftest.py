@@ -22,7 +22,7 @@ from tests.support.stream import Stream
 PREFIX = "secured."
 GROUP = "secured.group"
 LANES = 2
-_ROLES = {"worker": "folio_writer", "operator": "folio_operator"}
+_ROLES = {"worker": "folio_writer", "operator": "folio_operator", "reader": "folio_reader"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sec
     commands, secrets = folder / "commands", folder / "secrets"
     for made in (commands, secrets):
         made.mkdir(mode=0o700)
-    with pytest.MonkeyPatch.context() as patches, secured_servers(folder, patches) as servers:
+    with secured_servers(folder) as servers:
         database = await _make_database(servers)
         grant(AdminClient(_as_admin(servers)), PREFIX, GROUP)
         endpoints = Endpoints(database, servers.broker(ADMIN), servers.cache(ADMIN))

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
 from typing import Final
+from unittest.mock import patch
 from urllib.parse import quote
-
-import pytest
 
 from pipeline.stack import postgres as postgres_module
 from pipeline.stack import probes
@@ -55,6 +54,10 @@ ssl.truststore.location={ca}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:{admin};User:ANONYMOUS
 """
+
+
+# As in docs/security.md: what a worker asks for, and what `folio doctor` does.
+CACHE_COMMANDS: Final = "+get +mget +set +del +eval +ping +hello +auth +select +client|setinfo +info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class SecuredRedis:
             "tls-auth-clients no",
             'save ""',
             "user default off",
-            f"user worker on >{PASSWORDS['worker']} ~* -@all +@read +@write +@scripting +@connection +info",
+            f"user worker on >{PASSWORDS['worker']} ~folio:* -@all {CACHE_COMMANDS}",
             f"user {ADMIN} on >{PASSWORDS[ADMIN]} ~* +@all",
         )
         write_whole(self.folder / "redis.conf", "\n".join((*lines, "")).encode())
@@ -181,28 +184,40 @@ def cache_url(who: str, port: int, ca: Path, password: str | None = None) -> str
 
 
 @contextmanager
-def secured_servers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Secured]:
+def secured_servers(folder: Path) -> Iterator[Secured]:
     """All three, in a folder of their own, gone in the end even when this process is killed."""
     authority, stranger = founded(folder / "authority"), founded(folder / "stranger")
     config = StackConfig(folder / "servers", preferred_ports={})
-    programs = _postgres_programs()
-    monkeypatch.setattr(postgres_module, "postgres_program", lambda name: str(programs / name))
     with reaped(config):
         open_folder(config.directory)
         starter = Starter(config, Ledger(config.directory), Event(), Lock())
-        privileges = unprivileged()
-        for name in ("postgres", "kafka", "valkey"):
-            (config.directory / name).mkdir(mode=0o700)
-        sockets = socket_folder(config.directory / "postgres", "", privileges)
-        parts: Sequence[Part] = (
-            SecuredPostgres(config.directory / "postgres", sockets, privileges, authority=authority),
-            SecuredKafka(config.directory / "kafka", authority=authority),
-            SecuredRedis(config.directory / "valkey", authority),
-        )
-        for part in parts:
-            starter.bring_up(part)
+        parts = _parts(config.directory, authority)
+        with _with_tls():
+            for part in parts:
+                starter.bring_up(part)
         ports = starter.ledger.record.ports
         yield Secured(authority, stranger, ports, parts[0].address(ports))
+
+
+def _parts(directory: Path, authority: Authority) -> Sequence[Part]:
+    privileges = unprivileged()
+    folders = [directory / name for name in ("postgres", "kafka", "valkey")]
+    for folder in folders:
+        folder.mkdir(mode=0o700)
+    sockets = socket_folder(folders[0], "", privileges)
+    return (
+        SecuredPostgres(folders[0], sockets, privileges, authority=authority),
+        SecuredKafka(folders[1], authority=authority),
+        SecuredRedis(folders[2], authority),
+    )
+
+
+@contextmanager
+def _with_tls() -> Iterator[None]:
+    """The stack takes the PostgreSQL that has TLS, for as long as the block lasts."""
+    programs = _postgres_programs()
+    with patch.object(postgres_module, "postgres_program", lambda name: str(programs / name)):
+        yield
 
 
 def _postgres_programs() -> Path:

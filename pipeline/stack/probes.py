@@ -8,6 +8,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import asyncpg
 import redis
@@ -23,6 +24,8 @@ from pipeline.stack.config import PartName
 TIMEOUT_SECONDS = 5.0
 RESPONSE_BYTES_MAX = 1_000_000
 METADATA = 3
+# TLS takes leave of the other side before a connection is closed.
+_GOODBYE_SECONDS = 0.1
 _UNREGISTERED = "the broker is not registered with its controller yet"
 
 
@@ -108,20 +111,29 @@ async def _kafka_by_login(address: str) -> int:
         raise NotReady(str(exc)) from exc
     milliseconds = round(TIMEOUT_SECONDS * 1_000)
     client = AIOKafkaClient(**options, request_timeout_ms=milliseconds)
-    host, _, port = options.pop("bootstrap_servers").split(",")[0].rpartition(":")
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            # By itself the client tells its log what was wrong, and its caller only that something was.
-            connection = await create_conn(host.strip("[]"), int(port), request_timeout_ms=milliseconds, **options)
-            connection.close()
             await client.bootstrap()
     except (OSError, TimeoutError, KafkaError) as exc:
-        raise NotReady(_reason(exc)) from exc
+        raise NotReady(await _why_not(options, milliseconds) or _reason(exc)) from exc
     finally:
         await client.close()
+        await asyncio.sleep(_GOODBYE_SECONDS)
     if not client.cluster.brokers():
         raise NotReady(_UNREGISTERED)
     return len(client.cluster.brokers())
+
+
+async def _why_not(options: Mapping[str, Any], request_timeout_ms: int) -> str:
+    """What the first server answers: of itself the client tells its caller only that it cannot reach any."""
+    host, _, port = options["bootstrap_servers"].split(",")[0].rpartition(":")
+    others = {name: value for name, value in options.items() if name != "bootstrap_servers"}
+    try:
+        connection = await create_conn(host.strip("[]"), int(port), request_timeout_ms=request_timeout_ms, **others)
+    except (OSError, TimeoutError, KafkaError) as exc:
+        return _reason(exc)
+    connection.close()
+    return ""
 
 
 def _counted(brokers: int) -> str:

@@ -18,7 +18,7 @@ from schemas.topics import topics
 ADMIN: Final = "admin"
 # Characters that mean something in URLs, shells and JAAS are where mistakes show.
 PASSWORDS: Final[Mapping[str, str]] = {
-    who: f"{who}-5e/cr@t:1+%" for who in (ADMIN, "worker", "producer", "subscriber", "operator", "reader")
+    who: f"{who}5e/{who}cr@{who}t:1+%" for who in (ADMIN, "worker", "producer", "subscriber", "operator", "reader")
 }
 ACLS: Final = Path(__file__).parents[2] / "deploy" / "kafka-acls.txt"
 _GRANT_SECONDS_MAX: Final = 30.0

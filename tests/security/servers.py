@@ -57,7 +57,7 @@ super.users=User:{admin};User:ANONYMOUS
 
 
 # As in docs/security.md: what a worker asks for, and what `folio doctor` does.
-CACHE_COMMANDS: Final = "+get +mget +set +del +eval +ping +hello +auth +select +client|setinfo +info"
+CACHE_COMMANDS: Final = "+get +mget +set +del +eval +ping +hello +auth +select +info"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ test: $(STAMP)  ## every test, on a stack of its own
 
 campaign: $(STAMP)  ## the tests that have a longer form, in it: 10,000 histories, a minute of workers that come and go
 	FOLIO_TEST_HISTORIES=10000 FOLIO_TEST_CHURN_SECONDS=60 FOLIO_TEST_EXAMPLES=5000 FOLIO_TEST_ATTEMPTS=100000 \
-	  $(BIN)/python -m pytest --numprocesses=2 --timeout=900 tests/batchers/test_histories.py \
+	  $(BIN)/python -m pytest --numprocesses=2 --timeout=1800 tests/batchers/test_histories.py \
 	  tests/acceptance/test_churn.py tests/oracle/test_agrees_with_codec.py tests/oracle/test_agrees_on_corrections.py \
 	  tests/oracle/test_agrees_on_encodings.py tests/oracle/test_content_hash.py tests/sql/test_tenants.py
 
@@ -27,11 +27,12 @@ chaos: $(STAMP)  ## real servers and workers, struck by every kind of fault unde
 fuzz: $(STAMP)  ## records that nobody would write, judged by both decoders; MESSAGES=1000000
 	$(BIN)/python -m tests.fuzzing --messages $(or $(MESSAGES),100000) $(FUZZARGS)
 
-check: $(STAMP)  ## format, lint, types, import contracts
+check: $(STAMP)  ## format, lint, types, import contracts, known vulnerabilities of what is locked
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python requirements/audit.py
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -3,6 +3,7 @@
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
+from pipeline.broker import broker_options
 from pipeline.record_batches import keep_every_record_readable
 from pipeline.settings import KafkaSettings
 
@@ -16,7 +17,7 @@ def new_consumer(bootstrap: str, settings: KafkaSettings, client_id: str) -> AIO
     """A consumer that never commits by itself, and never picks a position by itself: positions are in the database."""
     keep_every_record_readable()
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **broker_options(bootstrap),
         client_id=client_id,
         group_id=settings.group,
         # A static member does not leave when it stops: its lanes wait for it, as long as the session timeout.

@@ -5,7 +5,7 @@ from typing import Final
 
 MASK: Final = "***"
 # To the last @: a password that was not percent-encoded may hold one itself. Too much hidden is better than too little.
-_IN_AUTHORITY: Final = re.compile(r"(://[^:@/?#]*:).*@")
+_IN_AUTHORITY: Final = re.compile(r"(://[^:\s]*:).*@")
 _IN_QUERY: Final = re.compile(r"([?&][^=&]*(?:password|secret|token)=)[^&'\"\s]*", re.IGNORECASE)
 
 

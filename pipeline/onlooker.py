@@ -4,6 +4,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
+from pipeline.broker import broker_options
 from pipeline.record_batches import keep_every_record_readable
 
 
@@ -11,7 +12,7 @@ def new_onlooker(bootstrap: str, client_id: str, **bounds: Any) -> AIOKafkaConsu
     """`bounds` are the client's own, such as how many bytes a fetch may bring."""
     keep_every_record_readable()
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **broker_options(bootstrap),
         client_id=client_id,
         group_id=None,
         enable_auto_commit=False,

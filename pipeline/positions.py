@@ -13,6 +13,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocol
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 import sql
+from pipeline.broker import broker_options
 from pipeline.errors import SettingsRefused, TopicMismatch
 from pipeline.status import LaneStatus
 from pipeline.storage.audit import audit
@@ -74,7 +75,7 @@ _patiently = stamina.retry(on=GroupCoordinatorNotAvailableError, attempts=None, 
 
 async def group_members(bootstrap: str, group: str) -> list[Member]:
     """The members of the consumer group, as its coordinator says."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="folio-positions")
+    admin = AIOKafkaAdminClient(**broker_options(bootstrap), client_id="folio-positions")
     with broker_errors("asking for the members of the group"):
         await admin.start()
         try:

@@ -2,6 +2,8 @@
 
 from aiokafka import AIOKafkaProducer
 
+from pipeline.broker import broker_options
+
 
 def new_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
     """A producer that loses and doubles nothing: every replica acknowledges, retries are recognised."""
@@ -19,7 +21,7 @@ def new_letter_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
 
 def _producer(bootstrap: str, client_id: str, *, enable_idempotence: bool) -> AIOKafkaProducer:
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **broker_options(bootstrap),
         client_id=client_id,
         acks="all",
         enable_idempotence=enable_idempotence,

@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from pipeline.addresses import Address, checked_broker, checked_cache, checked_database
 from pipeline.errors import SettingsRefused
 from pipeline.masking import MASK, Secret, masked
-from pipeline.settings_layers import PREFIX, Given, Key, Kind, given_values, variable
+from pipeline.settings_layers import FROM_FILE, PREFIX, Given, Key, Kind, given_values, variable
 
 # After this long at most, nothing of a worker that vanished holds a lane any more.
 TAKEOVER_SECONDS_MAX = 60.0
@@ -52,7 +53,9 @@ class StackSettings(Section):
 class DatabaseSettings(Section):
     """PostgreSQL. The timeouts together stay under the takeover bound of 60 s."""
 
-    url: str | None = Field(None, description="Where PostgreSQL is; the local stack's when unset.")
+    url: Annotated[str | None, Address(), AfterValidator(checked_database)] = Field(
+        None, description="Where PostgreSQL is; the local stack's when unset."
+    )
     role: Annotated[str | None, BeforeValidator(_empty_is_none)] = Field(
         "folio_writer", description="Role that workers switch to after connecting; empty: they stay the login."
     )
@@ -77,7 +80,11 @@ class DatabaseSettings(Section):
 class KafkaSettings(Section):
     """The broker."""
 
-    bootstrap: str | None = Field(None, description="host:port[,host:port]; the local stack's when unset.")
+    bootstrap: Annotated[str | None, Address(), AfterValidator(checked_broker)] = Field(
+        None,
+        description="host:port[,host:port], or a URL with TLS and a login (docs/security.md); "
+        "the local stack's when unset.",
+    )
     group: str = Field("folio-stream", min_length=1, description="Consumer group of the workers.")
     topic_prefix: str = Field(
         "", pattern="^[a-zA-Z0-9._-]{0,100}$", description="Put before every topic's name: one broker, many streams."
@@ -95,7 +102,9 @@ class KafkaSettings(Section):
 class RedisSettings(Section):
     """The cache."""
 
-    url: str | None = Field(None, description="Where Redis is; the local stack's when unset.")
+    url: Annotated[str | None, Address(), AfterValidator(checked_cache)] = Field(
+        None, description="Where Redis is; the local stack's when unset."
+    )
     timeout_seconds: float = Field(2, gt=0, description="Bound on one command.")
     value_ttl_seconds: int = Field(120, ge=1, description="Life of a cached balance.")
     invalidation_groups_max: int = Field(500, ge=1, description="Properties invalidated in one call.")
@@ -190,6 +199,18 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="forbid"
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` has gathered: left alone, each instance would read the environment of the process again."""
+        return (init_settings,)
+
     stack: StackSettings = StackSettings()
     database: DatabaseSettings = DatabaseSettings()
     kafka: KafkaSettings = KafkaSettings()
@@ -254,7 +275,6 @@ def load_with_origins(environment: Mapping[str, str] = os.environ) -> Loaded:
     for (section, name), each in given.items():
         nested.setdefault(section, {})[name] = each.value
     try:
-        # `model_validate` reads no environment by itself: what counts is the mapping that was given.
         return Loaded(Settings.model_validate(nested), given)
     except ValidationError as error:
         raise SettingsRefused("; ".join(_explain(problem, given) for problem in error.errors())) from error
@@ -262,7 +282,7 @@ def load_with_origins(environment: Mapping[str, str] = os.environ) -> Loaded:
 
 def shown(definition: FieldInfo, value: object) -> str:
     """A value for people's eyes: nothing of a secret, and no password of a URL."""
-    return MASK if any(isinstance(each, Secret) for each in definition.metadata) else masked(str(value))
+    return MASK if _holds(definition, Secret) else masked(str(value))
 
 
 def _explain(problem: Mapping[str, object], given: Mapping[Key, Given]) -> str:
@@ -273,6 +293,14 @@ def _explain(problem: Mapping[str, object], given: Mapping[Key, Given]) -> str:
         return f"{PREFIX}{section}_*".upper() + f" is refused: {problem['msg']}"
     key = (section, names[0])
     where = given[key].where if key in given else variable(key)
-    secret = any(isinstance(each, Secret) for each in definitions()[key].metadata)
+    definition = definitions()[key]
+    if where.endswith(FROM_FILE) and not _holds(definition, Address):
+        # It may be a secret that was given to the wrong setting, and some messages repeat what they are about.
+        return f"{where} names a file whose content is refused: {definition.description}"
+    secret = _holds(definition, Secret) or _holds(definition, Address)
     value = MASK if secret else masked(repr(problem["input"]))
     return f"{where}={value} is refused: {problem['msg']}"
+
+
+def _holds(definition: FieldInfo, mark: type) -> bool:
+    return any(isinstance(each, mark) for each in definition.metadata)

@@ -15,6 +15,8 @@ from pipeline.profiles import DEFAULT_PROFILE, PROFILES
 PREFIX: Final = "FOLIO_"
 PROFILE_VARIABLE: Final = "FOLIO_PROFILE"
 FILE_VARIABLE: Final = "FOLIO_SETTINGS_FILE"
+# After a variable's name: the file that holds its value, as Docker and Kubernetes hand secrets to a process.
+FROM_FILE: Final = "_FILE"
 # These say where settings come from; they are none themselves, and stand in the environment only.
 ABOUT_SETTINGS: Final = (PROFILE_VARIABLE, FILE_VARIABLE)
 
@@ -43,7 +45,12 @@ def given_values(model: type[BaseSettings], known: Known, environment: Mapping[s
     Raises SettingsRefused for a name that is no setting, a profile that is none, a file that cannot be read.
     """
     _refuse_unknown(known, environment)
-    return {**_of_profile(environment), **_of_file(known, environment), **_of_environment(model, environment)}
+    return {
+        **_of_profile(environment),
+        **_of_file(known, environment),
+        **_of_environment(model, environment),
+        **_of_files_of_values(model, known, environment),
+    }
 
 
 def profile_name(environment: Mapping[str, str]) -> str:
@@ -75,8 +82,30 @@ def _of_profile(environment: Mapping[str, str]) -> dict[Key, Given]:
 
 
 def _of_environment(model: type[BaseSettings], environment: Mapping[str, str]) -> dict[Key, Given]:
-    values = _flat(_Given(model, environment)())
+    direct = {name: value for name, value in environment.items() if not name.endswith(FROM_FILE)}
+    values = _flat(_Given(model, direct)())
     return {key: Given(value, "environment", variable(key)) for key, value in values}
+
+
+def _of_files_of_values(model: type[BaseSettings], known: Known, environment: Mapping[str, str]) -> dict[Key, Given]:
+    named = {name: environment.get(name + FROM_FILE, "") for name in _variables(known)}
+    values = {name: _value_in(name, Path(file), environment) for name, file in named.items() if file}
+    found = _of_environment(model, values)
+    return {key: Given(each.value, "environment", each.where + FROM_FILE) for key, each in found.items()}
+
+
+def _value_in(name: str, file: Path, environment: Mapping[str, str]) -> str:
+    where = f"{name}{FROM_FILE}={str(file)!r}"
+    if environment.get(name):
+        raise SettingsRefused(f"{where} and {name} are both set; leave one of them")
+    try:
+        value = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsRefused(f"{where} cannot be read: {reason}") from error
+    if not value:
+        raise SettingsRefused(f"{where} is empty; write the value of {name} into it")
+    return value
 
 
 def _of_file(known: Known, environment: Mapping[str, str]) -> dict[Key, Given]:
@@ -124,11 +153,15 @@ def _flat(nested: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Key, object
             yield (section, name), value
 
 
+def _variables(known: Known) -> list[str]:
+    return [variable((section, name)) for section, settings in known.items() for name in settings]
+
+
 def _refuse_unknown(known: Known, environment: Mapping[str, str]) -> None:
-    names = [variable((section, name)) for section, settings in known.items() for name in settings]
-    names += ABOUT_SETTINGS
+    names = [*_variables(known), *ABOUT_SETTINGS]
+    accepted = {*names, *(name + FROM_FILE for name in _variables(known))}
     for name in environment:
-        if name.startswith(PREFIX) and name not in names:
+        if name.startswith(PREFIX) and name not in accepted:
             raise SettingsRefused(f"{name} is not a setting; {_hint(name, names)}")
 
 

@@ -16,7 +16,8 @@ A setting is given in one of four places; the later one counts:
    the tables say where a profile differs;
 3. the **file** that `FOLIO_SETTINGS_FILE` names, in TOML: `FOLIO_BATCH_ROWS_MAX` is `rows_max` under `[batch]`. No
    file is looked for unless one is named: what runs does not depend on the folder that a command was typed in;
-4. the **environment**: the variable.
+4. the **environment**: the variable, or the file that the variable with `_FILE` after its name names:
+   `FOLIO_DATABASE_URL_FILE=/run/secrets/database` keeps a password out of the environment ([security.md](security.md)).
 
 A wrong value, and a name that is not a setting, are refused at start with the name, where it was given, and the
 accepted form or the nearest name. `folio settings show` says what holds and where it was given, with passwords as

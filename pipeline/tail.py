@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
+from pipeline.broker import broker_options, servers_of
 from pipeline.clock import Clock, SystemClock
 from pipeline.errors import BrokerUnavailable, OffsetExpired, SettingsRefused, TopicMismatch
 from pipeline.onlooker import new_onlooker
@@ -178,7 +179,7 @@ async def placed_consumer(bootstrap: str, topic: str, wanted: Wanted, start: Sta
     partitions = [TopicPartition(topic, number) for number in wanted.partitions(await _partitions(bootstrap, topic))]
     consumer = new_onlooker(bootstrap, "folio-tail")
     try:
-        with broker_errors(f"following {topic} at {bootstrap}"):
+        with broker_errors(f"following {topic} at {servers_of(bootstrap)}"):
             await consumer.start()
             consumer.assign(partitions)
             for partition, offset in (await _offsets(consumer, partitions, start)).items():
@@ -190,8 +191,8 @@ async def placed_consumer(bootstrap: str, topic: str, wanted: Wanted, start: Sta
 
 async def _partitions(bootstrap: str, topic: str) -> int:
     # All topics are asked for, none by name: a broker may create a topic that it is asked about.
-    with broker_errors(f"asking the broker at {bootstrap}"):
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="folio-tail")
+    with broker_errors(f"asking the broker at {servers_of(bootstrap)}"):
+        admin = AIOKafkaAdminClient(**broker_options(bootstrap), client_id="folio-tail")
         try:
             await admin.start()
             described = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}

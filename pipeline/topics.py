@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from pipeline.broker import broker_options, servers_of
 from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.translate import broker_errors
 from schemas.topics import Feed, TopicSpec, topics
@@ -122,8 +123,8 @@ async def _configs(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> dict[s
 
 @asynccontextmanager
 async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="folio-topics", request_timeout_ms=20_000)
-    with broker_errors(f"asking the broker at {bootstrap}"):
+    admin = AIOKafkaAdminClient(**broker_options(bootstrap), client_id="folio-topics", request_timeout_ms=20_000)
+    with broker_errors(f"asking the broker at {servers_of(bootstrap)}"):
         await admin.start()
         try:
             yield admin

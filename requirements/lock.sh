@@ -14,6 +14,7 @@ lock tracing pyproject.toml --extra tracing --constraint requirements/runtime.tx
 lock build requirements/build.in
 lock test requirements/test.in --constraint requirements/stack.txt --constraint requirements/tracing.txt
 lock bench requirements/bench.in --constraint requirements/test.txt
+lock audit requirements/audit.in --constraint requirements/stack.txt --constraint requirements/test.txt
 # The peers of the benchmark: each an environment of its own, in agreement with nothing.
 for peer in bench/peers/*/requirements.in; do
     lock "../${peer%.in}" "$peer"

@@ -340,6 +340,20 @@ BUGS = (
         "",
         SEEDS,
     ),
+    Bug(
+        "passwords of addresses in the log",
+        "pipeline/logs.py",
+        "        _without_secrets,\n",
+        "",
+        "tests/pipeline/test_logs.py::test_no_password_of_an_address_is_logged_whoever_puts_it_there",
+    ),
+    Bug(
+        "an operator signs the audit as somebody else",
+        "sql/migrations/0017_append_only_audit.sql",
+        "GRANT INSERT (who, command, detail) ON ops.operator_audit TO folio_operator;\n\n-- Not",
+        "GRANT INSERT ON ops.operator_audit TO folio_operator;\n\n-- Not",
+        "tests/sql/test_roles.py::test_an_operator_alters_no_entry_of_the_audit_and_forges_none",
+    ),
 )
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from pipeline.errors import Fatal, Transient
 from pipeline.exits import EXIT_FATAL, EXIT_UNAVAILABLE
+from pipeline.masking import masked
 
 app = App(
     name="folio",
@@ -55,4 +56,6 @@ def main() -> None:
 
 
 def _say(error: Exception) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"folio: {error}", style="bold red", markup=False)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"folio: {masked(str(error))}", style="bold red", markup=False
+    )

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import settings as settings_module
+from pipeline.broker import broker_options
 from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
@@ -113,7 +114,7 @@ async def _set(settings: Settings, endpoints: Endpoints, lane: int, feed: Feed, 
 
 
 async def _beginning(bootstrap: str, topic: str, lane: int) -> int:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, client_id="folio-positions")
+    consumer = AIOKafkaConsumer(**broker_options(bootstrap), client_id="folio-positions")
     with broker_errors("asking where the topic begins"):
         await consumer.start()
         try:

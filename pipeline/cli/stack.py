@@ -1,6 +1,5 @@
 """`folio stack up|status|down`: the local stack on the command line."""
 
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -17,6 +16,7 @@ from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import stack_config
 from pipeline.errors import StackFailed
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
+from pipeline.masking import masked
 from pipeline.stack import StackConfig
 from pipeline.stack.config import VARIABLES
 from pipeline.stack.stack import PartStatus, down, status, up
@@ -25,8 +25,6 @@ app = App(name="stack", help="Real PostgreSQL, Kafka and Valkey as processes, fr
 
 Answer = Annotated[Output, Parameter(help="text for people, json for programs.")]
 Directory = Annotated[Path | None, Parameter(name="--dir", help="The stack's folder; default FOLIO_STACK_DIR.")]
-# Own parts have none in their addresses; an external server's must not reach a screen that others see.
-PASSWORD = re.compile(r":[^:@/]*@")
 STATE_STYLES = {"running": "green", "external": "green", "not answering": "red", "stopped": "yellow"}
 
 
@@ -97,14 +95,10 @@ def _answer(act: Callable[[], int]) -> int:
 
 def _tell(parts: tuple[PartStatus, ...], output: Output) -> int:
     if output == "json":
-        print_document({"parts": [asdict(part) | {"address": _without_password(part.address)} for part in parts]})
+        print_document({"parts": [asdict(part) | {"address": masked(part.address)} for part in parts]})
     else:
         _show(parts)
     return EXIT_OK if all(part.well for part in parts) else EXIT_DIFFERENT
-
-
-def _without_password(address: str) -> str:
-    return PASSWORD.sub(":***@", address)
 
 
 def _show(parts: tuple[PartStatus, ...]) -> None:
@@ -119,5 +113,5 @@ def _show(parts: tuple[PartStatus, ...]) -> None:
     # Addresses are there to be copied: whole lines, never wrapped.
     for part in parts:
         if part.address:
-            line = f"{VARIABLES[part.part]}={_without_password(part.address)}"
+            line = f"{VARIABLES[part.part]}={masked(part.address)}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from pipeline.broker import broker_options, servers_of
 from pipeline.errors import BrokerUnavailable, OffsetExpired, TopicMismatch
 from pipeline.oracle.records import Record
 from pipeline.oracle.spans import Span
@@ -103,7 +104,7 @@ async def connected(bootstrap: str, topic_prefix: str = "") -> AsyncIterator[Top
     """
     keep_every_record_readable()
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **broker_options(bootstrap),
         client_id="folio-verify",
         group_id=None,
         enable_auto_commit=False,
@@ -118,14 +119,14 @@ async def connected(bootstrap: str, topic_prefix: str = "") -> AsyncIterator[Top
     except OffsetOutOfRangeError as error:
         raise OffsetExpired(f"records left the topic while they were read: {error}") from error
     except (KafkaError, OSError) as error:
-        raise BrokerUnavailable(f"Kafka at {bootstrap}: {error!r}") from error
+        raise BrokerUnavailable(f"Kafka at {servers_of(bootstrap)}: {error!r}") from error
     finally:
         await consumer.stop()
 
 
 async def _partitions(bootstrap: str) -> dict[str, list[int]]:
     # All topics are asked for, none by name: a broker may create a topic that it is asked about.
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="folio-verify")
+    admin = AIOKafkaAdminClient(**broker_options(bootstrap), client_id="folio-verify")
     try:
         await admin.start()
         described = await admin.describe_topics()

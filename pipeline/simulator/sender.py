@@ -18,6 +18,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 from aiokafka.partitioner import murmur2
 
+from pipeline.broker import broker_options, servers_of
 from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.simulator.plan import Message
 from pipeline.translate import broker_errors
@@ -69,7 +70,7 @@ class Sender:
 
     async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **broker_options(self._bootstrap),
             acks="all",
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES_MAX,
@@ -77,7 +78,7 @@ class Sender:
             client_id="folio-produce",
         )
         try:
-            with broker_errors(f"connecting to Kafka at {self._bootstrap}"):
+            with broker_errors(f"connecting to Kafka at {servers_of(self._bootstrap)}"):
                 await self._producer.start()
                 # Asked for all topics, not for ours: asking for a missing one may create it, with wrong settings.
                 cluster = await self._producer.client.fetch_all_metadata()
@@ -176,7 +177,7 @@ class Sender:
 
     def _lost(self, why: str) -> BrokerUnavailable:
         return BrokerUnavailable(
-            f"sending to {', '.join(self._topics.values())} at {self._bootstrap}: {why}; "
+            f"sending to {', '.join(self._topics.values())} at {servers_of(self._bootstrap)}: {why}; "
             f"{self.sent.acknowledged} of {self.sent.sent} messages were acknowledged, the others may be there or not"
         )
 
@@ -198,9 +199,9 @@ async def end_offsets_sum(bootstrap: str, topics: Collection[str]) -> int:
 
     Raises TopicMismatch where one is missing, BrokerUnavailable where the broker does not answer.
     """
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, client_id="folio-produce")
-    client = AIOKafkaClient(bootstrap_servers=bootstrap, client_id="folio-produce")
-    with broker_errors(f"reading where {', '.join(topics)} end at {bootstrap}"):
+    consumer = AIOKafkaConsumer(**broker_options(bootstrap), enable_auto_commit=False, client_id="folio-produce")
+    client = AIOKafkaClient(**broker_options(bootstrap), client_id="folio-produce")
+    with broker_errors(f"reading where {', '.join(topics)} end at {servers_of(bootstrap)}"):
         try:
             await client.bootstrap()
             cluster = await client.fetch_all_metadata()
@@ -220,7 +221,7 @@ async def end_offsets_sum(bootstrap: str, topics: Collection[str]) -> int:
 def _partitions_of(topic: str, cluster: Any, bootstrap: str) -> int:
     partitions = cluster.partitions_for_topic(topic)
     if not partitions:
-        raise TopicMismatch(f"topic {topic} does not exist at {bootstrap}; run `folio topics create`")
+        raise TopicMismatch(f"topic {topic} does not exist at {servers_of(bootstrap)}; run `folio topics create`")
     return len(partitions)
 
 

@@ -112,10 +112,14 @@ class Kafka:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # Kafka reads an id that begins with a dash as an option.
         cluster = cluster.replace("-", "_")
-        storage = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))
+        storage = ("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *self._format_options())
         # It lives for a second: no time in which the optimising compiler could pay for itself.
         command = (*self._java("-XX:TieredStopAtLevel=1"), *storage)
         run(command, self.folder, self.folder / "log", "formatting Kafka's log", FORMAT_SECONDS_MAX)
+
+    def _format_options(self) -> Sequence[str]:
+        """What else is written into a new log, such as users: a secured broker of the tests has some."""
+        return ()
 
     def _configure(self, ports: Mapping[str, int], data: Path, path: Path) -> None:
         write_whole(path, PROPERTIES.format(host=HOST, data=data, **ports).encode())

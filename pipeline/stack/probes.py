@@ -8,17 +8,25 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import asyncpg
 import redis
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError
 
-from pipeline.errors import Transient
+from pipeline.broker import broker_options
+from pipeline.errors import SettingsRefused, Transient
 from pipeline.stack.config import PartName
 
 # A loopback server that serves answers within milliseconds; an external one may be a continent away.
 TIMEOUT_SECONDS = 5.0
 RESPONSE_BYTES_MAX = 1_000_000
 METADATA = 3
+# TLS takes leave of the other side before a connection is closed.
+_GOODBYE_SECONDS = 0.1
+_UNREGISTERED = "the broker is not registered with its controller yet"
 
 
 class NotReady(Transient):
@@ -75,6 +83,9 @@ def kafka(bootstrap: str) -> str:
     A Metadata request, not a bare connect: a KRaft broker listens before the controller has let it in, and
     until then its metadata names no broker, and every CreateTopics fails.
     """
+    if "://" in bootstrap:
+        with ThreadPoolExecutor(1) as pool:
+            return _counted(pool.submit(asyncio.run, _kafka_by_login(bootstrap)).result())
     reason = f"no address in {bootstrap!r}"
     for address in bootstrap.split(","):
         host, _, port = address.strip().rpartition(":")
@@ -87,9 +98,46 @@ def kafka(bootstrap: str) -> str:
             reason = _reason(exc)
             continue
         if brokers:
-            return f"{brokers} broker{'s' if brokers > 1 else ''}"
-        reason = "the broker is not registered with its controller yet"
+            return _counted(brokers)
+        reason = _UNREGISTERED
     raise NotReady(reason)
+
+
+async def _kafka_by_login(address: str) -> int:
+    """With TLS or a login, which are the client's affair. Raises NotReady with the first server's reason."""
+    try:
+        options = broker_options(address)
+    except SettingsRefused as exc:
+        raise NotReady(str(exc)) from exc
+    milliseconds = round(TIMEOUT_SECONDS * 1_000)
+    client = AIOKafkaClient(**options, request_timeout_ms=milliseconds)
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await client.bootstrap()
+    except (OSError, TimeoutError, KafkaError) as exc:
+        raise NotReady(await _why_not(options, milliseconds) or _reason(exc)) from exc
+    finally:
+        await client.close()
+        await asyncio.sleep(_GOODBYE_SECONDS)
+    if not client.cluster.brokers():
+        raise NotReady(_UNREGISTERED)
+    return len(client.cluster.brokers())
+
+
+async def _why_not(options: Mapping[str, Any], request_timeout_ms: int) -> str:
+    """What the first server answers: of itself the client tells its caller only that it cannot reach any."""
+    host, _, port = options["bootstrap_servers"].split(",")[0].rpartition(":")
+    others = {name: value for name, value in options.items() if name != "bootstrap_servers"}
+    try:
+        connection = await create_conn(host.strip("[]"), int(port), request_timeout_ms=request_timeout_ms, **others)
+    except (OSError, TimeoutError, KafkaError) as exc:
+        return _reason(exc)
+    connection.close()
+    return ""
+
+
+def _counted(brokers: int) -> str:
+    return f"{brokers} broker{'s' if brokers > 1 else ''}"
 
 
 def _brokers(host: str, port: int) -> int:

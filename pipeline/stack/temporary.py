@@ -17,19 +17,29 @@ REAPER_SECONDS_MAX = 90.0
 def temporary_stack(directory: Path) -> Iterator[Endpoints]:
     """Start a stack in an empty folder, and purge it in the end, even when this process is killed by SIGKILL.
 
-    A reaper holds the reading end of a pipe whose writing end only we have: the kernel closes ours when we
-    die, and the reaper then clears up. Servers named in the settings are not used.
+    Servers named in the settings are not used.
     """
     # The usual ports are left to a developer's own stack.
     config = StackConfig(directory, preferred_ports={})
-    # Made before the stack: no moment exists in which servers run and nobody watches us.
+    with reaped(config):
+        yield up(config)
+
+
+@contextmanager
+def reaped(config: StackConfig) -> Iterator[None]:
+    """Purge whatever is started in the stack's folder, however this process ends.
+
+    A reaper holds the reading end of a pipe whose writing end only we have: the kernel closes ours when we
+    die, and the reaper then clears up.
+    """
+    # Made before the servers: no moment exists in which they run and nobody watches us.
     reaper = subprocess.Popen(
         (sys.executable, "-m", "pipeline.stack.reaper", str(config.directory)),
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C in a terminal is for us, not for it
     )
     try:
-        yield up(config)
+        yield
     finally:
         try:
             clear(config)

@@ -119,6 +119,8 @@ def test_settings_that_are_wrong_together_are_said_without_their_values() -> Non
         ("postgresql://u@h/d?password=hush&x=1", "postgresql://u@h/d?password=***&x=1"),
         ("'redis://u:hush@h'", "'redis://u:***@h'"),
         ("postgresql://u@h:5432/d", "postgresql://u@h:5432/d"),
+        ("sasl://u@corp:hush@h:9092", "sasl://u@corp:***@h:9092"),
+        ("sasl://a/b:hush@h:9092", "sasl://a/b:***@h:9092"),
         ("broker-1:9092,broker-2:9092", "broker-1:9092,broker-2:9092"),
     ],
 )
@@ -135,3 +137,60 @@ def test_nothing_of_a_secret_is_shown() -> None:
     fields = _Keys.model_fields
     assert shown(fields["key"], _Keys().key) == "***"
     assert shown(fields["url"], _Keys().url) == "redis://u:***@h"
+
+
+def test_a_value_may_stand_in_a_file_of_its_own(tmp_path: Path) -> None:
+    secret = tmp_path / "database"
+    secret.write_text("postgresql://folio:s3cret@db/folio\n")
+    loaded = load_with_origins({"FOLIO_DATABASE_URL_FILE": str(secret), "FOLIO_KAFKA_LANES": "4"})
+    assert loaded.settings.database.url == "postgresql://folio:s3cret@db/folio"
+    assert loaded.origin(("database", "url")) == "environment"
+    assert loaded.settings.kafka.lanes == 4
+
+
+def test_a_value_in_a_file_counts_more_than_the_profile_and_the_file_of_settings(tmp_path: Path) -> None:
+    lanes = tmp_path / "lanes"
+    lanes.write_text("7")
+    environment = {"FOLIO_PROFILE": "production", "FOLIO_KAFKA_LANES_FILE": str(lanes)}
+    environment["FOLIO_SETTINGS_FILE"] = _file(tmp_path, "[kafka]\nlanes = 12\n")
+    assert load(environment).kafka.lanes == 7
+
+
+def test_what_is_wrong_with_a_files_value_is_said_without_the_value(tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_text("s3cret")
+    with pytest.raises(
+        SettingsRefused, match=r"FOLIO_BATCH_ROWS_MAX_FILE names a file whose content is refused: "
+    ) as refused:
+        load({"FOLIO_BATCH_ROWS_MAX_FILE": str(file)})
+    assert "s3cret" not in str(refused.value)
+
+
+def test_no_rule_repeats_a_secret_that_was_given_to_the_wrong_setting(tmp_path: Path) -> None:
+    file = tmp_path / "zone"
+    file.write_text("s3cret")
+    with pytest.raises(SettingsRefused, match="FOLIO_RULES_DEFAULT_TIME_ZONE_FILE names a file") as refused:
+        load({"FOLIO_RULES_DEFAULT_TIME_ZONE_FILE": str(file)})
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "cannot be read: No such file"), (b"\n", "is empty"), (b"\xff", "it is not UTF-8")]
+)
+def test_a_files_value_that_cannot_be_had_is_refused_by_name(tmp_path: Path, content: bytes | None, why: str) -> None:
+    file = tmp_path / "url"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsRefused, match=f"FOLIO_REDIS_URL_FILE=.*{why}"):
+        load({"FOLIO_REDIS_URL_FILE": str(file)})
+
+
+def test_a_value_and_its_file_are_not_both_given(tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused, match=r"FOLIO_REDIS_URL_FILE=.* and FOLIO_REDIS_URL are both set"):
+        load({"FOLIO_REDIS_URL": "redis://a", "FOLIO_REDIS_URL_FILE": str(tmp_path)})
+
+
+def test_what_counts_is_the_environment_that_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOLIO_KAFKA_LANES", "3")
+    assert load({}).kafka.lanes == Settings().kafka.lanes == 8
+    assert load({"FOLIO_KAFKA_LANES": "5"}).kafka.lanes == 5

@@ -47,7 +47,7 @@ CASES = {
     ),
     "append_dead_letters": Case("'t', 1, 999999, 'schema', 'x', now(), now(), NULL, NULL, NULL, 7"),
     "append_events": Case(),
-    "append_operator_audit": Case("'me', 'dlq redrive', '{}'"),
+    "append_operator_audit": Case("'me', 'dlq redrive', '{}'", role="folio_operator"),
     "append_redrives": Case("'me', '{t}', '{1}', '{1}', '{1}', '{999999}'"),
     "append_outbox": Case(f"1, 999999, {UUID}, now(), 1, '\\x00', 1, 1000"),
     "batch_outbox": Case(f"'{{1,2}}', {UUID}"),

@@ -151,6 +151,7 @@ async def test_every_table_with_tenants_money_has_its_policies_forced(connection
         "DELETE FROM finance.properties",
         "SELECT * FROM ops.operator_audit",
         "DELETE FROM ops.operator_audit",
+        "INSERT INTO ops.operator_audit (who, command) VALUES ('asha', 'folio lanes')",
         "CREATE TABLE finance.mine (id int)",
         "CREATE TABLE ops.mine (id int)",
         "CREATE TABLE event_store.mine (id int)",
@@ -191,6 +192,39 @@ async def test_an_operator_reads_the_lanes_and_signs_the_audit(connection: async
     await connection.execute("INSERT INTO ops.operator_audit (who, command) VALUES ('asha', 'folio lanes')")
     with pytest.raises(DENIED):
         await connection.execute("UPDATE ops.lanes SET finance_position = 0")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO ops.operator_audit (who, command, login) VALUES ('asha', 'folio lanes', 'asha')",
+        "INSERT INTO ops.operator_audit (who, command, at) VALUES ('asha', 'folio lanes', '2020-01-01')",
+        "UPDATE ops.operator_audit SET who = 'nobody'",
+        "DELETE FROM ops.operator_audit",
+        "TRUNCATE ops.operator_audit",
+    ],
+)
+async def test_an_operator_alters_no_entry_of_the_audit_and_forges_none(
+    connection: asyncpg.Connection, statement: str
+) -> None:
+    await connection.execute("INSERT INTO ops.operator_audit (who, command) VALUES ('asha', 'folio lanes')")
+    await become(connection, "folio_operator")
+    with pytest.raises(DENIED):
+        await connection.execute(statement)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE", "DELETE FROM", "TRUNCATE"])
+async def test_not_even_the_owner_rewrites_the_audit_by_the_way(connection: asyncpg.Connection, statement: str) -> None:
+    end = " SET who = 'nobody'" if statement == "UPDATE" else ""
+    with pytest.raises(DENIED, match="append-only"):
+        await connection.execute(f"{statement} ops.operator_audit{end}")
+
+
+async def test_an_entry_of_the_audit_has_the_login_that_the_database_knows(connection: asyncpg.Connection) -> None:
+    login = await connection.fetchval("SELECT session_user")
+    await become(connection, "folio_operator")
+    await connection.execute("INSERT INTO ops.operator_audit (who, command) VALUES ('asha', 'folio lanes')")
+    assert await connection.fetchval("SELECT login FROM ops.operator_audit WHERE who = 'asha'") == login
 
 
 async def test_our_roles_cannot_log_in_and_pass_no_policies(connection: asyncpg.Connection) -> None:

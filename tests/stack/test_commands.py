@@ -218,7 +218,8 @@ class TestDoctor:
     ) -> None:
         monkeypatch.setattr(doctor, "missing", lambda: ["jgo"])
         assert doctor.check_packages(around({}, tmp_path)).level == "fail"
-        everything = dict.fromkeys(VARIABLES.values(), "somewhere")
+        addresses = {"postgres": "postgresql://somewhere/d", "kafka": "somewhere:9092", "valkey": "redis://somewhere"}
+        everything = {VARIABLES[part]: addresses[part] for part in VARIABLES}
         assert doctor.check_packages(around(everything, tmp_path)).level == "ok"
 
     def test_a_check_that_breaks_is_a_finding_and_the_others_still_run(self, tmp_path: Path) -> None:

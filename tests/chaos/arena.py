@@ -114,6 +114,7 @@ class Arena:
         self._crew = Crew(self._stream)
         self._load = Load(self.broker.address, self._stream.prefix, Records(seed, LANES))
         cache = new_redis(self.cache.address, RedisSettings())
+        await cache.flushall()  # versions begin anew with the books; their epoch is the same server's
         self._reader = Reader(seed, cache, lambda: self.nodes.primary, name)
         for _ in range(CREW):
             self.crew.start()

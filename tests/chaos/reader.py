@@ -22,6 +22,7 @@ from tests.chaos.records import ORGS, PROPERTIES_PER_ORG
 
 _PAUSE_SECONDS: Final = 0.01
 _TROUBLED_SECONDS: Final = 0.2
+_LAST_READ_SECONDS_MAX: Final = 15.0
 _TROUBLES: Final = (CacheUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _VERSION: Final = """
     SELECT version FROM finance.daily_cash_balances_partitioned
@@ -40,16 +41,19 @@ class Reader:
         self._database = database
         self._read: set[PropertyKey] = set()
         self._reading: asyncio.Task[None] | None = None
+        self._over = False
 
     def begin(self) -> None:
+        self._over = False
         self._reading = asyncio.create_task(self._run())
 
     async def end(self) -> None:
         """Read no more."""
+        # Told, not cancelled alone: a cancellation that meets the end of a driver's own wait may be swallowed there.
+        self._over = True
         if self._reading is not None:
+            await asyncio.wait((self._reading,), timeout=_LAST_READ_SECONDS_MAX)
             self._reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reading
             self._reading = None
 
     async def close(self) -> None:
@@ -67,10 +71,10 @@ class Reader:
                     raise PromiseBroken(f"version {cached.version} of {key} is cached, and the books have {newest}")
 
     async def _run(self) -> None:
-        while True:
+        while not self._over:
             with contextlib.suppress(*_TROUBLES):
                 async with self._connected() as (connection, epoch):
-                    while True:
+                    while not self._over:
                         await self._one(connection, epoch)
                         await asyncio.sleep(_PAUSE_SECONDS)
             await asyncio.sleep(_TROUBLED_SECONDS)

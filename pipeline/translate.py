@@ -46,11 +46,28 @@ _DATABASE_ERRORS: tuple[tuple[tuple[type[BaseException], ...], type[PipelineErro
 )
 
 
+# What uvloop says to who writes to a connection that was closed a moment ago: a RuntimeError, where asyncio raises an
+# OSError, which is what drivers expect.
+_CLOSED = "the handler is closed"
+
+
+@contextmanager
+def closed_connections() -> Iterator[None]:
+    """Raises ConnectionResetError for what uvloop raises inside over a connection that is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        if _CLOSED not in str(error):
+            raise
+        raise ConnectionResetError(str(error)) from error
+
+
 @contextmanager
 def database_errors(doing: str) -> Iterator[None]:
     """Raises ours for what asyncpg raises inside: DatabaseUnavailable, BatchTooSlow, BatchRejected, or a Fatal."""
     try:
-        yield
+        with closed_connections():
+            yield
     except _OF_THE_DATABASE as error:
         raise _database_error(doing, error) from error
 
@@ -72,6 +89,7 @@ def _database_error(doing: str, error: BaseException) -> PipelineError:
 def broker_errors(doing: str) -> Iterator[None]:
     """Raises BrokerUnavailable for what aiokafka raises inside."""
     try:
-        yield
+        with closed_connections():
+            yield
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"{doing}: {type(error).__name__}: {error}") from error

@@ -12,6 +12,6 @@ _TITLE = "the peers' workload, drained by the whole pipeline"
 
 async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     """As `drain`, on creations."""
-    events = form.events_or(60_000, 1_000_000)
+    events = form.events_or(40_000, 1_000_000)
     workload = creations(events, orgs=form.orgs, properties_loaded=form.properties_loaded)
     return await drained("creations", _TITLE, workload, target, form, progress)

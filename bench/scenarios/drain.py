@@ -24,7 +24,7 @@ _NOTES = [
 
 async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     """The median of several rounds; the books of the last one are proved."""
-    events = form.events_or(60_000, 1_000_000)
+    events = form.events_or(50_000, 1_000_000)
     workload = mixed(events, orgs=form.orgs or 100_000, properties_loaded=form.properties_loaded)
     return await drained("drain", _TITLE, workload, target, form, progress)
 

@@ -35,7 +35,7 @@ async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     """Against the real cache; outages only where it is ours to stop."""
     began = time.monotonic()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))  # the drain tells of each retry
-    url, seconds = target.endpoints.redis_url, 4.0 if form.full else 1.5
+    url, seconds = target.endpoints.redis_url, 4.0 if form.full else 1.0
     rounds = form.rounds_or(1, 3)
     quiet = await sustained.quiet(url, seconds)
     shapes: dict[tuple[int, int], list[Sustained]] = {}

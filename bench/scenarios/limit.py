@@ -21,7 +21,7 @@ async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
     if not target.local:
         return ScenarioResult("limit", _TITLE, missing="the CPU of external servers cannot be read")
     began = time.monotonic()
-    events = form.events_or(60_000, 1_000_000)
+    events = form.events_or(40_000, 1_000_000)
     workload = mixed(events, orgs=form.orgs or 100_000, properties_loaded=form.properties_loaded)
     stream, template = await ready(target, workload, form.workers)
     rounds: list[LimitRound] = []

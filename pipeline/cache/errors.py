@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from redis.exceptions import RedisError
 
 from pipeline.errors import CacheUnavailable
+from pipeline.translate import closed_connections
 
 
 @contextmanager
 def cache_errors(doing: str) -> Iterator[None]:
     """Raises CacheUnavailable for what redis raises inside."""
     try:
-        yield
+        with closed_connections():
+            yield
     except (RedisError, OSError, TimeoutError) as error:
         raise CacheUnavailable(f"{doing}: {type(error).__name__}: {error}") from error

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 import asyncpg
 import pytest
+import uvloop
 from aiokafka.errors import KafkaConnectionError, NotLeaderForPartitionError
 from asyncpg import exceptions as pg
 from redis.exceptions import BusyLoadingError
@@ -136,3 +137,27 @@ def test_the_groups_say_what_the_caller_does_next() -> None:
     assert issubclass(BatchTooSlow, Transient)
     assert not issubclass(BatchRejected, Transient | Fatal)
     assert issubclass(SchemaMismatch, Fatal)
+
+
+@pytest.mark.parametrize("translating", [database_errors, broker_errors, cache_errors])
+def test_a_write_to_a_connection_that_was_just_closed_is_tried_again(
+    translating: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    """Uvloop says so by a RuntimeError, which ended a worker whose cache was cut off at the wrong moment."""
+
+    async def write() -> None:
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        async with server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.transport.abort()
+            await asyncio.sleep(0.05)
+            with translating("writing"):
+                writer.writelines([b"too late"])
+
+    with pytest.raises(Transient, match="the handler is closed"):
+        uvloop.run(write())
+
+
+def test_another_runtime_error_is_a_bug_and_passes() -> None:
+    with pytest.raises(RuntimeError, match="a slip"), broker_errors("asking"):
+        raise RuntimeError("a slip")

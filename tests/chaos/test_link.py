@@ -39,7 +39,7 @@ class Client:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def ask(self, question: bytes, seconds: float = 2) -> bytes:
+    async def ask(self, question: bytes, seconds: float = 20) -> bytes:
         """What comes back within some time; empty at the end of the connection."""
         self.writer.write(question)
         return await asyncio.wait_for(self.reader.read(1_000), seconds)

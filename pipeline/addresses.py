@@ -17,7 +17,10 @@ _URL: Final = re.compile(
     rf"(?P<scheme>[a-z+]+)://(?:(?P<user>{_ENCODED})(?::(?P<password>{_ENCODED}))?@)?(?P<servers>{_SERVERS})"
     r"(?P<path>/[^\s?#@]*)?(?:\?(?P<query>[^\s#]*))?"
 )
-_SERVER: Final = re.compile(r"(?:[^\s:/?#@\[\],]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+_HOST: Final = r"(?:[^\s:/?#@\[\],]+|\[[0-9A-Fa-f:.]+\])"
+_SERVER: Final = re.compile(rf"{_HOST}:[0-9]{{1,5}}")
+# Of the database and the cache: a port may be missing, and the host where there is a socket instead.
+_SERVER_IF_ANY: Final = re.compile(rf"(?:{_HOST}(?::[0-9]{{1,5}})?)?")
 _ANATOMY: Final = (
     "expected is scheme://user:password@host:port/…, and of user and password the characters : / ? # % @ [ ] are "
     "percent-encoded (@ is %40)"
@@ -109,7 +112,6 @@ def _checked(text: str | None, *schemes: str) -> str | None:
             raise ValueError(_ANATOMY)
         if url["scheme"] not in schemes:
             raise ValueError(f"{' or '.join(f'{each}://' for each in schemes)} is expected")
-        ports = re.findall(r":([^,\]]*)(?=,|$)", url["servers"] or "")
-        if not all(port.isdigit() for port in ports):
-            raise ValueError(f"a port is a number; {_ANATOMY}")
+        if not all(_SERVER_IF_ANY.fullmatch(each) for each in url["servers"].split(",")):
+            raise ValueError(f"host[:port] is expected, and a port is a number; {_ANATOMY}")
     return text

@@ -83,6 +83,7 @@ def kafka(bootstrap: str) -> str:
     A Metadata request, not a bare connect: a KRaft broker listens before the controller has let it in, and
     until then its metadata names no broker, and every CreateTopics fails.
     """
+    # By hand where nothing is encrypted: the client would log each attempt, and a start makes dozens.
     if "://" in bootstrap:
         with ThreadPoolExecutor(1) as pool:
             return _counted(pool.submit(asyncio.run, _kafka_by_login(bootstrap)).result())

@@ -85,6 +85,10 @@ class Group:
         member.heard_at = self.loop.time()
         return not self.rebalancing
 
+    def speaks_for_its_lanes(self, number: int | None, generation: int) -> bool:
+        """Whether what this member was assigned is still its own: it was not evicted, and no one has moved since."""
+        return number in self.members and generation == self.rebalances
+
     def leave(self, number: int) -> None:
         if self.members.pop(number, None) is not None:
             self.begin_rebalance()

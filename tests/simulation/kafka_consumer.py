@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, KafkaError
 
 from tests.simulation.broker import Broker, Member, Stored, UnknownMember
 from tests.simulation.process import Process
@@ -27,7 +27,8 @@ class SimulatedConsumer:
         self._broker = broker
         self._process = process
         self._session_seconds = session_seconds
-        self._number: int | None = None
+        self.number: int | None = None
+        self._generation = 0  # of the group, when lanes were assigned last
         self._assignment: frozenset[TopicPartition] = frozenset()
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
@@ -96,17 +97,24 @@ class SimulatedConsumer:
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         async def act() -> None:
+            if not self._broker.group.speaks_for_its_lanes(self.number, self._generation):
+                raise UnknownMember
             self._broker.committed.update(offsets)
 
-        await self._process.call(self._broker, "commit offsets", act)
+        try:
+            await self._process.call(self._broker, "commit offsets", act)
+        except UnknownMember:
+            self.number = None
+            self._rejoin.set()
+            raise CommitFailedError("the group has rebalanced") from None
 
     async def stop(self) -> None:
         self._closed = True
         if self._coordination is not None:
             self._coordination.cancel()
             await asyncio.wait([self._coordination])
-        if self._number is not None:
-            number = self._number
+        if self.number is not None:
+            number = self.number
 
             async def leave() -> None:
                 self._broker.group.leave(number)
@@ -139,8 +147,10 @@ class SimulatedConsumer:
             member = Member(topics, self._session_seconds, 0.0)
 
             async def join(member: Member = member) -> frozenset[TopicPartition]:
-                self._number, assigned = self._broker.group.join(self._number, member)
-                return await assigned
+                self.number, assigned = self._broker.group.join(self.number, member)
+                lanes = await assigned
+                self._generation = self._broker.group.rebalances
+                return lanes
 
             try:
                 return await self._process.call(self._broker, "join", join)
@@ -154,15 +164,15 @@ class SimulatedConsumer:
                 if not await self._process.call(self._broker, "heartbeat", self._heartbeat):
                     self._rejoin.set()
             except UnknownMember:
-                self._number = None
+                self.number = None
                 self._rejoin.set()
             except KafkaError:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _heartbeat(self) -> bool:
-        if self._number is None:
+        if self.number is None:
             raise UnknownMember
-        return self._broker.group.heartbeat(self._number)
+        return self._broker.group.heartbeat(self.number)
 
     # --- fetching ---
 

@@ -1,7 +1,7 @@
 """The broker in memory against Kafka: what a session relies on, asked of both by the worker's own clients."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -9,8 +9,11 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import CommitFailedError
+from aiokafka.protocol.group import LeaveGroupRequest
 
 from consumers.client import new_consumer
 from pipeline.producer import new_producer
@@ -35,6 +38,7 @@ class Kafka:
     topics: list[str]
     new_consumer: Callable[[str], Any]
     new_producer: Callable[[], Any]
+    evict: Callable[[Any], Awaitable[None]]  # as a broker does with a member of which it hears nothing
 
     def partition(self, lane: int) -> TopicPartition:
         return TopicPartition(self.topics[0], lane)
@@ -49,8 +53,16 @@ async def kafka(request: pytest.FixtureRequest, make_stream: MakeStream) -> Asyn
         broker = Broker(asyncio.get_running_loop(), BEGINNING, list(Feed), LANES)
         process = Process("test", Weather(Random(0)), _silent)
         coordinating = asyncio.create_task(broker.group.coordinate())
+
+        async def evict(consumer: SimulatedConsumer) -> None:
+            assert consumer.number is not None
+            broker.group.leave(consumer.number)
+
         yield Kafka(
-            list(Feed), lambda _: SimulatedConsumer(broker, process, 6), lambda: SimulatedProducer(broker, process)
+            list(Feed),
+            lambda _: SimulatedConsumer(broker, process, 6),
+            lambda: SimulatedProducer(broker, process),
+            evict,
         )
         coordinating.cancel()
         return
@@ -61,7 +73,20 @@ async def kafka(request: pytest.FixtureRequest, make_stream: MakeStream) -> Asyn
         [stream.prefix + feed for feed in Feed],
         lambda name: new_consumer(bootstrap, settings, name),
         lambda: new_producer(bootstrap, "contract"),
+        lambda consumer: left_for(bootstrap, settings.group, consumer),
     )
+
+
+async def left_for(bootstrap: str, group: str, consumer: AIOKafkaConsumer) -> None:
+    """Tell the broker that a member has left, which then knows it no more than one that was silent for too long."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        coordinator = await admin.find_coordinator(group)
+        request = LeaveGroupRequest(group, consumer._coordinator.member_id)  # nothing public tells it
+        await admin._send_request_to_node(coordinator, request)  # the client offers no such call
+    finally:
+        await admin.close()
 
 
 class Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -159,6 +184,31 @@ async def test_a_paused_partition_gives_nothing_until_it_is_resumed(kafka: Kafka
         assert await fetched(consumer, kafka.partition(2), seconds=0.5) == []
         consumer.resume(kafka.partition(2))
         assert [record.value for record in await fetched(consumer, kafka.partition(2))] == [b"a"]
+
+
+async def test_an_evicted_member_cannot_commit_and_comes_back_as_another(kafka: Kafka) -> None:
+    async with member(kafka) as (evicted, first), member(kafka, "two") as (_, second):
+        await shared(first, second)
+        mine = kafka.partition(min(lane.partition for lane in evicted.assignment()))
+        await evicted.commit({mine: 1})
+        rebalances = len(first.told)
+        await kafka.evict(evicted)
+        with pytest.raises(CommitFailedError):
+            await evicted.commit({mine: 2})
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(first.told) < rebalances + 2:
+                await asyncio.sleep(0.05)
+        await shared(first, second)
+        await evicted.commit({kafka.partition(min(lane.partition for lane in evicted.assignment())): 3})
+
+
+async def shared(one: Listener, other: Listener) -> None:
+    """Wait until each of the two has half of the lanes."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not all(
+            each.told and each.told[-1][0] == "assigned" and len(each.told[-1][1]) == LANES for each in (one, other)
+        ):
+            await asyncio.sleep(0.05)
 
 
 async def test_topics_and_their_partitions_are_known(kafka: Kafka) -> None:

@@ -279,7 +279,7 @@ class World:
         clock = ProcessClock(self.loop, process, BEGINNING)
         cache = BalanceCache(clients.redis, clock, Metrics(), value_ttl_seconds=60)
         while True:
-            await asyncio.sleep(chance.uniform(0.05, 0.6))
+            await asyncio.sleep(chance.uniform(0.1, 1.2))
             days = list(self.database.tables["balances"])
             if days:
                 org_id, property_id, day = chance.choice(days)

@@ -90,7 +90,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until told to stop. Raises Fatal for what an operator must mend."""
-        health = Health(self._metrics.registry, lambda: self.ready, self._clock)
+        health = Health(self._metrics, lambda: self.ready, self._clock)
         host, port = self._settings.worker.metrics_host, self._metrics_port
         async with health.serve(host, port), contextlib.aclosing(self._clients.redis):
             await self.work()

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from pipeline.clock import Clock
 from pipeline.errors import SettingsRefused
+from pipeline.metrics import Metrics
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -28,8 +29,8 @@ log = structlog.get_logger()
 class Health:
     """Is the process alive (its loop turns), and is it ready (a member whose lanes, if any, are claimed)?"""
 
-    def __init__(self, registry: CollectorRegistry, ready: Callable[[], bool], clock: Clock) -> None:
-        self._registry = registry
+    def __init__(self, metrics: Metrics, ready: Callable[[], bool], clock: Clock) -> None:
+        self._metrics = metrics
         self._ready = ready
         self._clock = clock
         self._beat = clock.monotonic()
@@ -57,13 +58,14 @@ class Health:
     async def _beating(self) -> None:
         while True:
             self._beat = self._clock.monotonic()
+            self._metrics.tasks.set(len(asyncio.all_tasks()))
             await asyncio.sleep(_BEAT_SECONDS)
 
     def _answer(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "/")
         if path == "/metrics":
             start_response("200 OK", [("Content-Type", CONTENT_TYPE_LATEST)])
-            return [generate_latest(self._registry)]
+            return [generate_latest(self._metrics.registry)]
         if path == "/livez":
             silent = self._clock.monotonic() - self._beat
             alive = silent < _BLOCKED_SECONDS

@@ -87,6 +87,12 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.tasks = Gauge(
+            "folio_tasks",
+            "Tasks of the event loop that have not ended; it keeps rising where some are started and never end.",
+            registry=self.registry,
+        )
+
     def waiting(self, seconds: Mapping[int, float]) -> None:
         """By owned lane, the age of its oldest uncommitted record."""
         for lane, age in seconds.items():

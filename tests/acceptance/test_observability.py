@@ -7,7 +7,6 @@ import signal
 import socket
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -257,14 +256,6 @@ async def test_freshness_says_where_it_read_no_further(stream: Stream) -> None:
     assert re.search(r"^7 records wait, the oldest for \d", whole, re.MULTILINE), whole
 
 
-def metrics_of(worker: WorkerProcess) -> dict[str, float]:
-    port = next(line["port"] for line in lines_of(worker) if line["event"] == "health served")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        page: str = answer.read().decode()
-    samples = (line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
-    return {name: float(value) for name, value in samples}
-
-
 async def test_a_workers_freshness_grows_while_the_database_holds_it_up_and_falls_to_zero(stream: Stream) -> None:
     with stream.worker(DATABASE_LOCK_TIMEOUT_SECONDS="1") as worker:
         await worker.wait_for_log("lanes claimed")
@@ -273,17 +264,17 @@ async def test_a_workers_freshness_grows_while_the_database_holds_it_up_and_fall
             await stream.send(creations(1, 10))
 
             async def grown() -> bool:
-                return metrics_of(worker)["folio_freshness_seconds"] > 2.5
+                return worker.metrics()["folio_freshness_seconds"] > 2.5
 
             await until(grown, seconds=20)
-            lags = [value for name, value in metrics_of(worker).items() if name.startswith("folio_lag_seconds")]
+            lags = [value for name, value in worker.metrics().items() if name.startswith("folio_lag_seconds")]
             assert max(lags) > 2.5
         await stream.wait_until_consumed(10)
 
         async def fresh() -> bool:
-            return metrics_of(worker)["folio_freshness_seconds"] == 0
+            return worker.metrics()["folio_freshness_seconds"] == 0
 
         await until(fresh, seconds=10)
         failed = 'folio_failed_attempts_total{error="DatabaseUnavailable",step="commit"}'
-        assert metrics_of(worker)[failed] >= 1
+        assert worker.metrics()[failed] >= 1
         assert await worker.stop() == 0

@@ -20,6 +20,7 @@ DRAINED_SECONDS_MAX: Final = 60.0
 SETTLED_SECONDS_MAX: Final = 20.0
 # Of one worker with two lanes: a writer, and a brief one now and then; six of the broker's clients; a cache's pool.
 CONNECTIONS_MAX: Final = {"database": 3, "broker": 10, "cache": 8}
+TASKS_MAX: Final = 60
 _LOOK_SECONDS: Final = 0.1
 _OUTCOMES: Final = "applied + duplicate + stale + conflict + quarantined"
 
@@ -120,6 +121,9 @@ async def _standing(arena: Arena, sent: int) -> str:
 
 async def _left_over(arena: Arena) -> str:
     """Connections that stand and should not; empty when there are none."""
+    for worker in arena.crew.members:
+        if (tasks := (await asyncio.to_thread(worker.metrics))["folio_tasks"]) > TASKS_MAX:
+            return f"{tasks:.0f} tasks in a worker"
     crew = len(arena.crew.members)
     links = {"database": arena.links.database, "broker": arena.links.broker, "cache": arena.links.cache}
     for name, link in links.items():

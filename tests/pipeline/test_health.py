@@ -7,12 +7,13 @@ import threading
 import time
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import Counter
 
 from pipeline import health
 from pipeline.clock import SystemClock
 from pipeline.errors import SettingsRefused
 from pipeline.health import Health
+from pipeline.metrics import Metrics
 
 HOST = "127.0.0.1"
 
@@ -28,10 +29,10 @@ def ask(port: int, path: str) -> tuple[int, str]:
 
 
 def a_health(ready: list[bool] | None = None) -> Health:
-    registry = CollectorRegistry()
-    Counter("folio_things", "Things.", registry=registry).inc(3)
+    metrics = Metrics()
+    Counter("folio_things", "Things.", registry=metrics.registry).inc(3)
     states = ready if ready is not None else [True]
-    return Health(registry, lambda: states[-1], SystemClock())
+    return Health(metrics, lambda: states[-1], SystemClock())
 
 
 async def test_metrics_are_served_in_prometheus_own_format() -> None:
@@ -40,6 +41,23 @@ async def test_metrics_are_served_in_prometheus_own_format() -> None:
     assert status == 200
     assert "# HELP folio_things_total Things." in body
     assert "folio_things_total 3.0" in body
+
+
+async def test_tasks_that_do_not_end_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_BEAT_SECONDS", 0.01)
+
+    def tasks(page: str) -> float:
+        return next(float(line.split()[1]) for line in page.splitlines() if line.startswith("folio_tasks "))
+
+    async with a_health().serve(HOST, 0) as port:
+        await asyncio.sleep(0.1)
+        _, before = await asyncio.to_thread(ask, port, "/metrics")
+        forgotten = [asyncio.create_task(asyncio.sleep(60)) for _ in range(7)]
+        await asyncio.sleep(0.1)
+        _, after = await asyncio.to_thread(ask, port, "/metrics")
+        for task in forgotten:
+            task.cancel()
+    assert tasks(after) == tasks(before) + 7
 
 
 async def test_a_worker_is_ready_while_it_owns_lanes() -> None:

@@ -1,11 +1,13 @@
 """A stream of its own for a test: database, topics, group; and the real commands, run against it."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -161,6 +163,14 @@ class WorkerProcess:
     @property
     def log(self) -> str:
         return self._log.read_text(errors="replace")
+
+    def metrics(self) -> dict[str, float]:
+        """What it tells at /metrics: each sample by its name and labels."""
+        served = next(line for line in self.log.splitlines() if "health served" in line)
+        with urllib.request.urlopen(f"http://127.0.0.1:{json.loads(served)['port']}/metrics", timeout=5) as answer:
+            page: str = answer.read().decode()
+        samples = (line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in samples}
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None

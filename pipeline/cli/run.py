@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import cyclopts
 import uvloop
@@ -14,9 +14,13 @@ from pipeline import settings as settings_module
 from pipeline.app import Worker, worker_name
 from pipeline.clients import ServerClients
 from pipeline.endpoints import resolve
+from pipeline.last_resort import LastResort
 from pipeline.logs import configure
 from pipeline.supervisor import supervise
 from pipeline.tracing import start_tracing
+
+# Past the grace: a process that is about to end is left the time to, and orchestrators kill soon after.
+_LAST_RESORT_SECONDS: Final = 2.0
 
 
 def run(
@@ -64,14 +68,20 @@ def collect_rarely() -> None:
 async def _until_told(worker: Worker, pipe: int | None) -> None:
     """Run until a signal comes, or until `pipe` ends."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.stop)
-    if pipe is not None:
-        loop.add_reader(pipe, _stop_at_end, loop, pipe, worker)
-    await worker.run()
+    last_resort = LastResort(loop)
 
-
-def _stop_at_end(loop: asyncio.AbstractEventLoop, pipe: int, worker: Worker) -> None:
-    if not os.read(pipe, 65_536):
-        loop.remove_reader(pipe)
+    def stop() -> None:
         worker.stop()
+        last_resort.arm(worker.grace_left() + _LAST_RESORT_SECONDS)
+
+    def stop_at_end() -> None:
+        assert pipe is not None
+        if not os.read(pipe, 65_536):
+            loop.remove_reader(pipe)
+            stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    if pipe is not None:
+        loop.add_reader(pipe, stop_at_end)
+    await worker.run()

@@ -1,0 +1,56 @@
+"""What ends a process that was told to stop and does not: whatever hangs in it, its lanes are another's to take."""
+
+import asyncio
+import os
+import threading
+from typing import Any, Final
+
+import structlog
+
+from pipeline.exits import EXIT_CANNOT
+
+# What a task waits for is at the end of its chain of coroutines; deeper than this would be a cycle.
+_DEPTH_MAX: Final = 100
+
+log = structlog.get_logger()
+
+
+class LastResort:
+    """A bound on a shutdown that does not depend on what is shut down.
+
+    Cancelling a task asks it to end. A library may swallow that (asyncio.wait_for of Python 3.11 does, when its time
+    comes at that very moment), and asyncio.TaskGroup then waits for it for ever, deaf to being cancelled again.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._timer: threading.Timer | None = None
+
+    def arm(self, seconds: float) -> None:
+        """End the process in so many seconds, unless it has ended by then. Arming it again changes nothing.
+
+        Nothing is lost: positions are in the database, and what was committed is in the outbox.
+        """
+        if self._timer is None:
+            self._timer = threading.Timer(seconds, self._end)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _end(self) -> None:
+        tasks = [f"{task.get_name()} at {waiting_at(task)}" for task in asyncio.all_tasks(self._loop)]
+        log.error("the worker does not end, ending it; this is a bug, please report the tasks", tasks=sorted(tasks))
+        os._exit(EXIT_CANNOT)
+
+
+def waiting_at(task: "asyncio.Task[Any]") -> str:
+    """The innermost place at which a task waits: file, line and function."""
+    place = "?"
+    awaited: Any = task.get_coro()
+    for _ in range(_DEPTH_MAX):
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            place = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+        if awaited is None:
+            break
+    return place

@@ -9,6 +9,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from batchers.connection import Reach
 from batchers.outbox import OutboxRow
+from batchers.publisher import ANSWER_SECONDS_MAX
 from pipeline.errors import TopicMismatch
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
@@ -35,11 +36,13 @@ class Exporter:
         if not letters:
             return
         with self._metrics.attempted("export"), broker_errors(f"exporting to {self._topic}"):
-            partitions = await self._producer.partitions_for(self._topic)
-            if not partitions:
-                raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                partitions = await self._producer.partitions_for(self._topic)
+                if not partitions:
+                    raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
             for first in range(0, len(letters), _TOGETHER_MAX):
-                await self._send(letters[first : first + _TOGETHER_MAX], len(partitions))
+                async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                    await self._send(letters[first : first + _TOGETHER_MAX], len(partitions))
         self._metrics.exported.inc(len(letters))
         self._reach("exported")
 

@@ -1,7 +1,9 @@
 """Realtime updates to the topic, in the order of the outbox, acknowledged by every replica."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Sequence
+from typing import Final
 
 from aiokafka import AIOKafkaProducer
 from msgspec import UNSET
@@ -17,6 +19,10 @@ from schemas.updates import BalanceUpdate, EncodedUpdate
 
 Message = tuple[bytes, bytes]
 
+# The client bounds each of its requests (20 s), and not what it waits for between them: with a part of it that has
+# died it would wait for ever. A session's end brings a new client.
+ANSWER_SECONDS_MAX: Final = 30.0
+
 
 class Publisher:
     """Sends whole record batches: one call for a partition's updates costs far less than one call for each."""
@@ -30,18 +36,22 @@ class Publisher:
     async def publish(self, rows: Sequence[OutboxRow]) -> None:
         """Send the updates of these rows and wait until the brokers have them. Raises BrokerUnavailable."""
         with self._metrics.attempted("publish"), broker_errors(f"publishing to {self._topic}"):
-            partitions = await self._producer.partitions_for(self._topic)
-            if not partitions:
-                raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
-            messages = _by_partition(rows, len(partitions))
-            deliveries = [
-                delivery for partition, updates in messages.items() for delivery in await self._send(partition, updates)
-            ]
-            self._reach("publishing")
-            for delivery in deliveries:
-                await delivery
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                await self._publish(rows)
         self._metrics.published.inc(sum(len(row.updates) for row in rows))
         self._reach("published")
+
+    async def _publish(self, rows: Sequence[OutboxRow]) -> None:
+        partitions = await self._producer.partitions_for(self._topic)
+        if not partitions:
+            raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
+        messages = _by_partition(rows, len(partitions))
+        deliveries = [
+            delivery for partition, updates in messages.items() for delivery in await self._send(partition, updates)
+        ]
+        self._reach("publishing")
+        for delivery in deliveries:
+            await delivery
 
     async def _send(self, partition: int, updates: Sequence[EncodedUpdate]) -> list[Awaitable[object]]:
         deliveries = []

@@ -37,8 +37,7 @@ class LaneGroup:
         try:
             async with asyncio.TaskGroup() as tasks:
                 effects = [
-                    tasks.create_task(self._publisher.run()),
-                    tasks.create_task(self._invalidator.run()),
+                    tasks.create_task(drain.run(), name=drain.name) for drain in (self._publisher, self._invalidator)
                 ]
                 await self.writer.run()
                 await self.writer.finish()
@@ -112,4 +111,4 @@ class Writers:
         """Run every writer until all are closed and drained; the first failure ends them all."""
         async with asyncio.TaskGroup() as tasks:
             for group in self._groups:
-                tasks.create_task(group.run())
+                tasks.create_task(group.run(), name="lanes")

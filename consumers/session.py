@@ -11,7 +11,6 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes, stop_lane
 from consumers.fetching import Fetching
@@ -20,7 +19,7 @@ from consumers.membership import Membership
 from consumers.pausing import Connected, Pause, Pausing
 from consumers.stopping import Stop
 from consumers.watching import Watch
-from pipeline.errors import DatabaseUnavailable, Fatal, PipelineError, TopicMismatch
+from pipeline.errors import BrokerUnavailable, DatabaseUnavailable, Fatal, PipelineError, TopicMismatch
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
 from schemas.codec import Rules
@@ -137,10 +136,11 @@ class Session:
     async def _leave(self, stop: Stop) -> None:
         """Leave the group; a client that does not come back from it is left behind, and the group evicts it."""
         try:
-            async with asyncio.timeout(stop.seconds_left()):
-                await self._consumer.stop()
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.warning("the group was not left in order", error=f"{type(error).__name__}: {error}")
+            with broker_errors("leaving the group"):
+                async with asyncio.timeout(stop.seconds_left()):
+                    await self._consumer.stop()
+        except BrokerUnavailable as error:
+            log.warning("the group was not left in order", error=str(error))
 
     async def _hold(self, assigned: frozenset[TopicPartition], stop: Stop) -> None:
         """Own the assigned lanes until they are revoked, or we stop."""
@@ -162,10 +162,10 @@ class Session:
         log.info("lanes claimed", lanes=_by_lane({(each.lane, each.feed): each.position for each in lanes.values()}))
         try:
             async with asyncio.TaskGroup() as tasks:
-                fetch = tasks.create_task(fetching.run())
-                watcher = tasks.create_task(watch.run())
-                pausing = tasks.create_task(self._pausing.run())
-                write = tasks.create_task(sink.run())
+                fetch = tasks.create_task(fetching.run(), name="fetch")
+                watcher = tasks.create_task(watch.run(), name="watch")
+                pausing = tasks.create_task(self._pausing.run(), name="pausing")
+                write = tasks.create_task(sink.run(), name="write")
                 await _unless(stop, self._membership.revoked.wait())
                 self.ready = False
                 fetch.cancel()

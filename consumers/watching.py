@@ -8,12 +8,12 @@ from typing import Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from consumers.lane import FetchedLane
 from consumers.waiting import Waiting, ages
-from pipeline.errors import Stalled
+from pipeline.errors import BrokerUnavailable, Stalled
 from pipeline.metrics import Metrics
+from pipeline.translate import broker_errors
 from schemas.lanes import Positions
 from schemas.topics import Feed
 
@@ -68,12 +68,13 @@ class Watch:
             return
         looked_at = datetime.now(UTC)
         try:
-            async with asyncio.timeout(_PERIOD_SECONDS * 2):
-                ends = await self._consumer.end_offsets(list(self._lanes))
-                # The client's position is past the markers of transactions, which are no records and never delivered.
-                passed = {partition: await self._consumer.position(partition) for partition in self._lanes}
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.warning("the broker does not answer", error=f"{type(error).__name__}: {error}")
+            with broker_errors("asking how far the topics go"):
+                async with asyncio.timeout(_PERIOD_SECONDS * 2):
+                    ends = await self._consumer.end_offsets(list(self._lanes))
+                    # The client's position is past the markers of transactions, which are no records, never delivered.
+                    passed = {partition: await self._consumer.position(partition) for partition in self._lanes}
+        except BrokerUnavailable as error:
+            log.warning("the broker does not answer", error=str(error))
             for lane in self._lanes.values():
                 lane.fetched_at = time.monotonic()  # a silent broker is not a silent consumer
             self._tell_ages(looked_at, {})
@@ -131,9 +132,10 @@ class Watch:
         if not offsets:
             return
         try:
-            async with asyncio.timeout(_PERIOD_SECONDS):
-                await self._consumer.commit(offsets)
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.debug("group offsets not committed", error=f"{type(error).__name__}: {error}")
+            with broker_errors("committing offsets"):
+                async with asyncio.timeout(_PERIOD_SECONDS):
+                    await self._consumer.commit(offsets)
+        except BrokerUnavailable as error:
+            log.debug("group offsets not committed", error=str(error))
         else:
             self._offsets_committed.update(offsets)

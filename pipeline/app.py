@@ -12,7 +12,6 @@ from functools import partial
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from batchers.books import Books, BooksSettings
 from batchers.breaker import BreakerSettings, PoisonBreaker, Trip
@@ -32,7 +31,7 @@ from pipeline.cache.balances import BalanceCache
 from pipeline.clients import Clients
 from pipeline.clock import Clock, SystemClock
 from pipeline.crash import crash_point
-from pipeline.errors import SettingsRefused, Transient
+from pipeline.errors import BrokerUnavailable, SettingsRefused, Transient
 from pipeline.health import Health
 from pipeline.metrics import Metrics
 from pipeline.recorded_rules import recorded_rules
@@ -156,10 +155,11 @@ class Worker:
     async def _close(self, producer: AIOKafkaProducer) -> None:
         """An idempotent producer waits for ever for a broker that is gone; what it holds is in the outbox."""
         try:
-            async with asyncio.timeout(min(_PRODUCER_CLOSE_SECONDS, self._stop.seconds_left())):
-                await producer.stop()
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.warning("producer not closed in order", error=f"{type(error).__name__}: {error}")
+            with broker_errors("closing a producer"):
+                async with asyncio.timeout(min(_PRODUCER_CLOSE_SECONDS, self._stop.seconds_left())):
+                    await producer.stop()
+        except BrokerUnavailable as error:
+            log.warning("producer not closed in order", error=str(error))
 
     def _session_settings(self) -> SessionSettings:
         worker = self._settings.worker

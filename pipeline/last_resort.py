@@ -3,14 +3,14 @@
 import asyncio
 import os
 import threading
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from pipeline.exits import EXIT_CANNOT
 
-# What a task waits for is at the end of its chain of coroutines; deeper than this would be a cycle.
-_DEPTH_MAX: Final = 100
+_DEPTH_MAX: Final = 50  # coroutines of one task: what is deeper tells no more
 
 log = structlog.get_logger()
 
@@ -43,14 +43,12 @@ class LastResort:
 
 
 def waiting_at(task: "asyncio.Task[Any]") -> str:
-    """The innermost place at which a task waits: file, line and function."""
-    place = "?"
+    """Where a task waits: the chain of coroutines from the outermost to the innermost, each with its file and line."""
+    places: list[str] = []
     awaited: Any = task.get_coro()
-    for _ in range(_DEPTH_MAX):
+    while awaited is not None and len(places) < _DEPTH_MAX:
         frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
         if frame is not None:
-            place = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+            places.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}")
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
-        if awaited is None:
-            break
-    return place
+    return " > ".join(places)

@@ -87,9 +87,23 @@ def _database_error(doing: str, error: BaseException) -> PipelineError:
 
 @contextmanager
 def broker_errors(doing: str) -> Iterator[None]:
-    """Raises BrokerUnavailable for what aiokafka raises inside."""
+    """Raises BrokerUnavailable for what aiokafka raises inside.
+
+    It also lets out the cancellation of its own tasks and futures. A task that took one for its own would end without a
+    word, and whoever waits for it would wait for ever; so only a cancellation that this task was asked for passes.
+    """
     try:
         with closed_connections():
             yield
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
+    except asyncio.CancelledError as error:
+        if _asked_to_end():
+            raise
+        raise BrokerUnavailable(f"{doing}: the client cancelled it") from error
+
+
+def _asked_to_end() -> bool:
+    """Whether somebody has cancelled the task that we are in."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

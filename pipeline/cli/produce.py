@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
-import uvloop
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
@@ -22,6 +21,7 @@ from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_OK, EXIT_UNAVAILABLE
 from pipeline.logs import configure
+from pipeline.loop import run_on_loop
 from pipeline.settings import RuleSettings
 from pipeline.simulator.day import trading_day
 from pipeline.simulator.lines import OTHER_LINE, opened
@@ -117,10 +117,10 @@ def produce(
     prefix = settings.kafka.topic_prefix
     if file is not None:
         lines = _send_lines(bootstrap, topic or prefix + FINANCE_EVENTS, file, rate, duration)
-        return _told(uvloop.run(lines), output)
+        return _told(run_on_loop(lines), output)
     topics = topics_of(prefix) if topic is None else {Feed.EVENTS: topic}
     endless = events is None and duration is not None
-    return _told(uvloop.run(_send_day(bootstrap, topics, plan, rate, duration, endless=endless)), output)
+    return _told(run_on_loop(_send_day(bootstrap, topics, plan, rate, duration, endless=endless)), output)
 
 
 def _correction_share(corrections: float | None, topic: str | None) -> float:

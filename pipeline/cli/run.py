@@ -8,7 +8,6 @@ import sys
 from typing import Annotated, Final
 
 import cyclopts
-import uvloop
 
 from pipeline import settings as settings_module
 from pipeline.app import Worker, worker_name
@@ -16,6 +15,7 @@ from pipeline.clients import ServerClients
 from pipeline.endpoints import resolve
 from pipeline.last_resort import LastResort
 from pipeline.logs import configure
+from pipeline.loop import run_on_loop
 from pipeline.supervisor import supervise
 from pipeline.tracing import start_tracing
 
@@ -48,7 +48,7 @@ def run(
     flush = start_tracing(settings.tracing, worker.name)
     collect_rarely()
     try:
-        uvloop.run(_until_told(worker, sys.stdin.fileno() if until_stdin_ends else None))
+        run_on_loop(_until_told(worker, sys.stdin.fileno() if until_stdin_ends else None))
     finally:
         flush(worker.grace_left())
     return 0

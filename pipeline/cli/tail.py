@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-import uvloop
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from msgspec import UNSET
@@ -20,6 +19,7 @@ from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_OK
 from pipeline.logs import configure
+from pipeline.loop import run_on_loop
 from pipeline.tail import Bounds, Follower, Start, Wanted, parse_since, placed_consumer
 from schemas.topics import REALTIME_UPDATES
 from schemas.updates import BalanceUpdate, EncodedUpdate
@@ -76,7 +76,7 @@ def tail(
         show,
     )
     try:
-        uvloop.run(_until_told(following))
+        run_on_loop(_until_told(following))
     except BrokenPipeError:
         # Whoever read has seen enough (`| head`). Python would complain again when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -49,7 +49,7 @@ def test_a_process_whose_tasks_do_not_end_is_ended_and_says_which() -> None:
     assert done.returncode == 2, done.stderr
     assert "the worker does not end" in done.stdout
     assert "the deaf one at" in done.stdout
-    assert "wait" in done.stdout.split("the deaf one at")[1]  # where it waits, not where it was started
+    assert "never_ends" in done.stdout.split("the deaf one at")[1]  # where it waits, not where it was started
 
 
 def test_a_process_that_ends_in_time_is_left_alone() -> None:

@@ -114,16 +114,48 @@ def test_errors_of_the_cache(raised: Exception) -> None:
     assert caught.value.__cause__ is raised
 
 
+@pytest.mark.parametrize("translating", [database_errors, cache_errors])
+def test_cancellation_passes_untouched(translating: Callable[[str], AbstractContextManager[None]]) -> None:
+    raised = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError) as caught, translating("x"):
+        raise raised
+    assert caught.value is raised
+
+
 @pytest.mark.parametrize("translating", [database_errors, broker_errors, cache_errors])
-@pytest.mark.parametrize(
-    "raised", [asyncio.CancelledError(), KeyError("ours"), AssertionError(), ValueError(), KeyboardInterrupt()]
-)
-def test_cancellation_and_our_own_mistakes_pass_untouched(
+@pytest.mark.parametrize("raised", [KeyError("ours"), AssertionError(), ValueError(), KeyboardInterrupt()])
+def test_our_own_mistakes_pass_untouched(
     translating: Callable[[str], AbstractContextManager[None]], raised: BaseException
 ) -> None:
     with pytest.raises(type(raised)) as caught, translating("x"):
         raise raised
     assert caught.value is raised
+
+
+async def test_a_clients_own_cancellation_is_an_answer_that_did_not_come() -> None:
+    """The client lets out those of its tasks, when it is stopped in the middle of a fetch: it ended a worker."""
+    gone = asyncio.get_running_loop().create_future()
+    gone.cancel()
+    with pytest.raises(BrokerUnavailable, match=r"^asking: the client cancelled it"), broker_errors("asking"):
+        await gone
+
+
+async def test_a_cancellation_that_somebody_asked_for_passes() -> None:
+    async def ask() -> None:
+        with broker_errors("asking"):
+            await asyncio.sleep(60)
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_a_bound_on_time_passes_as_an_answer_that_did_not_come() -> None:
+    with pytest.raises(BrokerUnavailable, match=r"^asking: TimeoutError"), broker_errors("asking"):
+        async with asyncio.timeout(0.01):
+            await asyncio.sleep(60)
 
 
 def test_ours_inside_stay_as_they_are() -> None:

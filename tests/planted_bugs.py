@@ -356,6 +356,27 @@ BUGS = (
         "tests/pipeline/test_logs.py::test_no_password_of_an_address_is_logged_whoever_puts_it_there",
     ),
     Bug(
+        "writing to a closed connection raises what clients do not expect",
+        "pipeline/loop.py",
+        "        return _Connection(transport), protocol\n",
+        "        return transport, protocol\n",
+        "tests/pipeline/test_loop.py",
+    ),
+    Bug(
+        "a client's own cancellation is taken for ours",
+        "pipeline/translate.py",
+        "        if _asked_to_end():\n            raise\n",
+        "        if _asked_to_end() or error:\n            raise\n",
+        "tests/pipeline/test_translate.py::test_a_clients_own_cancellation_is_an_answer_that_did_not_come",
+    ),
+    Bug(
+        "updates wait for ever for a client that has died in part",
+        "batchers/publisher.py",
+        "            async with asyncio.timeout(ANSWER_SECONDS_MAX):\n",
+        "            async with asyncio.timeout(None):\n",
+        "tests/batchers/test_publisher.py",
+    ),
+    Bug(
         "an operator signs the audit as somebody else",
         "sql/migrations/0017_append_only_audit.sql",
         "GRANT INSERT (who, command, detail) ON ops.operator_audit TO folio_operator;\n\n-- Not",

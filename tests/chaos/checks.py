@@ -18,9 +18,10 @@ from tests.chaos.promises import PromiseBroken
 DRAINED_SECONDS_MAX: Final = 60.0
 # A look at pauses is a connection of a moment, every two seconds; whatever stays longer belongs to somebody.
 SETTLED_SECONDS_MAX: Final = 20.0
-# Of one worker with two lanes: a writer, and a brief one now and then; six of the broker's clients; a cache's pool.
-CONNECTIONS_MAX: Final = {"database": 3, "broker": 10, "cache": 8}
-TASKS_MAX: Final = 60
+# Of one worker: a writer, and a brief one now and then; its three clients of the broker hold four, and one more while
+# they look for the group's coordinator; one of the cache's, which is asked for one thing at a time.
+CONNECTIONS_MAX: Final = {"database": 2, "broker": 6, "cache": 2}
+TASKS_MAX: Final = 32  # of one worker; 25 to 27 are at work, half of them the broker's clients'
 _LOOK_SECONDS: Final = 0.1
 _OUTCOMES: Final = "applied + duplicate + stale + conflict + quarantined"
 

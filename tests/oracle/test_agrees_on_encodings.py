@@ -79,9 +79,9 @@ ODD_VALUES = [
 
 
 @pytest.mark.parametrize("path", PATHS, ids=".".join)
-@pytest.mark.parametrize("raw", ODD_VALUES, ids=lambda raw: repr(raw[:12])[2:-1] + f"({len(raw)})")
-def test_an_odd_value_in_each_place(path: tuple[str, ...], raw: bytes) -> None:
-    agree(with_packed(a_good_one(), path, raw), MESSAGEPACK)
+def test_an_odd_value_in_each_place(path: tuple[str, ...]) -> None:
+    for raw in ODD_VALUES:
+        agree(with_packed(a_good_one(), path, raw), MESSAGEPACK)
 
 
 @pytest.mark.parametrize(

@@ -100,53 +100,52 @@ def test_a_good_record_is_accepted_by_both() -> None:
     assert isinstance(agree(encode(a_good_one())), tuple)
 
 
+ODD_VALUES = [
+    *(
+        b"1.0",
+        b"1e2",
+        b"-0",
+        b"0",
+        b"01",
+        b"1.",
+        b"-",
+        b"true",
+        b"null",
+        b'"1"',
+        b'""',
+        b"[]",
+        b"{}",
+        b"[1,]",
+    ),
+    *(
+        b"9223372036854775807",
+        b"9223372036854775808",
+        b"2147483648",
+        b"1000000000001",
+        b"1" + b"0" * 6000,
+    ),
+    *(b"NaN", b"Infinity", b"-Infinity", b"1e400", b"nul", b"", b"1 2"),
+    *(rb'"\ud800"', rb'"\udc00"', rb'"\ud83d\ude00"', rb'"\ud83dx"', rb'"\ud83d\ud83d\ude00"'),
+    *(rb'"\\ud800"', rb'"\u0000"', rb'"\\u0000"', rb'"\x41"', b'"\x00"', b'"\t"', b'"\x7f"'),
+    *(
+        b'"\xff"',
+        b'"\xc0\x80"',
+        b'"\xed\xa0\x80"',
+        b'"\xe2\x82"',
+        '"₹"'.encode(),
+        '"\U0001f600"'.encode(),
+    ),
+    *(b'"' + letter.encode() * length + b'"' for letter in "x\U0001f600" for length in (100, 101, 200, 201, 4001)),
+    *(b'"INR"', b'"inr"', rb'"INR\n"', b'"INRX"', '"ÀÀÀ"'.encode()),
+    *(nested(90), nested(110), nested(5000), b"[" * 5000),
+    *(rb'{"\ud800": 1}', b'{"\xff": 1}', b'{"a": 1, "a": 2}', b'{"amount_cents": 1}'),
+]
+
+
 @pytest.mark.parametrize("path", PATHS, ids=".".join)
-@pytest.mark.parametrize(
-    "raw",
-    [
-        *(
-            b"1.0",
-            b"1e2",
-            b"-0",
-            b"0",
-            b"01",
-            b"1.",
-            b"-",
-            b"true",
-            b"null",
-            b'"1"',
-            b'""',
-            b"[]",
-            b"{}",
-            b"[1,]",
-        ),
-        *(
-            b"9223372036854775807",
-            b"9223372036854775808",
-            b"2147483648",
-            b"1000000000001",
-            b"1" + b"0" * 6000,
-        ),
-        *(b"NaN", b"Infinity", b"-Infinity", b"1e400", b"nul", b"", b"1 2"),
-        *(rb'"\ud800"', rb'"\udc00"', rb'"\ud83d\ude00"', rb'"\ud83dx"', rb'"\ud83d\ud83d\ude00"'),
-        *(rb'"\\ud800"', rb'"\u0000"', rb'"\\u0000"', rb'"\x41"', b'"\x00"', b'"\t"', b'"\x7f"'),
-        *(
-            b'"\xff"',
-            b'"\xc0\x80"',
-            b'"\xed\xa0\x80"',
-            b'"\xe2\x82"',
-            '"₹"'.encode(),
-            '"\U0001f600"'.encode(),
-        ),
-        *(b'"' + letter.encode() * length + b'"' for letter in "x\U0001f600" for length in (100, 101, 200, 201, 4001)),
-        *(b'"INR"', b'"inr"', rb'"INR\n"', b'"INRX"', '"ÀÀÀ"'.encode()),
-        *(nested(90), nested(110), nested(5000), b"[" * 5000),
-        *(rb'{"\ud800": 1}', b'{"\xff": 1}', b'{"a": 1, "a": 2}', b'{"amount_cents": 1}'),
-    ],
-    ids=lambda raw: repr(raw[:20])[2:-1] + f"({len(raw)})",
-)
-def test_an_odd_value_in_each_place(path: tuple[str, ...], raw: bytes) -> None:
-    agree(with_raw(path, raw))
+def test_an_odd_value_in_each_place(path: tuple[str, ...]) -> None:
+    for raw in ODD_VALUES:
+        agree(with_raw(path, raw))
 
 
 @pytest.mark.parametrize(

@@ -344,7 +344,7 @@ BUGS = (
     Bug(
         "updates count as published before the broker has them",
         "batchers/publisher.py",
-        "            for delivery in deliveries:\n                await delivery\n",
+        "        for delivery in deliveries:\n            await delivery\n",
         "",
         SEEDS,
     ),

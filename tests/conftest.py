@@ -13,6 +13,7 @@ import pytest_asyncio
 from pipeline.stack import Endpoints, endpoints
 from pipeline.stack.temporary import temporary_stack
 from pipeline.storage.migrate import migrate
+from tests.support.databases import drop
 from tests.support.stream import Stream, new_topics
 
 
@@ -51,7 +52,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
 async def template(stack: Endpoints) -> AsyncIterator[str]:
     """A migrated database that tests copy: a copy takes a fraction of the migrations' time."""
     admin = await asyncpg.connect(stack.database_url)
-    await admin.execute(f"DROP DATABASE IF EXISTS {_TEMPLATE} WITH (FORCE)")
+    await drop(admin, _TEMPLATE)
     await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
     await admin.close()
     connection = await asyncpg.connect(database_url(stack.database_url, _TEMPLATE))
@@ -59,7 +60,7 @@ async def template(stack: Endpoints) -> AsyncIterator[str]:
     await connection.close()
     yield _TEMPLATE
     admin = await asyncpg.connect(stack.database_url)
-    await admin.execute(f"DROP DATABASE {_TEMPLATE} WITH (FORCE)")
+    await drop(admin, _TEMPLATE)
     await admin.close()
 
 
@@ -77,14 +78,8 @@ async def database(stack: Endpoints, template: str) -> AsyncIterator[str]:
     try:
         yield database_url(stack.database_url, name)
     finally:
-        await _dropped(admin, name)
+        await drop(admin, name)
         await admin.close()
-
-
-async def _dropped(admin: asyncpg.Connection, name: str) -> None:
-    """Of a stack that lives on. Dropping forces a checkpoint, and a stack of our own is removed as a whole."""
-    if os.environ.get("TEST_STACK_DIR"):
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 MakeStream = Callable[..., Awaitable[Stream]]
@@ -113,7 +108,7 @@ async def make_stream(stack: Endpoints, template: str, tmp_path: Path) -> AsyncI
         yield make
     finally:
         for name in names:
-            await _dropped(admin, name)
+            await drop(admin, name)
         await admin.close()
 
 

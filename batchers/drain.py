@@ -68,6 +68,7 @@ class Drain:
         self._left_behind: dict[int, int] = {}  # how many times rows of a lane were left to the table
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
+        self._closed = False
         self._changed.set()
 
     @property
@@ -81,6 +82,11 @@ class Drain:
             return True
         weight = sum(row.weight for rows, _ in self._waiting for row in rows)
         return len(self._waiting) < self._waiting_max and weight < _WAITING_BYTES_MAX
+
+    @property
+    def _due(self) -> bool:
+        """Whether something is still to have its effect."""
+        return not self._closed and bool(self._waiting or self._behind)
 
     @property
     def depth(self) -> int:
@@ -111,24 +117,38 @@ class Drain:
             self._idle.clear()
             await self._idle.wait()
 
+    def close(self) -> None:
+        """Nothing more is to be done. Whoever cancels `run` closes first.
+
+        Clients lose a cancellation (redis-py's, by asyncio.wait_for of Python 3.11, when the answer comes at that very
+        moment); the task group around would wait for ever, and hear no other one.
+        """
+        self._closed = True
+        self._changed.set()
+
     async def run(self) -> None:
-        """Go on until cancelled. A failing effect is tried again with growing pauses, `give_up_seconds` long at most.
+        """Go on until cancelled, or closed. A failing effect is tried again with growing pauses, for `give_up_seconds`.
 
         Raises Transient when it gives up.
         """
-        while True:
+        while not self._closed:
             await self._changed.wait()
             self._changed.clear()
-            while self._waiting or self._behind:
-                while self._waiting:
-                    await self._carry(*self._waiting[0])
-                    self._waiting.popleft()
-                    self._idle.set()
-                # A little of each lane in turn: one that always has more must not keep the others waiting.
-                for lane in sorted(self._behind):
-                    with bound_contextvars(lane=lane):
-                        await self._catch_up(lane)
-                    self._idle.set()
+            while self._due:
+                await self._one_round()
+            self._idle.set()
+
+    async def _one_round(self) -> None:
+        while self._waiting and not self._closed:
+            await self._carry(*self._waiting[0])
+            self._waiting.popleft()
+            self._idle.set()
+        # A little of each lane in turn: one that always has more must not keep the others waiting.
+        for lane in sorted(self._behind):
+            if self._closed:
+                return
+            with bound_contextvars(lane=lane):
+                await self._catch_up(lane)
             self._idle.set()
 
     async def _catch_up(self, lane: int) -> None:

@@ -39,8 +39,12 @@ class LaneGroup:
                 effects = [
                     tasks.create_task(drain.run(), name=drain.name) for drain in (self._publisher, self._invalidator)
                 ]
-                await self.writer.run()
-                await self.writer.finish()
+                try:
+                    await self.writer.run()
+                    await self.writer.finish()
+                finally:
+                    for drain in (self._publisher, self._invalidator):
+                        drain.close()
                 for effect in effects:
                     effect.cancel()
         finally:

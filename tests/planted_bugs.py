@@ -377,6 +377,13 @@ BUGS = (
         "tests/batchers/test_publisher.py",
     ),
     Bug(
+        "an effect whose client lost a cancellation keeps its lanes",
+        "batchers/writers.py",
+        "                        drain.close()\n",
+        "                        pass\n",
+        "tests/batchers/test_lane_group.py",
+    ),
+    Bug(
         "an operator signs the audit as somebody else",
         "sql/migrations/0017_append_only_audit.sql",
         "GRANT INSERT (who, command, detail) ON ops.operator_audit TO folio_operator;\n\n-- Not",

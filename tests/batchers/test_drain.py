@@ -102,6 +102,28 @@ async def running(drain: Drain) -> AsyncIterator[None]:
             await task
 
 
+async def test_a_drain_that_was_closed_ends_though_a_client_loses_its_cancellation(world: World) -> None:
+    """As asyncio.wait_for of Python 3.11 does when the answer comes at that moment, or `run` would wait for ever."""
+    answered = asyncio.Event()
+
+    async def effect(_rows: Sequence[OutboxRow]) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            answered.set()
+            await asyncio.sleep(60)
+
+    heads = dict.fromkeys(world.marks, 0)
+    drain = Drain("effect", effect, world.reload, world.marks, heads, waiting_max=5, pause_max_seconds=0.001)
+    task = asyncio.create_task(drain.run())
+    drain.offer(world.commit(0))
+    drain.offer(world.commit(1))
+    await answered.wait()
+    drain.close()
+    task.cancel()
+    _, running_still = await asyncio.wait([task], timeout=1)
+    assert not running_still
+    assert world.marks == {0: 1, 1: 0}  # what was answered counts, and what follows is the next owner's
+
+
 async def turns(count: int = 20) -> None:
     for _ in range(count):
         await asyncio.sleep(0)

@@ -120,8 +120,7 @@ class Drain:
     def close(self) -> None:
         """Nothing more is to be done. Whoever cancels `run` closes first.
 
-        Clients lose a cancellation (redis-py's, by asyncio.wait_for of Python 3.11, when the answer comes at that very
-        moment); the task group around would wait for ever, and hear no other one.
+        A cancellation that got lost in a client would keep the task group around for ever, deaf to any other one.
         """
         self._closed = True
         self._changed.set()
@@ -177,7 +176,21 @@ class Drain:
         ).with_name(self.name, (), {})
         async for attempt in retries:
             with attempt:
-                result = await action()
+                try:
+                    result = await action()
+                finally:
+                    _not_if_cancelled()
                 if attempt.num > 1:
                     log.info("works again", effect=self.name, attempts=attempt.num)
         return result
+
+
+def _not_if_cancelled() -> None:
+    """Raises CancelledError where somebody has cancelled the task, whatever came of what it waited for.
+
+    A client may have lost it: redis-py sends by asyncio.wait_for, which in Python 3.11 loses a cancellation that comes
+    at the moment in which the sending is done.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

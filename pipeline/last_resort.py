@@ -11,6 +11,7 @@ import structlog
 from pipeline.exits import EXIT_CANNOT
 
 _DEPTH_MAX: Final = 50  # coroutines of one task: what is deeper tells no more
+_TELL_SECONDS_MAX: Final = 1.0
 
 log = structlog.get_logger()
 
@@ -18,8 +19,9 @@ log = structlog.get_logger()
 class LastResort:
     """A bound on a shutdown that does not depend on what is shut down.
 
-    Cancelling a task asks it to end. A library may swallow that (asyncio.wait_for of Python 3.11 does, when its time
-    comes at that very moment), and asyncio.TaskGroup then waits for it for ever, deaf to being cancelled again.
+    Cancelling a task asks it to end. A library may lose that (asyncio.wait_for of Python 3.11 does, when what it waits
+    for is done at that very moment), and asyncio.TaskGroup then waits for it for ever, deaf to being cancelled again.
+    A loop that is blocked hears no order to stop, and does not arm this: /livez tells of it.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -37,9 +39,16 @@ class LastResort:
             self._timer.start()
 
     def _end(self) -> None:
+        try:
+            telling = threading.Thread(target=self._tell, daemon=True)
+            telling.start()
+            telling.join(_TELL_SECONDS_MAX)  # whoever reads the log may be gone, or hang as well
+        finally:
+            os._exit(EXIT_CANNOT)
+
+    def _tell(self) -> None:
         tasks = [f"{task.get_name()} at {waiting_at(task)}" for task in asyncio.all_tasks(self._loop)]
         log.error("the worker does not end, ending it; this is a bug, please report the tasks", tasks=sorted(tasks))
-        os._exit(EXIT_CANNOT)
 
 
 def waiting_at(task: "asyncio.Task[Any]") -> str:

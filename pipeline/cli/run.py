@@ -71,8 +71,8 @@ async def _until_told(worker: Worker, pipe: int | None) -> None:
     last_resort = LastResort(loop)
 
     def stop() -> None:
+        last_resort.arm(worker.grace_left() + _LAST_RESORT_SECONDS)  # first: stopping may fail as well
         worker.stop()
-        last_resort.arm(worker.grace_left() + _LAST_RESORT_SECONDS)
 
     def stop_at_end() -> None:
         assert pipe is not None

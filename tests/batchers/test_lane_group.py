@@ -11,7 +11,7 @@ from batchers.drain import Drain
 from batchers.outbox import OutboxRow
 from batchers.writer import Writer
 from batchers.writers import LaneGroup
-from pipeline.errors import FenceLost
+from pipeline.errors import CacheUnavailable, FenceLost
 from tests.batchers.test_drain import World
 
 
@@ -24,13 +24,16 @@ class Discarded:
         self.discarded = True
 
 
-async def test_a_lost_fence_ends_the_group_though_a_client_loses_the_cancellation_of_an_effect() -> None:
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_lost_fence_ends_the_group_though_a_client_loses_the_cancellation_of_an_effect(answered: bool) -> None:
     world, books, answering = World(), Discarded(), asyncio.Event()
 
     async def deaf(_rows: Sequence[OutboxRow]) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             answering.set()
             await asyncio.sleep(60)
+        if not answered:  # for ever: a cache that is away holds nobody back
+            raise CacheUnavailable("away")
 
     class Refused:
         async def run(self) -> None:

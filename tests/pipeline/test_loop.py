@@ -1,6 +1,7 @@
 """Clients of servers live through a connection that is closed at the moment of a write."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 import uvloop
@@ -10,26 +11,32 @@ from pipeline.loop import run_on_loop
 from pipeline.stack import Endpoints
 from tests.conftest import MakeStream
 
+Write = Callable[[asyncio.StreamWriter], None]
+WAYS = pytest.mark.parametrize(
+    "write", [lambda writer: writer.write(b"late"), lambda writer: writer.writelines([b"too", b"late"])]
+)
 
-async def write_too_late() -> None:
+
+async def write_too_late(write: Write) -> None:
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     async with server:
         _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.transport.abort()
         await asyncio.sleep(0.05)
-        writer.writelines([b"too", b"late"])
-        writer.write(b"too late")
+        write(writer)
 
 
-def test_a_write_to_a_connection_that_was_just_closed_is_a_connection_that_was_reset() -> None:
+@WAYS
+def test_a_write_to_a_connection_that_was_just_closed_is_a_connection_that_was_reset(write: Write) -> None:
     with pytest.raises(ConnectionResetError, match="closed"):
-        run_on_loop(write_too_late())
+        run_on_loop(write_too_late(write))
 
 
-def test_uvloop_itself_still_says_so_in_another_way() -> None:
+@WAYS
+def test_uvloop_itself_still_says_so_in_another_way(write: Write) -> None:
     """Or else this module is needed no more."""
     with pytest.raises(RuntimeError, match="the handler is closed"):
-        uvloop.run(write_too_late())
+        uvloop.run(write_too_late(write))
 
 
 def test_what_a_wrong_caller_hears_is_what_it_was() -> None:

@@ -134,7 +134,7 @@ class SimulatedConsumer:
                 self._rejoin.clear()
                 self._assignment = assigned
                 self._positions = {}
-                self._paused &= set(assigned)
+                self._paused = set()
                 await listener.on_partitions_assigned(set(assigned))
                 heartbeats = asyncio.create_task(self._send_heartbeats())
                 await self._rejoin.wait()

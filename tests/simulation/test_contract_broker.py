@@ -186,6 +186,15 @@ async def test_a_paused_partition_gives_nothing_until_it_is_resumed(kafka: Kafka
         assert [record.value for record in await fetched(consumer, kafka.partition(2))] == [b"a"]
 
 
+async def test_a_pause_does_not_outlive_its_assignment(kafka: Kafka) -> None:
+    async with member(kafka) as (consumer, listener):
+        await listener.holds(kafka.lanes(0, 1, 2, 3))
+        consumer.pause(*kafka.lanes(0, 1, 2, 3))
+        async with member(kafka, "two") as (_, second):
+            await shared(listener, second)
+            assert consumer.paused() == set()
+
+
 async def test_an_evicted_member_cannot_commit_and_comes_back_as_another(kafka: Kafka) -> None:
     async with member(kafka) as (evicted, first), member(kafka, "two") as (_, second):
         await shared(first, second)

@@ -68,7 +68,6 @@ class Drain:
         self._left_behind: dict[int, int] = {}  # how many times rows of a lane were left to the table
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
-        self._closed = False
         self._changed.set()
 
     @property
@@ -82,11 +81,6 @@ class Drain:
             return True
         weight = sum(row.weight for rows, _ in self._waiting for row in rows)
         return len(self._waiting) < self._waiting_max and weight < _WAITING_BYTES_MAX
-
-    @property
-    def _due(self) -> bool:
-        """Whether something is still to have its effect."""
-        return not self._closed and bool(self._waiting or self._behind)
 
     @property
     def depth(self) -> int:
@@ -117,37 +111,24 @@ class Drain:
             self._idle.clear()
             await self._idle.wait()
 
-    def close(self) -> None:
-        """Nothing more is to be done. Whoever cancels `run` closes first.
-
-        A cancellation that got lost in a client would keep the task group around for ever, deaf to any other one.
-        """
-        self._closed = True
-        self._changed.set()
-
     async def run(self) -> None:
-        """Go on until cancelled, or closed. A failing effect is tried again with growing pauses, for `give_up_seconds`.
+        """Go on until cancelled. A failing effect is tried again with growing pauses, `give_up_seconds` long at most.
 
         Raises Transient when it gives up.
         """
-        while not self._closed:
+        while True:
             await self._changed.wait()
             self._changed.clear()
-            while self._due:
-                await self._one_round()
-            self._idle.set()
-
-    async def _one_round(self) -> None:
-        while self._waiting and not self._closed:
-            await self._carry(*self._waiting[0])
-            self._waiting.popleft()
-            self._idle.set()
-        # A little of each lane in turn: one that always has more must not keep the others waiting.
-        for lane in sorted(self._behind):
-            if self._closed:
-                return
-            with bound_contextvars(lane=lane):
-                await self._catch_up(lane)
+            while self._waiting or self._behind:
+                while self._waiting:
+                    await self._carry(*self._waiting[0])
+                    self._waiting.popleft()
+                    self._idle.set()
+                # A little of each lane in turn: one that always has more must not keep the others waiting.
+                for lane in sorted(self._behind):
+                    with bound_contextvars(lane=lane):
+                        await self._catch_up(lane)
+                    self._idle.set()
             self._idle.set()
 
     async def _catch_up(self, lane: int) -> None:
@@ -189,7 +170,7 @@ def _not_if_cancelled() -> None:
     """Raises CancelledError where somebody has cancelled the task, whatever came of what it waited for.
 
     A client may have lost it: redis-py sends by asyncio.wait_for, which in Python 3.11 loses a cancellation that comes
-    at the moment in which the sending is done.
+    at the moment in which the sending is done. The task group around would wait for ever, deaf to any other one.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -39,12 +39,8 @@ class LaneGroup:
                 effects = [
                     tasks.create_task(drain.run(), name=drain.name) for drain in (self._publisher, self._invalidator)
                 ]
-                try:
-                    await self.writer.run()
-                    await self.writer.finish()
-                finally:
-                    for drain in (self._publisher, self._invalidator):
-                        drain.close()
+                await self.writer.run()
+                await self.writer.finish()
                 for effect in effects:
                     effect.cancel()
         finally:

@@ -378,9 +378,9 @@ BUGS = (
     ),
     Bug(
         "an effect whose client lost a cancellation keeps its lanes",
-        "batchers/writers.py",
-        "                        drain.close()\n",
-        "                        pass\n",
+        "batchers/drain.py",
+        "                    _not_if_cancelled()\n",
+        "                    pass\n",
         "tests/batchers/test_lane_group.py",
     ),
     Bug(

@@ -45,7 +45,7 @@ def test_what_a_wrong_caller_hears_is_what_it_was() -> None:
         async with server:
             _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
             with pytest.raises(TypeError):
-                writer.write("text")  # type: ignore[arg-type]
+                writer.write("text")  # type: ignore[arg-type]  # what a wrong caller does
             writer.write_eof()
             with pytest.raises(RuntimeError, match="Cannot call write"):
                 writer.write(b"after the end")

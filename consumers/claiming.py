@@ -1,6 +1,6 @@
 """Taking lanes over: one transaction that shuts the predecessor out and reads where it had come to."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import astuple, dataclass
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ import asyncpg
 import sql
 from consumers.pausing import Pause
 from consumers.primary import require_primary
-from pipeline.errors import Fatal, OffsetExpired, TopicAltered, TopicMismatch
+from pipeline.errors import OffsetExpired, TopicAltered, TopicMismatch
 from pipeline.translate import database_errors
 from schemas.lanes import Claim, LastRecord, Standing
 from schemas.topics import Feed
@@ -34,10 +34,6 @@ class RecordedRules:
     unknown_property: str  # register, or quarantine
 
 
-# By lane, then by feed: what the broker holds.
-Held = Mapping[int, Mapping[Feed, TopicRange]]
-
-
 @dataclass(frozen=True, slots=True)
 class Claimant:
     """Who claims, lanes of which topics, and by what it will judge their records."""
@@ -50,16 +46,14 @@ class Claimant:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedLane:
-    """A lane that is ours: the offsets to fetch from, or why it cannot go on."""
+    """A lane that is ours, and why it is not fetched yet, where it is paused."""
 
     claim: Claim
-    starts: Mapping[Feed, int]
-    stopped: Fatal | None = None
     pause: Pause | None = None
 
 
-async def claim_lanes(connection: asyncpg.Connection, claimant: Claimant, held: Held) -> list[ClaimedLane]:
-    """Raise the epoch of every lane of `held`, in ascending order, in one transaction.
+async def claim_lanes(connection: asyncpg.Connection, claimant: Claimant, lanes: Collection[int]) -> list[ClaimedLane]:
+    """Raise the epoch of every one of `lanes`, in ascending order, in one transaction.
 
     Waits for batches of the old owner that hold the rows. What an owner records of its lanes, it records while it
     holds them: one that was stalled since could otherwise overwrite what its successor has recorded.
@@ -70,7 +64,7 @@ async def claim_lanes(connection: asyncpg.Connection, claimant: Claimant, held: 
             await _require_lanes(connection, claimant.lane_count)
             await connection.execute(sql.query("ensure_lanes"), claimant.lane_count)
             cluster_epoch = await connection.fetchval(sql.query("cluster_epoch"))
-            claimed = [await _take_over(connection, claimant, lane, held[lane], cluster_epoch) for lane in sorted(held)]
+            claimed = [await _take_over(connection, claimant, lane, cluster_epoch) for lane in sorted(lanes)]
             # Again: a growth that held the rows while we waited for them has made lanes since.
             await _require_lanes(connection, claimant.lane_count)
             return claimed
@@ -86,24 +80,13 @@ async def _require_lanes(connection: asyncpg.Connection, lane_count: int) -> Non
         )
 
 
-async def _take_over(
-    connection: asyncpg.Connection, claimant: Claimant, lane: int, held: Mapping[Feed, TopicRange], cluster_epoch: str
-) -> ClaimedLane:
+async def _take_over(connection: asyncpg.Connection, claimant: Claimant, lane: int, cluster_epoch: str) -> ClaimedLane:
     row = await connection.fetchrow(sql.query("claim_lane"), lane, claimant.owner)
     assert row is not None, "every lane was given a row above"
     claim = _claim(row, cluster_epoch)
-    try:
-        starts = {
-            feed: start_position(f"{claimant.topics[feed]}, lane {lane}", claim.standings[feed], held[feed])
-            for feed in Feed
-        }
-    except (OffsetExpired, TopicAltered) as error:
-        await connection.execute(sql.query("stop_lane"), lane, claim.epoch, str(error))
-        return ClaimedLane(claim, {}, error)
-    pause = Pause(row["paused_by"], row["pause_reason"]) if row["paused_by"] is not None else None
-    positions = [starts[feed] if (at := claim.standings[feed].position) is None else at for feed in Feed]
+    positions = [claim.standings[feed].position or 0 for feed in Feed]
     await connection.execute(sql.query("record_rules"), lane, *positions, *astuple(claimant.rules), claimant.lane_count)
-    return ClaimedLane(claim, starts, pause=pause)
+    return ClaimedLane(claim, Pause(row["paused_by"], row["pause_reason"]) if row["paused_by"] is not None else None)
 
 
 def _claim(row: asyncpg.Record, cluster_epoch: str) -> Claim:
@@ -138,10 +121,18 @@ async def stop_lane(connection: asyncpg.Connection, claim: Claim, reason: str) -
         await connection.execute(sql.query("stop_lane"), claim.lane, claim.epoch, reason)
 
 
+def start_positions(topics: Mapping[Feed, str], claim: Claim, held: Mapping[Feed, TopicRange]) -> dict[Feed, int]:
+    """Of each feed the offset to fetch from; `held` was asked for after the claim. Raises as start_position does."""
+    return {
+        feed: start_position(f"{topics[feed]}, lane {claim.lane}", claim.standings[feed], held[feed]) for feed in Feed
+    }
+
+
 def start_position(where: str, standing: Standing, held: TopicRange) -> int:
     """The offset to fetch from: the last consumed record where the topic still has it, so that it can be recognised.
 
-    Raises OffsetExpired when records after the position are gone, TopicAltered when the topic ends before it.
+    Raises OffsetExpired when records after the position are gone, TopicAltered when the topic ends before it: its end
+    as it was after the position was read. An end from before it is one that others have written and consumed past.
     """
     if standing.position is None:
         return held.beginning

@@ -12,6 +12,7 @@ from consumers.lane import FetchedLane
 from pipeline.errors import Fatal
 from pipeline.translate import broker_errors
 from schemas.codec import Rules
+from schemas.lanes import Claim
 from schemas.records import Judged
 from schemas.topics import Feed
 
@@ -23,7 +24,7 @@ _POLL_RECORDS_MAX = 500
 _JUDGED_BYTES_MAX = 256 * 1024
 
 Fetched = dict[TopicPartition, list["ConsumerRecord[bytes, bytes]"]]
-StopLane = Callable[[FetchedLane, Fatal], Awaitable[None]]
+StopLane = Callable[[Claim, Fatal], Awaitable[None]]
 
 
 class Receiver(Protocol):
@@ -96,7 +97,7 @@ class Fetching:
         for each in [each for each, other in self._lanes.items() if other.lane == lane.lane]:
             del self._lanes[each]
             self._consumer.pause(each)
-        await self._stop_lane(lane, error)
+        await self._stop_lane(lane.claim, error)
 
     async def _receive(self, partition: TopicPartition, records: Sequence["ConsumerRecord[bytes, bytes]"]) -> None:
         lane = self._lanes[partition]

@@ -12,14 +12,22 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes, stop_lane
+from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes, start_positions, stop_lane
 from consumers.fetching import Fetching
 from consumers.lane import FetchedLane
 from consumers.membership import Membership
 from consumers.pausing import Connected, Pause, Pausing
 from consumers.stopping import Stop
 from consumers.watching import Watch
-from pipeline.errors import BrokerUnavailable, DatabaseUnavailable, Fatal, PipelineError, TopicMismatch
+from pipeline.errors import (
+    BrokerUnavailable,
+    DatabaseUnavailable,
+    Fatal,
+    OffsetExpired,
+    PipelineError,
+    TopicAltered,
+    TopicMismatch,
+)
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
 from schemas.codec import Rules
@@ -212,49 +220,57 @@ class Session:
 
         Returns the lanes, those of them that are paused, and the primary that the claims were made on.
         """
-        held = await self._ranges(assigned)
         settings = self._settings
+        by_feed = self._whole_lanes(assigned)
         claimant = Claimant(settings.owner, settings.topics, lane_count, settings.rules)
         async with self._connected("claiming lanes") as connection:
-            claimed_lanes = await claim_lanes(connection, claimant, held)
+            claimed_lanes = await claim_lanes(connection, claimant, by_feed)
+        # After the claim: others could have moved the lane past an end that was asked for before.
+        held = await self._ranges(assigned)
+        self._metrics.lanes_stopped.set(0)
         lanes: dict[TopicPartition, FetchedLane] = {}
-        for claimed in claimed_lanes:
-            if claimed.stopped is not None:
-                log.error("lane stopped", lane=claimed.claim.lane, reason=str(claimed.stopped))
-                self._consumer.pause(*self._partitions(claimed.claim.lane))
-            for feed, start in claimed.starts.items():
-                partition = TopicPartition(settings.topics[feed], claimed.claim.lane)
-                self._consumer.seek(partition, start)
-                lanes[partition] = FetchedLane(feed, settings.topics[feed], claimed.claim, start)
-        self._metrics.lanes_stopped.set(sum(claimed.stopped is not None for claimed in claimed_lanes))
-        paused = {claimed.claim.lane: claimed.pause for claimed in claimed_lanes if claimed.pause is not None}
-        primary = next((claimed.claim.cluster_epoch for claimed in claimed_lanes), None)
+        for claim in [each.claim for each in claimed_lanes]:
+            partitions = by_feed[claim.lane]
+            try:
+                starts = start_positions(
+                    settings.topics, claim, {feed: held[partition] for feed, partition in partitions.items()}
+                )
+            except (OffsetExpired, TopicAltered) as error:
+                self._consumer.pause(*partitions.values())
+                await self._stop_lane(claim, error)
+                continue
+            for feed, partition in partitions.items():
+                self._consumer.seek(partition, starts[feed])
+                lanes[partition] = FetchedLane(feed, partition.topic, claim, starts[feed])
+        paused = {each.claim.lane: each.pause for each in claimed_lanes if each.pause is not None}
+        primary = next((each.claim.cluster_epoch for each in claimed_lanes), None)
         return lanes, paused, primary
 
-    def _partitions(self, lane: int) -> list[TopicPartition]:
-        return [TopicPartition(topic, lane) for topic in self._settings.topics.values()]
-
-    async def _stop_lane(self, lane: FetchedLane, error: Fatal) -> None:
-        log.error("lane stopped", lane=lane.lane, reason=str(error))
+    async def _stop_lane(self, claim: Claim, error: Fatal) -> None:
+        log.error("lane stopped", lane=claim.lane, reason=str(error))
         self._metrics.lanes_stopped.inc()
         async with self._connected("stopping a lane") as connection:
-            await stop_lane(connection, lane.claim, str(error))
+            await stop_lane(connection, claim, str(error))
 
-    async def _ranges(self, assigned: frozenset[TopicPartition]) -> dict[int, dict[Feed, TopicRange]]:
-        """By lane and feed, what the broker holds. Raises TopicMismatch when a lane was torn in two."""
+    def _whole_lanes(self, assigned: frozenset[TopicPartition]) -> dict[int, dict[Feed, TopicPartition]]:
+        """The partitions of each lane by feed. Raises TopicMismatch when a lane was torn in two."""
+        feed_of = {topic: feed for feed, topic in self._settings.topics.items()}
+        lanes: dict[int, dict[Feed, TopicPartition]] = {each.partition: {} for each in assigned}
+        for each in assigned:
+            lanes[each.partition][feed_of[each.topic]] = each
+        torn = sorted(lane for lane, feeds in lanes.items() if len(feeds) != len(Feed))
+        if torn:
+            raise TopicMismatch(f"the group gave us lanes {torn} of one topic only: no other client may be its member")
+        return lanes
+
+    async def _ranges(self, assigned: frozenset[TopicPartition]) -> dict[TopicPartition, TopicRange]:
+        """What the broker holds of each partition."""
         if not assigned:
             return {}
         with broker_errors("asking for the offsets of the topic"):
             beginnings = await self._consumer.beginning_offsets(list(assigned))
             ends = await self._consumer.end_offsets(list(assigned))
-        held: dict[int, dict[Feed, TopicRange]] = {each.partition: {} for each in assigned}
-        feed_of = {topic: feed for feed, topic in self._settings.topics.items()}
-        for each in assigned:
-            held[each.partition][feed_of[each.topic]] = TopicRange(beginnings[each], ends[each])
-        torn = sorted(lane for lane, feeds in held.items() if len(feeds) != len(Feed))
-        if torn:
-            raise TopicMismatch(f"the group gave us lanes {torn} of one topic only: no other client may be its member")
-        return held
+        return {each: TopicRange(beginnings[each], ends[each]) for each in assigned}
 
 
 def _by_lane(positions: Positions) -> dict[int, dict[str, int]]:

@@ -207,6 +207,18 @@ BUGS = (
         "tests/batchers/test_fence.py::test_events_of_one_organisation_on_two_lanes_are_recorded_in_the_order_of_their_commits",
     ),
     Bug(
+        "how far the topics go is asked before the claim",
+        "consumers/session.py",
+        '        async with self._connected("claiming lanes") as connection:\n'
+        "            claimed_lanes = await claim_lanes(connection, claimant, by_feed)\n"
+        "        # After the claim: others could have moved the lane past an end that was asked for before.\n"
+        "        held = await self._ranges(assigned)\n",
+        "        held = await self._ranges(assigned)\n"
+        '        async with self._connected("claiming lanes") as connection:\n'
+        "            claimed_lanes = await claim_lanes(connection, claimant, by_feed)\n",
+        "tests/acceptance/test_topic_faults.py::test_a_lane_that_moved_on_while_its_claim_waited_is_not_taken_for_cut",
+    ),
+    Bug(
         "a claim that waited for a growth goes on",
         "consumers/claiming.py",
         "            # Again: a growth that held the rows while we waited for them has made lanes since.\n"

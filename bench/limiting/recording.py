@@ -9,7 +9,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from batchers.gathering import Gathering
-from consumers.claiming import Claimant, ClaimedLane, TopicRange, claim_lanes
+from consumers.claiming import Claimant, TopicRange, claim_lanes, start_position
 from consumers.client import new_consumer
 from consumers.fetching import Fetching, Receiver
 from consumers.lane import FetchedLane
@@ -35,12 +35,8 @@ class Source:
 
     settings: Settings
     consumer: AIOKafkaConsumer
-    claimed: list[ClaimedLane]
-    ends: dict[int, int]
-
-    @property
-    def claims(self) -> list[Claim]:
-        return [each.claim for each in self.claimed]
+    claims: list[Claim]
+    held: dict[int, TopicRange]  # what the broker has of each lane's events
 
 
 @asynccontextmanager
@@ -51,17 +47,14 @@ async def source(settings: Settings, lanes: Sequence[int]) -> AsyncIterator[Sour
     await consumer.start()
     try:
         topics = {feed: settings.kafka.topic_prefix + feed for feed in Feed}
-        held: dict[int, dict[Feed, TopicRange]] = {lane: {} for lane in lanes}
-        for feed, topic in topics.items():
-            partitions = [TopicPartition(topic, lane) for lane in lanes]
-            beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-            for each in partitions:
-                held[each.partition][feed] = TopicRange(beginnings[each], ends[each])
         claimant = Claimant(NAME, topics, settings.kafka.lanes, recorded_rules(settings.rules))
         connecting = connect_worker(endpoints.database_url, settings.database, NAME)
         async with briefly(connecting, "claiming lanes") as connection:
-            claimed = await claim_lanes(connection, claimant, held)
-        yield Source(settings, consumer, claimed, {lane: held[lane][Feed.EVENTS].end for lane in lanes})
+            claims = [each.claim for each in await claim_lanes(connection, claimant, lanes)]
+        partitions = [TopicPartition(topics[Feed.EVENTS], lane) for lane in lanes]
+        beginnings, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        held = {each.partition: TopicRange(beginnings[each], ends[each]) for each in partitions}
+        yield Source(settings, consumer, claims, held)
     finally:
         await consumer.stop()
 
@@ -70,10 +63,15 @@ async def fetch_all(fetched: Source, receiving: Callable[[Callable[[], bool]], "
     """Fetch and judge every event of the lanes, and hand them on; how many there were."""
     topic = fetched.settings.kafka.topic_prefix + Feed.EVENTS
     lanes = {
-        TopicPartition(topic, each.claim.lane): FetchedLane(Feed.EVENTS, topic, each.claim, each.starts[Feed.EVENTS])
-        for each in fetched.claimed
+        TopicPartition(topic, claim.lane): FetchedLane(
+            Feed.EVENTS,
+            topic,
+            claim,
+            start_position(topic, claim.standings[Feed.EVENTS], fetched.held[claim.lane]),
+        )
+        for claim in fetched.claims
     }
-    receiver = receiving(lambda: all(lane.position >= fetched.ends[lane.lane] for lane in lanes.values()))
+    receiver = receiving(lambda: all(lane.position >= fetched.held[lane.lane].end for lane in lanes.values()))
     fetched.consumer.assign(list(lanes))
     for partition, lane in lanes.items():
         fetched.consumer.seek(partition, lane.position)
@@ -93,7 +91,7 @@ async def fetch_all(fetched: Source, receiving: Callable[[Callable[[], bool]], "
     return receiver.records
 
 
-async def _refuse(_lane: FetchedLane, error: Fatal) -> None:
+async def _refuse(_claim: Claim, error: Fatal) -> None:
     raise error
 
 

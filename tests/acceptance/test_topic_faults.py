@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.structs import TopicPartition
@@ -10,6 +11,7 @@ from schemas.topics import Feed
 from tests.acceptance.test_membership import creations
 from tests.conftest import MakeStream
 from tests.support.stream import Stream, new_topics
+from tests.support.waiting import until
 
 
 async def _stopped_reason(stream: Stream) -> str:
@@ -45,6 +47,27 @@ async def test_a_topic_that_ends_before_the_position_is_refused(make_stream: Mak
         await worker.wait_for_log("lane stopped")
         assert "the topic ends at 0" in await _stopped_reason(stream)
         assert await worker.stop() == 0
+
+
+async def test_a_lane_that_moved_on_while_its_claim_waited_is_not_taken_for_cut(make_stream: MakeStream) -> None:
+    """Seed 3319 of the simulation: a claimant that was stalled knew an end of the topic from before its claim."""
+    stream = await make_stream(lanes=1)
+    await _consume(stream, 20)
+    async with stream.database() as owner, stream.database() as observer, owner.transaction():
+        await owner.execute("UPDATE ops.lanes SET finance_position = 50, last_offset = NULL")
+        with stream.worker() as worker:
+            await until(lambda: _somebody_waits(observer))
+            await stream.send(creations(1_000, 30))
+            await owner.execute("COMMIT; BEGIN")  # the former owner's last batch, so to speak
+            await worker.wait_for_log("lanes claimed")
+            assert await _stopped_reason(stream) == "None"
+            assert await worker.stop() == 0
+
+
+async def _somebody_waits(connection: asyncpg.Connection) -> bool:
+    """Whether the claim has come to the lanes, which are held."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    return bool(await connection.fetchval(waiting))
 
 
 async def test_expired_records_stop_the_lane_and_say_what_was_lost(make_stream: MakeStream) -> None:

@@ -10,7 +10,15 @@ import pytest
 import pytest_asyncio
 
 import sql
-from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes, start_position, stop_lane
+from consumers.claiming import (
+    Claimant,
+    RecordedRules,
+    TopicRange,
+    claim_lanes,
+    start_position,
+    start_positions,
+    stop_lane,
+)
 from pipeline.errors import DatabaseUnavailable, OffsetExpired, TopicAltered, TopicMismatch
 from pipeline.settings import DatabaseSettings
 from pipeline.stack import Endpoints
@@ -22,6 +30,7 @@ from tests.support.databases import EMPTY_THE_BOOKS, a_database
 LAST = LastRecord(9, datetime(2026, 3, 10, tzinfo=UTC), b"digest")
 AT_TEN = Standing(10, LAST)
 TOPICS = {feed: feed.value for feed in Feed}
+A_CLAIM = Claim(lane=7, epoch=1, cluster_epoch="1:1", standings={}, outbox_seq=0, published_seq=0, invalidated_seq=0)
 RULES = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata", "register")
 
 
@@ -55,6 +64,14 @@ def test_records_that_left_the_topic_unconsumed_stop_the_lane_and_are_counted() 
 def test_a_topic_that_ends_before_the_position_is_not_the_one_we_knew() -> None:
     with pytest.raises(TopicAltered, match="the lane stands at 10, the topic ends at 4"):
         start_position("t, lane 3", AT_TEN, TopicRange(0, 4))
+
+
+def test_each_feed_of_a_lane_starts_where_it_stands_and_an_error_names_it() -> None:
+    claim = replace(A_CLAIM, standings={Feed.EVENTS: AT_TEN, Feed.CORRECTIONS: Standing(3)})
+    held = dict.fromkeys(Feed, TopicRange(2, 90))
+    assert start_positions(TOPICS, claim, held) == {Feed.EVENTS: 9, Feed.CORRECTIONS: 3}
+    with pytest.raises(OffsetExpired, match="balance-corrections, lane 7: records 3 to 4"):
+        start_positions(TOPICS, claim, held | {Feed.CORRECTIONS: TopicRange(5, 90)})
 
 
 # --- the claim ---
@@ -100,10 +117,9 @@ async def rival(lanes_database: str) -> AsyncIterator[asyncpg.Connection]:
 async def take(
     connection: asyncpg.Connection, lanes: list[int], lane_count: int, owner: str, rules: RecordedRules = RULES
 ) -> list[Claim]:
-    """Claim lanes of a topic that still has everything."""
-    held = {lane: dict.fromkeys(Feed, TopicRange(0, 1_000)) for lane in lanes}
+    """Claim lanes as a worker does."""
     claimant = Claimant(owner, TOPICS, lane_count, rules)
-    return [claimed.claim for claimed in await claim_lanes(connection, claimant, held)]
+    return [claimed.claim for claimed in await claim_lanes(connection, claimant, lanes)]
 
 
 async def test_the_first_claim_makes_every_lane_and_takes_those_that_were_asked_for(
@@ -223,16 +239,10 @@ async def test_a_former_owner_cannot_stop_a_lane(worker: asyncpg.Connection) -> 
     assert await worker.fetchval("SELECT stopped_reason FROM ops.lanes") is None
 
 
-async def test_a_lane_that_cannot_go_on_is_claimed_and_says_why(worker: asyncpg.Connection) -> None:
-    await take(worker, [0, 1], 2, "one")
-    await worker.execute("UPDATE ops.lanes SET finance_position = 10 WHERE lane = 0")
-    held = {lane: {Feed.EVENTS: TopicRange(15, 90), Feed.CORRECTIONS: TopicRange(2, 4)} for lane in (0, 1)}
-    lost, sound = await claim_lanes(worker, Claimant("two", TOPICS, 2, RULES), held)
-    assert isinstance(lost.stopped, OffsetExpired)
-    assert (sound.stopped, sound.starts) == (None, {Feed.EVENTS: 15, Feed.CORRECTIONS: 2})
-    reasons = await worker.fetch("SELECT stopped_reason FROM ops.lanes ORDER BY lane")
-    assert [row[0] for row in reasons] == [str(lost.stopped), None]
-    assert await worker.fetchval("SELECT max(finance_position) FROM ops.lane_rules WHERE lane = 0") == 0
+async def test_rules_of_a_lane_that_was_never_consumed_hold_from_its_first_record(worker: asyncpg.Connection) -> None:
+    await take(worker, [0], 1, "one")
+    rows = await worker.fetch("SELECT finance_position, corrections_position FROM ops.lane_rules WHERE lane = 0")
+    assert [tuple(row) for row in rows] == [(0, 0)]
 
 
 async def stand_at(connection: asyncpg.Connection, position: int) -> None:

@@ -42,8 +42,8 @@ class Desk:
     def roomy(self, lane: int) -> bool:
         return lane not in self.full_lanes | self.not_roomy
 
-    async def stop_lane(self, lane: FetchedLane, error: Fatal) -> None:
-        self.stopped.append((lane.lane, error))
+    async def stop_lane(self, claim: Claim, error: Fatal) -> None:
+        self.stopped.append((claim.lane, error))
 
     def offsets(self, lane: int) -> list[int]:
         return [each.origin.offset for each in self.taken.get(lane, [])]

@@ -11,7 +11,7 @@ from batchers.books import Books, BooksSettings, Committed
 from batchers.connection import Reach
 from batchers.outbox import Marks
 from batchers.properties import PropertyDefaults
-from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes
+from consumers.claiming import Claimant, RecordedRules, claim_lanes
 from pipeline.settings import DatabaseSettings
 from pipeline.storage.connect import connect_worker, connect_writer
 from schemas.lanes import Batch, Claim, LaneSlice
@@ -63,8 +63,8 @@ class Ledger:
         self.books.discard()
         connection = await self.connect_to_look()
         try:
-            held = {lane: dict.fromkeys(Feed, TopicRange(0, 2**62)) for lane in lanes or range(self.lane_count)}
-            claims = [claimed.claim for claimed in await claim_lanes(connection, claimant(self.lane_count), held)]
+            taken = lanes or range(self.lane_count)
+            claims = [claimed.claim for claimed in await claim_lanes(connection, claimant(self.lane_count), taken)]
         finally:
             await connection.close()
         self.claims = {claim.lane: claim for claim in claims}

@@ -12,7 +12,10 @@ from schemas.routing import home_lane
 from schemas.topics import Feed
 
 BEGINNING: Final = datetime(2026, 3, 10, 6, 0, tzinfo=UTC)
-TROUBLED_SECONDS: Final = 25.0  # after that, everything heals
+TROUBLED_SECONDS: Final = 15.0  # after that, everything heals
+# How many records come together: one by one no two would meet within a batch, and every batch costs a run alike.
+_BURSTS: Final = (1, 1, 1, 2, 4, 8)
+_BURST_SECONDS: Final = 0.05
 _STATUSES: Final = ("approved", "approved", "approved", "pending", "rejected", "deleted")
 _VERBS: Final = {"deleted": "deleted", "rejected": "rejected"}
 _FIGURES: Final = ("cash_received_cents", "bank_received_cents", "cash_expenses_cents", "bank_expenses_cents")
@@ -141,8 +144,11 @@ class Records:
 
     def make(self, count: int) -> list[Sending]:
         """So many records, in the order of their sending."""
-        moments = sorted(self.chance.uniform(0, TROUBLED_SECONDS * 0.75) for _ in range(count))
-        for at in moments:
+        moments: list[float] = []
+        while len(moments) < count:
+            burst_at, size = self.chance.uniform(0, TROUBLED_SECONDS * 0.75), self.chance.choice(_BURSTS)
+            moments += [burst_at + self.chance.uniform(0, _BURST_SECONDS) for _ in range(size)]
+        for at in sorted(moments[:count]):
             self._sent.append(self._one(at))
         return self._sent
 

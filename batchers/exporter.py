@@ -1,7 +1,7 @@
 """Dead letters to their topic, for whoever wants to hear of them there. The table stays their home."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -15,8 +15,10 @@ from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
 from schemas.dead_letters import DeadLetter, exported_headers, omitting_headers
 
-# A letter is sent whole with its record: so many at a time, that a flood of large ones does not fill the memory twice.
+# A letter is sent whole with its record: as many at a time as neither fill the memory twice, nor take a broker under a
+# quota longer than it is waited for.
 _TOGETHER_MAX = 500
+_TOGETHER_BYTES_MAX = 4 * 1024 * 1024
 
 Delivery = asyncio.Future[Any]
 
@@ -40,9 +42,9 @@ class Exporter:
                 partitions = await self._producer.partitions_for(self._topic)
                 if not partitions:
                     raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
-            for first in range(0, len(letters), _TOGETHER_MAX):
+            for some in _together(letters):
                 async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                    await self._send(letters[first : first + _TOGETHER_MAX], len(partitions))
+                    await self._send(some, len(partitions))
         self._metrics.exported.inc(len(letters))
         self._reach("exported")
 
@@ -79,3 +81,17 @@ class Exporter:
         headers = list(omitting_headers(letter))
         delivery: Delivery = await self._producer.send(self._topic, value=b"", partition=partition, headers=headers)
         return delivery
+
+
+def _together(letters: Sequence[DeadLetter]) -> Iterator[list[DeadLetter]]:
+    """The letters in their order, cut into what is sent at a time."""
+    some: list[DeadLetter] = []
+    size = 0
+    for letter in letters:
+        if some and (len(some) == _TOGETHER_MAX or size + letter.size > _TOGETHER_BYTES_MAX):
+            yield some
+            some, size = [], 0
+        some.append(letter)
+        size += letter.size
+    if some:
+        yield some

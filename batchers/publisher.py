@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 from msgspec import UNSET
 
 from batchers.connection import Reach
@@ -19,8 +20,9 @@ from schemas.updates import BalanceUpdate, EncodedUpdate
 
 Message = tuple[bytes, bytes]
 
-# The client bounds each of its requests (20 s), and not what it waits for between them: with a part of it that has
-# died it would wait for ever. A session's end brings a new client.
+# For each answer, not for all: a large row under a quota takes its time. The client bounds each of its requests (20 s),
+# and not what it waits for between them: with a part of it that has died it would wait for ever. A session's end brings
+# a new client.
 ANSWER_SECONDS_MAX: Final = 30.0
 
 
@@ -36,34 +38,42 @@ class Publisher:
     async def publish(self, rows: Sequence[OutboxRow]) -> None:
         """Send the updates of these rows and wait until the brokers have them. Raises BrokerUnavailable."""
         with self._metrics.attempted("publish"), broker_errors(f"publishing to {self._topic}"):
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                await self._publish(rows)
+            async with asyncio.timeout(ANSWER_SECONDS_MAX) as bound:
+                await self._publish(rows, bound)
         self._metrics.published.inc(sum(len(row.updates) for row in rows))
         self._reach("published")
 
-    async def _publish(self, rows: Sequence[OutboxRow]) -> None:
+    async def _publish(self, rows: Sequence[OutboxRow], bound: asyncio.Timeout) -> None:
         partitions = await self._producer.partitions_for(self._topic)
         if not partitions:
             raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
         messages = _by_partition(rows, len(partitions))
-        deliveries = [
-            delivery for partition, updates in messages.items() for delivery in await self._send(partition, updates)
-        ]
+        deliveries: list[Awaitable[object]] = []
+        for partition, updates in messages.items():
+            for batch in self._batches(updates):
+                # Waits while the client has a batch of the partition that it has not sent.
+                deliveries.append(await self._producer.send_batch(batch, self._topic, partition=partition))
+                _prolong(bound)
         self._reach("publishing")
         for delivery in deliveries:
             await delivery
+            _prolong(bound)
 
-    async def _send(self, partition: int, updates: Sequence[EncodedUpdate]) -> list[Awaitable[object]]:
-        deliveries = []
+    def _batches(self, updates: Sequence[EncodedUpdate]) -> Iterator[BatchBuilder]:
+        """The updates of a partition in as few record batches as hold them."""
         batch = self._producer.create_batch()
         for update, value in updates:
             key, headers = b"%d" % update.org_id, _headers(update)
             if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                deliveries.append(await self._producer.send_batch(batch, self._topic, partition=partition))
+                yield batch
                 batch = self._producer.create_batch()
                 batch.append(key=key, value=value, timestamp=None, headers=headers)
-        deliveries.append(await self._producer.send_batch(batch, self._topic, partition=partition))
-        return deliveries
+        yield batch
+
+
+def _prolong(bound: asyncio.Timeout) -> None:
+    """Something has come of it: the next answer has its whole time."""
+    bound.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS_MAX)
 
 
 def _headers(update: BalanceUpdate) -> list[tuple[str, bytes]]:

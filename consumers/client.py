@@ -3,6 +3,7 @@
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
+from pipeline.abandoning import abandon_consumer
 from pipeline.broker import broker_options
 from pipeline.record_batches import keep_every_record_readable
 from pipeline.settings import KafkaSettings
@@ -13,10 +14,18 @@ _FETCH_BYTES_MIN = 64 * 1024
 _FETCH_WAIT_MS = 20
 
 
-def new_consumer(bootstrap: str, settings: KafkaSettings, client_id: str) -> AIOKafkaConsumer:
+class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # the client has no types
+    """A member of a group that can be ended without the broker's help."""
+
+    async def abandon(self) -> None:
+        """End what a `stop` that was interrupted has left."""
+        await abandon_consumer(self)
+
+
+def new_consumer(bootstrap: str, settings: KafkaSettings, client_id: str) -> Consumer:
     """A consumer that never commits by itself, and never picks a position by itself: positions are in the database."""
     keep_every_record_readable()
-    return AIOKafkaConsumer(
+    return Consumer(
         **broker_options(bootstrap),
         client_id=client_id,
         group_id=settings.group,

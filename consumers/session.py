@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes, start_positions, stop_lane
+from consumers.client import Consumer
 from consumers.fetching import Fetching
 from consumers.lane import FetchedLane
 from consumers.membership import Membership
@@ -86,7 +87,7 @@ class Session:
 
     def __init__(
         self,
-        consumer: AIOKafkaConsumer,
+        consumer: Consumer,
         connected: Connected,
         open_sink: OpenSink,
         settings: SessionSettings,
@@ -142,13 +143,14 @@ class Session:
         return None
 
     async def _leave(self, stop: Stop) -> None:
-        """Leave the group; a client that does not come back from it is left behind, and the group evicts it."""
+        """Leave the group; where that cannot be done in time, without a word, and the group evicts us."""
         try:
             with broker_errors("leaving the group"):
                 async with asyncio.timeout(stop.seconds_left()):
                     await self._consumer.stop()
         except BrokerUnavailable as error:
             log.warning("the group was not left in order", error=str(error))
+            await self._consumer.abandon()
 
     async def _hold(self, assigned: frozenset[TopicPartition], stop: Stop) -> None:
         """Own the assigned lanes until they are revoked, or we stop."""

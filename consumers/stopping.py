@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 # What is left of the grace when draining must give up: leaving the group and closing the producer take time as well,
 # and a member that leaves hands its lanes over at once, where one that vanishes holds them until its session ends.
@@ -17,10 +19,15 @@ class Stop:
         self._deadline: float | None = None
         self._bound: asyncio.Timeout | None = None
 
-    def bound(self) -> asyncio.Timeout:
-        """For `async with` around all the work: TimeoutError comes out of it when the grace is over."""
-        self._bound = asyncio.timeout(None)
-        return self._bound
+    @asynccontextmanager
+    async def bound(self) -> AsyncIterator[None]:
+        """Around all the work: TimeoutError comes out of it when the grace is over."""
+        async with asyncio.timeout(self.seconds_left() if self.requested else None) as bound:
+            self._bound = bound
+            try:
+                yield
+            finally:
+                self._bound = None  # it cannot be changed any more, and an order may still come
 
     def request(self) -> None:
         """Begin to stop, from within the event loop. Asking again does not prolong the grace."""

@@ -53,11 +53,16 @@ class Watch:
         self._stall_seconds = stall_seconds
         self._metrics = metrics
         self._offsets_committed: dict[TopicPartition, int] = {}
+        self._answered_at = time.monotonic()
         now = datetime.now(UTC)
         self._waiting = {partition: Waiting(lane.lane, lane.feed, now) for partition, lane in lanes.items()}
 
     async def run(self) -> None:
-        """Go on until cancelled. Raises Stalled when records wait in the topic and none have come for too long."""
+        """Go on until cancelled.
+
+        Raises Stalled when records wait in the topic and none have come for too long, BrokerUnavailable when it has not
+        said for so long whether any do: the next session asks by another client.
+        """
         while True:
             await asyncio.sleep(_PERIOD_SECONDS)
             await self._look()
@@ -74,11 +79,14 @@ class Watch:
                     # The client's position is past the markers of transactions, which are no records, never delivered.
                     passed = {partition: await self._consumer.position(partition) for partition in self._lanes}
         except BrokerUnavailable as error:
+            if time.monotonic() - self._answered_at > self._stall_seconds:
+                raise
             log.warning("the broker does not answer", error=str(error))
             for lane in self._lanes.values():
                 lane.fetched_at = time.monotonic()  # a silent broker is not a silent consumer
             self._tell_ages(looked_at, {})
             return
+        self._answered_at = time.monotonic()
         committed = self._progress.positions
         lag = sum(
             ends[partition] - committed.get((lane.lane, lane.feed), lane.claim.standings[lane.feed].position or 0)

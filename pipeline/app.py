@@ -11,7 +11,6 @@ from functools import partial
 
 import asyncpg
 import structlog
-from aiokafka import AIOKafkaProducer
 
 from batchers.books import Books, BooksSettings
 from batchers.breaker import BreakerSettings, PoisonBreaker, Trip
@@ -34,6 +33,7 @@ from pipeline.crash import crash_point
 from pipeline.errors import BrokerUnavailable, SettingsRefused, Transient
 from pipeline.health import Health
 from pipeline.metrics import Metrics
+from pipeline.producer import Producer
 from pipeline.recorded_rules import recorded_rules
 from pipeline.settings import BatchSettings, RuleSettings, Settings
 from pipeline.storage.connect import briefly
@@ -70,8 +70,8 @@ class Worker:
         self._metrics = Metrics()
         self._clock = clock or SystemClock()
         self._reach = reach or crash_point(settings.worker.crash_at)
-        self._producer: AIOKafkaProducer | None = None
-        self._letter_producer: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
+        self._letter_producer: Producer | None = None
         self._session: Session | None = None
 
     @property
@@ -144,22 +144,24 @@ class Worker:
             yield
 
     @contextlib.asynccontextmanager
-    async def _running(self, producer: AIOKafkaProducer) -> AsyncIterator[AIOKafkaProducer]:
-        with broker_errors("connecting to the broker"):
-            await producer.start()
+    async def _running(self, producer: Producer) -> AsyncIterator[Producer]:
         try:
+            with broker_errors("connecting to the broker"):
+                await producer.start()
             yield producer
         finally:
             await self._close(producer)
 
-    async def _close(self, producer: AIOKafkaProducer) -> None:
+    async def _close(self, producer: Producer) -> None:
         """An idempotent producer waits for ever for a broker that is gone; what it holds is in the outbox."""
         try:
             with broker_errors("closing a producer"):
                 async with asyncio.timeout(min(_PRODUCER_CLOSE_SECONDS, self._stop.seconds_left())):
-                    await producer.stop()
+                    await producer.flush()
         except BrokerUnavailable as error:
-            log.warning("producer not closed in order", error=str(error))
+            log.warning("producer closed with records that it could not deliver", error=str(error))
+        finally:
+            await producer.abandon()
 
     def _session_settings(self) -> SessionSettings:
         worker = self._settings.worker

@@ -7,12 +7,11 @@ simulation (tests/simulation) against what stands in for them.
 from typing import Protocol
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from redis.asyncio import Redis
 
-from consumers.client import new_consumer
+from consumers.client import Consumer, new_consumer
 from pipeline.cache.client import new_redis
-from pipeline.producer import new_letter_producer, new_producer
+from pipeline.producer import Producer, new_letter_producer, new_producer
 from pipeline.settings import Settings
 from pipeline.stack import Endpoints
 from pipeline.storage.connect import connect_worker, connect_writer
@@ -25,11 +24,11 @@ class Clients(Protocol):
     @property
     def redis(self) -> Redis: ...
 
-    def consumer(self) -> AIOKafkaConsumer: ...
+    def consumer(self) -> Consumer: ...
 
-    def producer(self) -> AIOKafkaProducer: ...
+    def producer(self) -> Producer: ...
 
-    def letter_producer(self) -> AIOKafkaProducer: ...
+    def letter_producer(self) -> Producer: ...
 
     async def connect(self) -> asyncpg.Connection:
         """A connection with the rights of a writer, for a few statements."""
@@ -53,13 +52,13 @@ class ServerClients:
         self._worker = worker
         self.redis = new_redis(endpoints.redis_url, settings.redis)
 
-    def consumer(self) -> AIOKafkaConsumer:
+    def consumer(self) -> Consumer:
         return new_consumer(self._endpoints.kafka_bootstrap, self._settings.kafka, self._worker)
 
-    def producer(self) -> AIOKafkaProducer:
+    def producer(self) -> Producer:
         return new_producer(self._endpoints.kafka_bootstrap, self._worker)
 
-    def letter_producer(self) -> AIOKafkaProducer:
+    def letter_producer(self) -> Producer:
         return new_letter_producer(self._endpoints.kafka_bootstrap, self._worker)
 
     async def connect(self) -> asyncpg.Connection:

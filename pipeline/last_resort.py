@@ -1,4 +1,4 @@
-"""What ends a process that was told to stop and does not: whatever hangs in it, its lanes are another's to take."""
+"""What ends a process that should end and does not: whatever hangs in it, its lanes are another's to take."""
 
 import asyncio
 import os

@@ -18,6 +18,9 @@ class Loop(uvloop.Loop):
 
     Clients expect an OSError, or nothing, as asyncio's own loop has it. To a RuntimeError no client has an answer: the
     task that keeps aiokafka's metadata ended over it, and its producer then waited for ever.
+
+    A protocol is still told of the bare transport (asyncpg writes to that one), and so is a connection by a Unix
+    socket: what comes of those, `pipeline.translate.lost_answers` translates where it enters.
     """
 
     async def create_connection(self, *args: Any, **options: Any) -> Any:

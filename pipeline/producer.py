@@ -2,15 +2,24 @@
 
 from aiokafka import AIOKafkaProducer
 
+from pipeline.abandoning import abandon_producer
 from pipeline.broker import broker_options
 
 
-def new_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
+class Producer(AIOKafkaProducer):  # type: ignore[misc]  # the client has no types
+    """A producer that can be ended without the broker's help: its own `stop` waits until everything is delivered."""
+
+    async def abandon(self) -> None:
+        """End it at once; `flush` before delivers what can be."""
+        await abandon_producer(self)
+
+
+def new_producer(bootstrap: str, client_id: str) -> Producer:
     """A producer that loses and doubles nothing: every replica acknowledges, retries are recognised."""
     return _producer(bootstrap, client_id, enable_idempotence=True)
 
 
-def new_letter_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
+def new_letter_producer(bootstrap: str, client_id: str) -> Producer:
     """A producer for what a broker may refuse: dead letters, which a topic may have no room for.
 
     Every replica acknowledges, but retries are not recognised: what a broker refuses has used up numbers of the
@@ -19,8 +28,8 @@ def new_letter_producer(bootstrap: str, client_id: str) -> AIOKafkaProducer:
     return _producer(bootstrap, client_id, enable_idempotence=False)
 
 
-def _producer(bootstrap: str, client_id: str, *, enable_idempotence: bool) -> AIOKafkaProducer:
-    return AIOKafkaProducer(
+def _producer(bootstrap: str, client_id: str, *, enable_idempotence: bool) -> Producer:
+    return Producer(
         **broker_options(bootstrap),
         client_id=client_id,
         acks="all",

@@ -52,21 +52,36 @@ _CLOSED = "the handler is closed"
 
 
 @contextmanager
-def closed_connections() -> Iterator[None]:
-    """Raises ConnectionResetError for what uvloop raises inside over a connection that is gone."""
+def lost_answers() -> Iterator[None]:
+    """Raises an OSError for what is an answer that did not come, and is not told as one by clients and event loop.
+
+    uvloop's RuntimeError over a connection that is gone becomes ConnectionResetError. A cancellation that nobody asked
+    for, of a client's own task or future, becomes ConnectionAbortedError: a task that took it for its own would end
+    without a word, and whoever waits for it would wait for ever.
+    """
     try:
         yield
     except RuntimeError as error:
         if _CLOSED not in str(error):
             raise
         raise ConnectionResetError(str(error)) from error
+    except asyncio.CancelledError as error:
+        if _asked_to_end():
+            raise
+        raise ConnectionAbortedError("the client cancelled it") from error
+
+
+def _asked_to_end() -> bool:
+    """Whether somebody has cancelled the task that we are in."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 @contextmanager
 def database_errors(doing: str) -> Iterator[None]:
     """Raises ours for what asyncpg raises inside: DatabaseUnavailable, BatchTooSlow, BatchRejected, or a Fatal."""
     try:
-        with closed_connections():
+        with lost_answers():
             yield
     except _OF_THE_DATABASE as error:
         raise _database_error(doing, error) from error
@@ -87,23 +102,9 @@ def _database_error(doing: str, error: BaseException) -> PipelineError:
 
 @contextmanager
 def broker_errors(doing: str) -> Iterator[None]:
-    """Raises BrokerUnavailable for what aiokafka raises inside.
-
-    It also lets out the cancellation of its own tasks and futures. A task that took one for its own would end without a
-    word, and whoever waits for it would wait for ever; so only a cancellation that this task was asked for passes.
-    """
+    """Raises BrokerUnavailable for what aiokafka raises inside."""
     try:
-        with closed_connections():
+        with lost_answers():
             yield
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
-    except asyncio.CancelledError as error:
-        if _asked_to_end():
-            raise
-        raise BrokerUnavailable(f"{doing}: the client cancelled it") from error
-
-
-def _asked_to_end() -> bool:
-    """Whether somebody has cancelled the task that we are in."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0

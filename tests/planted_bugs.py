@@ -356,7 +356,7 @@ BUGS = (
     Bug(
         "updates count as published before the broker has them",
         "batchers/publisher.py",
-        "        for delivery in deliveries:\n            await delivery\n",
+        "        for delivery in deliveries:\n            await delivery\n            _prolong(bound)\n",
         "",
         SEEDS,
     ),
@@ -384,9 +384,23 @@ BUGS = (
     Bug(
         "updates wait for ever for a client that has died in part",
         "batchers/publisher.py",
-        "            async with asyncio.timeout(ANSWER_SECONDS_MAX):\n",
-        "            async with asyncio.timeout(None):\n",
+        "    bound.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS_MAX)\n",
+        "    bound.reschedule(None)\n",
         "tests/batchers/test_publisher.py",
+    ),
+    Bug(
+        "a client that is ended leaves who waits for its metadata",
+        "pipeline/abandoning.py",
+        "    _answer_for_metadata(client)\n",
+        "",
+        "tests/pipeline/test_abandoning.py",
+    ),
+    Bug(
+        "a broker that says nothing is waited for, for ever",
+        "consumers/watching.py",
+        "            if time.monotonic() - self._answered_at > self._stall_seconds:\n",
+        "            if False:\n",
+        "tests/consumers/test_watching.py::test_a_broker_that_is_silent_for_long_is_asked_by_another_client",
     ),
     Bug(
         "an effect whose client lost a cancellation keeps its lanes",

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from redis.exceptions import RedisError
 
 from pipeline.errors import CacheUnavailable
-from pipeline.translate import closed_connections
+from pipeline.translate import lost_answers
 
 
 @contextmanager
 def cache_errors(doing: str) -> Iterator[None]:
     """Raises CacheUnavailable for what redis raises inside."""
     try:
-        with closed_connections():
+        with lost_answers():
             yield
     except (RedisError, OSError, TimeoutError) as error:
         raise CacheUnavailable(f"{doing}: {type(error).__name__}: {error}") from error

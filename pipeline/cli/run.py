@@ -70,8 +70,11 @@ async def _until_told(worker: Worker, pipe: int | None) -> None:
     loop = asyncio.get_running_loop()
     last_resort = LastResort(loop)
 
+    def arm() -> None:
+        last_resort.arm(worker.grace_left() + _LAST_RESORT_SECONDS)
+
     def stop() -> None:
-        last_resort.arm(worker.grace_left() + _LAST_RESORT_SECONDS)  # first: stopping may fail as well
+        arm()  # first: stopping may fail as well
         worker.stop()
 
     def stop_at_end() -> None:
@@ -84,4 +87,7 @@ async def _until_told(worker: Worker, pipe: int | None) -> None:
         loop.add_signal_handler(number, stop)
     if pipe is not None:
         loop.add_reader(pipe, stop_at_end)
-    await worker.run()
+    try:
+        await worker.run()
+    finally:
+        arm()  # what is left of a worker that cannot go on is cancelled, and waited for

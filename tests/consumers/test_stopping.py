@@ -45,3 +45,15 @@ async def test_the_bound_holds_nobody_who_is_done_before() -> None:
     async with stop.bound():
         stop.request()
     await asyncio.sleep(0.03)
+
+
+async def test_an_order_before_the_work_bounds_it_and_one_after_it_is_only_noted() -> None:
+    early, late = Stop(0.01), Stop(0.01)
+    early.request()
+    with pytest.raises(TimeoutError):
+        async with early.bound():
+            await asyncio.sleep(60)
+    async with late.bound():
+        pass
+    late.request()
+    assert late.requested

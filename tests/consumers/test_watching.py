@@ -10,7 +10,7 @@ import pytest
 from consumers import watching
 from consumers.lane import FetchedLane
 from consumers.watching import Watch
-from pipeline.errors import Stalled
+from pipeline.errors import BrokerUnavailable, Stalled
 from pipeline.metrics import Metrics
 from schemas.lanes import Positions, Standing
 from schemas.topics import Feed
@@ -111,6 +111,24 @@ async def test_a_paused_lane_is_not_a_stall(scene: Scene) -> None:
     scene.consumer.ends[partition(0)] = 12
     scene.consumer.pause(partition(0))
     scene.silent_for(STALL_SECONDS + 1)
+    await scene.watch._look()
+
+
+async def test_a_broker_that_is_silent_for_long_is_asked_by_another_client(scene: Scene) -> None:
+    """It may be the client that has died in part."""
+    scene.consumer.away = True
+    scene.watch._answered_at -= STALL_SECONDS - 1
+    await scene.watch._look()
+    scene.watch._answered_at -= 1
+    with pytest.raises(BrokerUnavailable):
+        await scene.watch._look()
+    assert scene.metric("folio_stalls_total") == 0
+
+
+async def test_an_answer_ends_the_silence_of_a_broker(scene: Scene) -> None:
+    scene.watch._answered_at -= STALL_SECONDS + 1
+    await scene.watch._look()
+    scene.consumer.away = True
     await scene.watch._look()
 
 

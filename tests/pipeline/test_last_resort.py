@@ -1,9 +1,12 @@
 """A process that was told to stop ends, whatever in it does not."""
 
+import os
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # As a library does that loses a cancellation: a task group then waits for ever, and cancelling it again is in vain.
@@ -56,3 +59,51 @@ def test_a_process_that_ends_in_time_is_left_alone() -> None:
     done = run(ends=True, seconds=20)
     assert done.returncode == 0, done.stderr
     assert "does not end" not in done.stdout
+
+
+# A worker of `folio run` in which something is deaf, and which is told to stop, or cannot go on.
+DEAF_WORKER = """
+    import asyncio, os, signal
+    from pipeline.cli import run
+    from pipeline.errors import SchemaMismatch
+
+    async def deaf():
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                pass
+
+    async def work(worker):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await deaf()
+
+    async def fail(worker):
+        asyncio.create_task(deaf(), name="the deaf one")
+        await asyncio.sleep(0)
+        raise SchemaMismatch("what no worker can mend")
+
+    run.Worker.run = MAIN
+    run._LAST_RESORT_SECONDS = 0.2
+    run.run()
+"""
+# Of servers that nobody asks for anything.
+SETTINGS = {
+    "FOLIO_DATABASE_URL": "postgresql://127.0.0.1:1/folio",
+    "FOLIO_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+    "FOLIO_REDIS_URL": "redis://127.0.0.1:1/0",
+    "FOLIO_WORKER_SHUTDOWN_GRACE_SECONDS": "1",
+}
+
+
+@pytest.mark.parametrize("main", ["work", "fail"], ids=["told to stop", "cannot go on"])
+def test_a_worker_with_a_deaf_task_ends_all_the_same(main: str) -> None:
+    text = textwrap.dedent(DEAF_WORKER).replace("MAIN", main)
+    command = [sys.executable, "-W", "ignore", "-c", text]
+    environment = os.environ | SETTINGS
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "the worker does not end" in done.stderr
+    assert "deaf" in done.stderr

@@ -121,6 +121,12 @@ class SimulatedConsumer:
 
             await self._process.call(self._broker, "leave the group", leave)
 
+    async def abandon(self) -> None:
+        """Nothing more is heard of it; the group evicts the member in time."""
+        if self._coordination is not None:
+            self._coordination.cancel()
+            await asyncio.wait([self._coordination])
+
     # --- the coordination task ---
 
     async def _coordinate(self, topics: Sequence[str], listener: ConsumerRebalanceListener) -> None:

@@ -44,10 +44,15 @@ class SimulatedProducer:
     async def start(self) -> None:
         await self._process.call(self._broker, "connect a producer", _nothing)
 
-    async def stop(self) -> None:
+    async def flush(self) -> None:
         """What is on its way arrives, or fails."""
         if self._last:
             await asyncio.wait(list(self._last.values()))
+
+    async def abandon(self) -> None:
+        """What is on its way may arrive, and nobody hears of it."""
+        for delivering in self._last.values():
+            delivering.cancel()
 
     async def partitions_for(self, topic: str) -> set[int]:
         return set(range(self._broker.partitions)) if topic in self._broker.topics else set()

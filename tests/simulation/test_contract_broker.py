@@ -127,7 +127,8 @@ async def sent(kafka: Kafka, lane: int, *values: bytes) -> None:
     for value in values:
         assert batch.append(key=b"1", value=value, timestamp=None, headers=[("h", b"v")]) is not None
     await (await producer.send_batch(batch, kafka.topics[0], partition=lane))
-    await producer.stop()
+    await producer.flush()
+    await producer.abandon()
 
 
 async def fetched(consumer: Any, *partitions: TopicPartition, seconds: float = WAIT_SECONDS) -> list[Any]:

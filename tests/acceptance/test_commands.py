@@ -17,7 +17,8 @@ from pipeline.stack import endpoints
 from pipeline.stack.temporary import temporary_stack
 from tests.acceptance.test_membership import creations
 from tests.support.events import encoded, event
-from tests.support.stream import REPOSITORY, Stream
+from tests.support.starting import REPOSITORY
+from tests.support.stream import Stream
 
 
 async def test_a_file_of_events_goes_through_and_verify_proves_it(stream: Stream, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import sql
 from schemas.routing import home_lane
 from schemas.topics import Feed
 from tests.support.events import NOON, correction, encoded, event
-from tests.support.stream import REPOSITORY, Message, Stream
+from tests.support.starting import REPOSITORY
+from tests.support.stream import Message, Stream
 from tests.support.waiting import until
 
 ORG = 1

@@ -21,7 +21,8 @@ from pipeline.stack.temporary import temporary_stack
 from schemas.topics import REALTIME_UPDATES
 from schemas.updates import BalanceUpdate, encode_update
 from tests.support.events import NOON, TODAY, encoded, event
-from tests.support.stream import REPOSITORY, Message, Stream, new_topics
+from tests.support.starting import REPOSITORY
+from tests.support.stream import Message, Stream, new_topics
 
 ORGS = 6
 ROUNDS = 4

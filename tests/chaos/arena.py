@@ -30,6 +30,7 @@ from tests.chaos.nodes import Nodes
 from tests.chaos.reader import Reader
 from tests.chaos.records import Records
 from tests.chaos.servers import Server, servers
+from tests.support.starting import spawned
 from tests.support.stream import Stream, new_topics
 
 LANES: Final = 4
@@ -109,7 +110,9 @@ class Arena:
         name = f"chaos_{next(self._numbers)}"
         async with self.nodes.primary.connected() as connection:
             await connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY WAL_LOG")
-        self._stream = Stream(self._endpoints(name), f"{name}.", LANES, self.folder, _SETTINGS | self._by_link(name))
+        self._stream = Stream(
+            self._endpoints(name), f"{name}.", LANES, self.folder, _SETTINGS | self._by_link(name), start=spawned
+        )
         await new_topics(self._stream.endpoints, self._stream.prefix, LANES)
         self._crew = Crew(self._stream)
         self._load = Load(self.broker.address, self._stream.prefix, Records(seed, LANES))

@@ -68,7 +68,7 @@ class Crew:
     def abandon(self) -> None:
         """Kill whoever is left, whatever it does."""
         for worker in (*self.members, *self._past):
-            if worker.process is not None:
+            if worker.started:
                 worker.signal(signal.SIGCONT)
                 worker.__exit__()
         self.members.clear()
@@ -80,10 +80,9 @@ class Crew:
     def check(self) -> None:
         """Raises PromiseBroken when a member has ended by itself, or a process is there that nobody counts on."""
         for worker in self.members:
-            assert worker.process is not None
-            if (code := worker.process.poll()) is not None:
+            if (code := worker.exit_code) is not None:
                 raise PromiseBroken(f"a worker ended by itself, with {code}:\n{worker.log[-3_000:]}")
-        expected = sorted(pid_of(worker) for worker in self.members)
+        expected = sorted(worker.pid for worker in self.members)
         found = workers_of(self._stream.folder)
         if found != expected:
             raise PromiseBroken(f"worker processes {found}, where there should be {expected}")
@@ -94,8 +93,3 @@ async def _claimed(worker: WorkerProcess) -> None:
         await worker.wait_for_log("lanes claimed", CLAIMED_SECONDS_MAX)
     except AssertionError as error:
         raise PromiseBroken(f"a worker claimed no lanes: {str(error)[-2_000:]}") from error
-
-
-def pid_of(worker: WorkerProcess) -> int:
-    assert worker.process is not None, "it was never started"
-    return worker.process.pid

@@ -17,6 +17,7 @@ from pipeline.storage.migrate import migrate
 from tests.conftest import database_url
 from tests.security.logins import ADMIN, PASSWORDS, grant
 from tests.security.servers import Secured, secured_servers
+from tests.support.starting import spawned
 from tests.support.stream import Stream
 
 PREFIX = "secured."
@@ -64,7 +65,7 @@ async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sec
         database = await _make_database(servers)
         grant(AdminClient(_as_admin(servers)), PREFIX, GROUP)
         endpoints = Endpoints(database, servers.broker(ADMIN), servers.cache(ADMIN))
-        stream = Stream(endpoints, PREFIX, LANES, commands, {"KAFKA_GROUP": GROUP})
+        stream = Stream(endpoints, PREFIX, LANES, commands, {"KAFKA_GROUP": GROUP}, start=spawned)
         yield SecuredStream(servers, stream, secrets)
 
 

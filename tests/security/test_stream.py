@@ -35,8 +35,7 @@ def shown(texts: Iterable[str]) -> list[str]:
 
 def of_the_process(worker: WorkerProcess) -> list[str]:
     """What anybody on the machine sees of a process, and whoever inspects its container."""
-    assert worker.process is not None
-    return [Path(f"/proc/{worker.process.pid}/{name}").read_text() for name in ("cmdline", "environ")]
+    return [Path(f"/proc/{worker.pid}/{name}").read_text() for name in ("cmdline", "environ")]
 
 
 async def test_every_login_does_its_part_and_the_books_are_right(secured: SecuredStream, tmp_path: Path) -> None:

@@ -1,17 +1,18 @@
 """A stream of its own for a test: database, topics, group; and the real commands, run against it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 import asyncpg
@@ -23,10 +24,11 @@ from pipeline.stack import Endpoints
 from pipeline.topics import create_topics
 from schemas.routing import home_lane
 from schemas.topics import FINANCE_EVENTS, Feed
+from tests.support.starting import Start, Started, forked
 
 # Key, value, and headers where it has some.
 Message = tuple[bytes | None, bytes | None] | tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
-REPOSITORY = Path(__file__).resolve().parents[2]
+_COMMAND_SECONDS_MAX: Final = 100.0
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Stream:
     lanes: int
     folder: Path
     overrides: dict[str, str] = field(default_factory=dict)
+    start: Start = forked
 
     @property
     def topic(self) -> str:
@@ -62,20 +65,20 @@ class Stream:
 
     def folio(self, *arguments: str, **overrides: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", *arguments],
-            env=self.environment(**overrides),
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
+        output, errors = (self.folder / f"command-{uuid4().hex[:8]}.{kind}" for kind in ("out", "err"))
+        process = self.start(list(arguments), self.environment(**overrides), output, errors)
+        process.join(_COMMAND_SECONDS_MAX)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise TimeoutError(f"folio {' '.join(arguments)}: not done within {_COMMAND_SECONDS_MAX:g} s")
+        told = [path.read_text() for path in (output, errors)]
+        return subprocess.CompletedProcess(arguments, process.exitcode, *told)
 
     def worker(self, *arguments: str, **overrides: str) -> "WorkerProcess":
         """Start `folio run`; use it as a context manager."""
         log = self.folder / f"worker-{uuid4().hex[:8]}.log"
-        return WorkerProcess(["run", *arguments], self.environment(**overrides), log)
+        return WorkerProcess(self.start, ["run", *arguments], self.environment(**overrides), log)
 
     async def send(
         self, messages: Iterable[Message], *, partition: int | None = None, feed: Feed = Feed.EVENTS
@@ -141,24 +144,40 @@ class Stream:
 class WorkerProcess:
     """A real `folio run`, killed at the end of the block whatever happened."""
 
-    def __init__(self, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
-        self._command = [sys.executable, "-m", "pipeline.cli", *arguments]
-        self._environment = dict(environment)
+    def __init__(self, start: Start, arguments: list[str], environment: Mapping[str, str], log: Path) -> None:
+        self._start = start
+        self._arguments = arguments
+        self._environment = environment
         self._log = log
-        self.process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
 
     def __enter__(self) -> "WorkerProcess":
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                self._command, env=self._environment, cwd=REPOSITORY, stdout=log, stderr=log, process_group=0
-            )
+        self._log.touch()
+        self._process = self._start(self._arguments, self._environment, self._log, self._log)
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self.process is not None
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        if self.exit_code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        assert self._process is not None
+        self._process.join()
+
+    @property
+    def started(self) -> bool:
+        return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; negative where a signal ended it."""
+        assert self._process is not None
+        return self._process.exitcode
 
     @property
     def log(self) -> str:
@@ -173,14 +192,12 @@ class WorkerProcess:
         return {name: float(value) for name, value in samples}
 
     def signal(self, number: signal.Signals) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
+        os.kill(self.pid, number)
 
     async def wait(self, seconds: float = 60) -> int:
         """Wait for the end of the process; returns its exit code."""
-        assert self.process is not None
         deadline = time.monotonic() + seconds
-        while (code := self.process.poll()) is None:
+        while (code := self.exit_code) is None:
             assert time.monotonic() < deadline, f"the worker still runs after {seconds} s\n{self.log}"
             await asyncio.sleep(0.05)
         return code
@@ -189,8 +206,7 @@ class WorkerProcess:
         """Wait until the log holds `text`."""
         deadline = time.monotonic() + seconds
         while text not in self.log:
-            assert self.process is not None
-            assert self.process.poll() is None or text in self.log, f"the worker ended\n{self.log}"
+            assert self.exit_code is None or text in self.log, f"the worker ended\n{self.log}"
             assert time.monotonic() < deadline, f"{text!r} not in the log after {seconds} s\n{self.log}"
             await asyncio.sleep(0.05)
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.arena import CREW, LANES
-from tests.chaos.crew import pid_of
 from tests.chaos.faults.fault import Fault
 from tests.chaos.looking import total
 from tests.chaos.nodes import state_of
@@ -33,7 +32,7 @@ class Killed(Fault):
             self.arena.crew.start()
 
     async def proof(self) -> str:
-        codes = [_code(worker) for worker in self._killed]
+        codes = [worker.exit_code for worker in self._killed]
         if codes != [-signal.SIGKILL] * self.number:
             raise DidNotFire(f"the workers ended with {codes}")
         return f"{self.number} killed"
@@ -65,7 +64,7 @@ class KilledAtPoint(Fault):
     async def proof(self) -> str:
         assert self._worker is not None
         if f"crash point reached: {self.point}" not in self._worker.log:
-            raise DidNotFire(f"the worker ended with {_code(self._worker)} elsewhere than at {self.point}")
+            raise DidNotFire(f"the worker ended with {self._worker.exit_code} elsewhere than at {self.point}")
         return f"killed itself at {self.point}, time {self.times}"
 
 
@@ -87,7 +86,7 @@ class Stopped(Fault):
 
     async def heal(self) -> None:
         assert self._worker is not None
-        self._state = state_of(pid_of(self._worker))
+        self._state = state_of(self._worker.pid)
         self._worker.signal(signal.SIGCONT)
 
     async def proof(self) -> str:
@@ -142,8 +141,3 @@ class Rebalanced(Fault):
         if claims < self.times * LANES:  # each who joins moves all of them
             raise DidNotFire(f"{len(self._joined)} workers joined, and lanes were claimed only {claims} times")
         return f"{self.times} joined {CREW} and left, {claims} claims"
-
-
-def _code(worker: WorkerProcess) -> int | None:
-    assert worker.process is not None
-    return worker.process.poll()

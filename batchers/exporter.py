@@ -8,15 +8,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from batchers.connection import Reach
+from batchers.delivering import answer_bound, forget, prolong
 from batchers.outbox import OutboxRow
-from batchers.publisher import ANSWER_SECONDS_MAX
 from pipeline.errors import TopicMismatch
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
 from schemas.dead_letters import DeadLetter, exported_headers, omitting_headers
 
-# A letter is sent whole with its record: as many at a time as neither fill the memory twice, nor take a broker under a
-# quota longer than it is waited for.
+# A letter is sent whole with its record: as many at a time as do not fill the memory twice.
 _TOGETHER_MAX = 500
 _TOGETHER_BYTES_MAX = 4 * 1024 * 1024
 
@@ -38,24 +37,29 @@ class Exporter:
         if not letters:
             return
         with self._metrics.attempted("export"), broker_errors(f"exporting to {self._topic}"):
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            async with answer_bound() as bound:
                 partitions = await self._producer.partitions_for(self._topic)
                 if not partitions:
                     raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
-            for some in _together(letters):
-                async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                    await self._send(some, len(partitions))
+                for some in _together(letters):
+                    await self._send(some, len(partitions), bound)
         self._metrics.exported.inc(len(letters))
         self._reach("exported")
 
-    async def _send(self, letters: Sequence[DeadLetter], partitions: int) -> None:
-        handed = [(letter, await self._hand_over(letter, letter.origin.lane % partitions)) for letter in letters]
-        answers = await asyncio.gather(*(delivery for _, delivery in handed), return_exceptions=True)
-        for letter, answer in zip(letters, answers, strict=True):
-            if isinstance(answer, MessageSizeTooLargeError):
-                await self._send_alone(letter, letter.origin.lane % partitions)
-            elif isinstance(answer, BaseException):
-                raise answer
+    async def _send(self, letters: Sequence[DeadLetter], partitions: int, bound: asyncio.Timeout) -> None:
+        deliveries: list[Delivery] = []
+        try:
+            for letter in letters:
+                deliveries.append(await self._hand_over(letter, letter.origin.lane % partitions))
+                prolong(bound)
+            for letter, delivery in zip(letters, deliveries, strict=True):
+                try:
+                    await delivery
+                except MessageSizeTooLargeError:
+                    await self._send_alone(letter, letter.origin.lane % partitions)
+                prolong(bound)
+        finally:
+            forget(deliveries)
 
     async def _send_alone(self, letter: DeadLetter, partition: int) -> None:
         """The broker refuses a whole batch of the client for one record in it: this one, or a neighbour."""

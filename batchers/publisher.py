@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from msgspec import UNSET
 
 from batchers.connection import Reach
+from batchers.delivering import answer_bound, forget, prolong
 from batchers.outbox import OutboxRow
 from pipeline.errors import TopicMismatch
 from pipeline.metrics import Metrics
@@ -19,11 +20,6 @@ from schemas.routing import home_lane
 from schemas.updates import BalanceUpdate, EncodedUpdate
 
 Message = tuple[bytes, bytes]
-
-# For each answer, not for all: a large row under a quota takes its time. The client bounds each of its requests (20 s),
-# and not what it waits for between them: with a part of it that has died it would wait for ever. A session's end brings
-# a new client.
-ANSWER_SECONDS_MAX: Final = 30.0
 
 
 class Publisher:
@@ -38,7 +34,7 @@ class Publisher:
     async def publish(self, rows: Sequence[OutboxRow]) -> None:
         """Send the updates of these rows and wait until the brokers have them. Raises BrokerUnavailable."""
         with self._metrics.attempted("publish"), broker_errors(f"publishing to {self._topic}"):
-            async with asyncio.timeout(ANSWER_SECONDS_MAX) as bound:
+            async with answer_bound() as bound:
                 await self._publish(rows, bound)
         self._metrics.published.inc(sum(len(row.updates) for row in rows))
         self._reach("published")
@@ -48,16 +44,19 @@ class Publisher:
         if not partitions:
             raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
         messages = _by_partition(rows, len(partitions))
-        deliveries: list[Awaitable[object]] = []
-        for partition, updates in messages.items():
-            for batch in self._batches(updates):
-                # Waits while the client has a batch of the partition that it has not sent.
-                deliveries.append(await self._producer.send_batch(batch, self._topic, partition=partition))
-                _prolong(bound)
-        self._reach("publishing")
-        for delivery in deliveries:
-            await delivery
-            _prolong(bound)
+        deliveries: list[asyncio.Future[Any]] = []
+        try:
+            for partition, updates in messages.items():
+                for batch in self._batches(updates):
+                    # Waits while the client has a batch of the partition that it has not sent.
+                    deliveries.append(await self._producer.send_batch(batch, self._topic, partition=partition))
+                    prolong(bound)
+            self._reach("publishing")
+            for delivery in deliveries:
+                await delivery
+                prolong(bound)
+        finally:
+            forget(deliveries)
 
     def _batches(self, updates: Sequence[EncodedUpdate]) -> Iterator[BatchBuilder]:
         """The updates of a partition in as few record batches as hold them."""
@@ -69,11 +68,6 @@ class Publisher:
                 batch = self._producer.create_batch()
                 batch.append(key=key, value=value, timestamp=None, headers=headers)
         yield batch
-
-
-def _prolong(bound: asyncio.Timeout) -> None:
-    """Something has come of it: the next answer has its whole time."""
-    bound.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS_MAX)
 
 
 def _headers(update: BalanceUpdate) -> list[tuple[str, bytes]]:

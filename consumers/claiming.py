@@ -1,6 +1,6 @@
 """Taking lanes over: one transaction that shuts the predecessor out and reads where it had come to."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ import asyncpg
 import sql
 from consumers.pausing import Pause
 from consumers.primary import require_primary
-from pipeline.errors import OffsetExpired, TopicAltered, TopicMismatch
+from pipeline.errors import Fatal, FenceLost, OffsetExpired, TopicAltered, TopicMismatch
 from pipeline.translate import database_errors
 from schemas.lanes import Claim, LastRecord, Standing
 from schemas.topics import Feed
@@ -46,10 +46,11 @@ class Claimant:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedLane:
-    """A lane that is ours, and why it is not fetched yet, where it is paused."""
+    """A lane that is ours, and why it is not fetched, where it is paused."""
 
     claim: Claim
     pause: Pause | None = None
+    was_stopped: bool = False  # and says so, until somebody has looked whether it can go on
 
 
 async def claim_lanes(connection: asyncpg.Connection, claimant: Claimant, lanes: Collection[int]) -> list[ClaimedLane]:
@@ -86,7 +87,8 @@ async def _take_over(connection: asyncpg.Connection, claimant: Claimant, lane: i
     claim = _claim(row, cluster_epoch)
     positions = [claim.standings[feed].position or 0 for feed in Feed]
     await connection.execute(sql.query("record_rules"), lane, *positions, *astuple(claimant.rules), claimant.lane_count)
-    return ClaimedLane(claim, Pause(row["paused_by"], row["pause_reason"]) if row["paused_by"] is not None else None)
+    pause = Pause(row["paused_by"], row["pause_reason"]) if row["paused_by"] is not None else None
+    return ClaimedLane(claim, pause, row["stopped_reason"] is not None)
 
 
 def _claim(row: asyncpg.Record, cluster_epoch: str) -> Claim:
@@ -114,18 +116,35 @@ def _standing(row: asyncpg.Record, position: str, prefix: str) -> Standing:
     return Standing(row[position], last)
 
 
-async def stop_lane(connection: asyncpg.Connection, claim: Claim, reason: str) -> None:
-    """Tell whoever asks the database why the lane does not go on. Raises FenceLost when the claim was lost."""
+async def tell_stopped(connection: asyncpg.Connection, claim: Claim, reason: str | None) -> None:
+    """Tell whoever asks the database why the lane does not go on; None: it does. Raises FenceLost."""
     await require_primary(connection, claim.cluster_epoch)
-    with database_errors("stopping a lane"):
-        await connection.execute(sql.query("stop_lane"), claim.lane, claim.epoch, reason)
+    with database_errors("telling that a lane is stopped"):
+        told = await connection.fetchval(sql.query("stop_lane"), claim.lane, claim.epoch, reason)
+    if told is None:
+        raise FenceLost(f"lane {claim.lane} was claimed by another worker")
 
 
-def start_positions(topics: Mapping[Feed, str], claim: Claim, held: Mapping[Feed, TopicRange]) -> dict[Feed, int]:
-    """Of each feed the offset to fetch from; `held` was asked for after the claim. Raises as start_position does."""
-    return {
-        feed: start_position(f"{topics[feed]}, lane {claim.lane}", claim.standings[feed], held[feed]) for feed in Feed
-    }
+def starts_and_stops(
+    topics: Mapping[Feed, str], claimed: Iterable[ClaimedLane], held: Mapping[int, Mapping[Feed, TopicRange]]
+) -> tuple[dict[int, dict[Feed, int]], dict[int, Fatal]]:
+    """By lane, of each feed the offset to fetch from; or why the lane cannot go on.
+
+    `held` is what the broker said after the claim: see start_position.
+    """
+    starts: dict[int, dict[Feed, int]] = {}
+    stops: dict[int, Fatal] = {}
+    for claim in [each.claim for each in claimed]:
+        try:
+            starts[claim.lane] = {
+                feed: start_position(
+                    f"{topics[feed]}, lane {claim.lane}", claim.standings[feed], held[claim.lane][feed]
+                )
+                for feed in Feed
+            }
+        except (OffsetExpired, TopicAltered) as error:
+            stops[claim.lane] = error
+    return starts, stops
 
 
 def start_position(where: str, standing: Standing, held: TopicRange) -> int:

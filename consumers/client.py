@@ -15,10 +15,15 @@ _FETCH_WAIT_MS = 20
 
 
 class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # the client has no types
-    """A member of a group that can be ended without the broker's help."""
+    """A member of a group. Whoever is done with it lets it `leave`, and then abandons it, however that went."""
+
+    async def leave(self) -> None:
+        """Leave the group, in order: it gives the lanes to others at once. Waits for the broker."""
+        if self._coordinator is not None:
+            await self._coordinator.close()
 
     async def abandon(self) -> None:
-        """End what a `stop` that was interrupted has left."""
+        """End it, at once and without the broker."""
         await abandon_consumer(self)
 
 

@@ -12,7 +12,15 @@ from typing import Any, Protocol, TypeVar
 import structlog
 from aiokafka import TopicPartition
 
-from consumers.claiming import Claimant, RecordedRules, TopicRange, claim_lanes, start_positions, stop_lane
+from consumers.claiming import (
+    Claimant,
+    ClaimedLane,
+    RecordedRules,
+    TopicRange,
+    claim_lanes,
+    starts_and_stops,
+    tell_stopped,
+)
 from consumers.client import Consumer
 from consumers.fetching import Fetching
 from consumers.lane import FetchedLane
@@ -24,9 +32,7 @@ from pipeline.errors import (
     BrokerUnavailable,
     DatabaseUnavailable,
     Fatal,
-    OffsetExpired,
     PipelineError,
-    TopicAltered,
     TopicMismatch,
 )
 from pipeline.metrics import Metrics
@@ -147,9 +153,10 @@ class Session:
         try:
             with broker_errors("leaving the group"):
                 async with asyncio.timeout(stop.seconds_left()):
-                    await self._consumer.stop()
+                    await self._consumer.leave()
         except BrokerUnavailable as error:
             log.warning("the group was not left in order", error=str(error))
+        finally:
             await self._consumer.abandon()
 
     async def _hold(self, assigned: frozenset[TopicPartition], stop: Stop) -> None:
@@ -229,30 +236,39 @@ class Session:
             claimed_lanes = await claim_lanes(connection, claimant, by_feed)
         # After the claim: others could have moved the lane past an end that was asked for before.
         held = await self._ranges(assigned)
-        self._metrics.lanes_stopped.set(0)
+        starts, stops = starts_and_stops(settings.topics, claimed_lanes, held)
+        await self._tell_stops(claimed_lanes, stops)
         lanes: dict[TopicPartition, FetchedLane] = {}
         for claim in [each.claim for each in claimed_lanes]:
-            partitions = by_feed[claim.lane]
-            try:
-                starts = start_positions(
-                    settings.topics, claim, {feed: held[partition] for feed, partition in partitions.items()}
-                )
-            except (OffsetExpired, TopicAltered) as error:
-                self._consumer.pause(*partitions.values())
-                await self._stop_lane(claim, error)
-                continue
-            for feed, partition in partitions.items():
-                self._consumer.seek(partition, starts[feed])
-                lanes[partition] = FetchedLane(feed, partition.topic, claim, starts[feed])
-        paused = {each.claim.lane: each.pause for each in claimed_lanes if each.pause is not None}
+            for feed, partition in by_feed[claim.lane].items():
+                if claim.lane in stops:
+                    self._consumer.pause(partition)
+                    continue
+                start = starts[claim.lane][feed]
+                self._consumer.seek(partition, start)
+                lanes[partition] = FetchedLane(feed, partition.topic, claim, start)
+        going = [each for each in claimed_lanes if each.claim.lane not in stops]
+        paused = {each.claim.lane: each.pause for each in going if each.pause is not None}
         primary = next((each.claim.cluster_epoch for each in claimed_lanes), None)
         return lanes, paused, primary
 
+    async def _tell_stops(self, claimed_lanes: Sequence[ClaimedLane], stops: Mapping[int, Fatal]) -> None:
+        """Tell whoever asks the database why lanes do not go on, and which do again. Raises FenceLost."""
+        changed = [each for each in claimed_lanes if each.was_stopped or each.claim.lane in stops]
+        if changed:
+            async with self._connected("telling which lanes are stopped") as connection:
+                for claim in [each.claim for each in changed]:
+                    reason = stops.get(claim.lane)
+                    await tell_stopped(connection, claim, str(reason) if reason is not None else None)
+        for lane, error in stops.items():
+            log.error("lane stopped", lane=lane, reason=str(error))
+        self._metrics.lanes_stopped.set(len(stops))
+
     async def _stop_lane(self, claim: Claim, error: Fatal) -> None:
+        async with self._connected("stopping a lane") as connection:
+            await tell_stopped(connection, claim, str(error))
         log.error("lane stopped", lane=claim.lane, reason=str(error))
         self._metrics.lanes_stopped.inc()
-        async with self._connected("stopping a lane") as connection:
-            await stop_lane(connection, claim, str(error))
 
     def _whole_lanes(self, assigned: frozenset[TopicPartition]) -> dict[int, dict[Feed, TopicPartition]]:
         """The partitions of each lane by feed. Raises TopicMismatch when a lane was torn in two."""
@@ -265,14 +281,17 @@ class Session:
             raise TopicMismatch(f"the group gave us lanes {torn} of one topic only: no other client may be its member")
         return lanes
 
-    async def _ranges(self, assigned: frozenset[TopicPartition]) -> dict[TopicPartition, TopicRange]:
-        """What the broker holds of each partition."""
+    async def _ranges(self, assigned: frozenset[TopicPartition]) -> dict[int, dict[Feed, TopicRange]]:
+        """By lane and feed, what the broker holds."""
         if not assigned:
             return {}
         with broker_errors("asking for the offsets of the topic"):
             beginnings = await self._consumer.beginning_offsets(list(assigned))
             ends = await self._consumer.end_offsets(list(assigned))
-        return {each: TopicRange(beginnings[each], ends[each]) for each in assigned}
+        return {
+            lane: {feed: TopicRange(beginnings[each], ends[each]) for feed, each in partitions.items()}
+            for lane, partitions in self._whole_lanes(assigned).items()
+        }
 
 
 def _by_lane(positions: Positions) -> dict[int, dict[str, int]]:

@@ -54,6 +54,7 @@ class Watch:
         self._metrics = metrics
         self._offsets_committed: dict[TopicPartition, int] = {}
         self._answered_at = time.monotonic()
+        self._delivered = -1  # the sum of the positions, at the last look
         now = datetime.now(UTC)
         self._waiting = {partition: Waiting(lane.lane, lane.feed, now) for partition, lane in lanes.items()}
 
@@ -72,6 +73,7 @@ class Watch:
         if not self._lanes:
             return
         looked_at = datetime.now(UTC)
+        self._look_for_deliveries()
         try:
             with broker_errors("asking how far the topics go"):
                 async with asyncio.timeout(_PERIOD_SECONDS * 2):
@@ -98,6 +100,12 @@ class Watch:
         self._tell_ages(looked_at, {partition: ends[partition] > at for partition, at in delivered.items()})
         for partition, lane in self._lanes.items():
             self._check_fetched(lane, delivered[partition], ends[partition])
+
+    def _look_for_deliveries(self) -> None:
+        """Records are an answer too: how far the topics go may have to wait behind them, on the same connection."""
+        delivered = sum(lane.position for lane in self._lanes.values())
+        if delivered != self._delivered:
+            self._delivered, self._answered_at = delivered, time.monotonic()
 
     def _tell_ages(self, looked_at: datetime, undelivered: Mapping[TopicPartition, bool]) -> None:
         """How old the oldest uncommitted records are. Without an answer of the broker's: what we hold, else as before.

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import structlog
 
-from pipeline.exits import EXIT_CANNOT
+from pipeline.errors import Fatal
+from pipeline.exits import EXIT_CANNOT, EXIT_FATAL
+from pipeline.masking import masked
 
 _DEPTH_MAX: Final = 50  # coroutines of one task: what is deeper tells no more
 _TELL_SECONDS_MAX: Final = 1.0
@@ -27,12 +29,15 @@ class LastResort:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._timer: threading.Timer | None = None
+        self._reason: Exception | None = None
 
-    def arm(self, seconds: float) -> None:
-        """End the process in so many seconds, unless it has ended by then. Arming it again changes nothing.
+    def arm(self, seconds: float, reason: Exception | None = None) -> None:
+        """End the process in so many seconds, unless it has ended by then, for this reason where there is one.
 
-        Nothing is lost: positions are in the database, and what was committed is in the outbox.
+        Nothing is lost: positions are in the database, and what was committed is in the outbox. Arming it again does
+        not prolong the time.
         """
+        self._reason = self._reason or reason
         if self._timer is None:
             self._timer = threading.Timer(seconds, self._end)
             self._timer.daemon = True
@@ -44,11 +49,15 @@ class LastResort:
             telling.start()
             telling.join(_TELL_SECONDS_MAX)  # whoever reads the log may be gone, or hang as well
         finally:
-            os._exit(EXIT_CANNOT)
+            os._exit(EXIT_FATAL if isinstance(self._reason, Fatal) else EXIT_CANNOT)
 
     def _tell(self) -> None:
         tasks = [f"{task.get_name()} at {waiting_at(task)}" for task in asyncio.all_tasks(self._loop)]
-        log.error("the worker does not end, ending it; this is a bug, please report the tasks", tasks=sorted(tasks))
+        log.error(
+            "the worker does not end, ending it; this is a bug, please report the tasks",
+            tasks=sorted(tasks),
+            reason=masked(str(self._reason or "it was told to stop")),
+        )
 
 
 def waiting_at(task: "asyncio.Task[Any]") -> str:

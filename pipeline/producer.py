@@ -7,10 +7,10 @@ from pipeline.broker import broker_options
 
 
 class Producer(AIOKafkaProducer):  # type: ignore[misc]  # the client has no types
-    """A producer that can be ended without the broker's help: its own `stop` waits until everything is delivered."""
+    """A producer. Whoever is done with it lets it `flush`, and then abandons it, however that went."""
 
     async def abandon(self) -> None:
-        """End it at once; `flush` before delivers what can be."""
+        """End it, at once and without the broker; its own `stop` waits until everything is delivered."""
         await abandon_producer(self)
 
 

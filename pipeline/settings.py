@@ -173,7 +173,9 @@ class WorkerSettings(Section):
     metrics_host: str = Field("127.0.0.1", description="Address of /metrics, /livez and /readyz.")
     metrics_port: int = Field(0, ge=0, le=65535, description="Port of the first worker's; 0: any free one.")
     shutdown_grace_seconds: float = Field(20, gt=0, le=300, description="Bound on an orderly shutdown.")
-    stall_seconds: float = Field(30, ge=1, description="Waiting records without progress, before rejoining.")
+    stall_seconds: float = Field(
+        30, ge=1, description="Waiting records without progress, or a silent broker, before rejoining."
+    )
     backoff_max_seconds: float = Field(5, gt=0, le=30, description="Longest pause between attempts.")
     crash_at: str | None = Field(None, description="For tests: SIGKILL itself at this point of a batch.")
 

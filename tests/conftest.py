@@ -14,6 +14,7 @@ from pipeline.stack import Endpoints, endpoints
 from pipeline.stack.temporary import temporary_stack
 from pipeline.storage.migrate import migrate
 from tests.support.databases import drop
+from tests.support.starting import Start, forked
 from tests.support.stream import Stream, new_topics
 
 
@@ -85,8 +86,14 @@ async def database(stack: Endpoints, template: str) -> AsyncIterator[str]:
 MakeStream = Callable[..., Awaitable[Stream]]
 
 
+@pytest.fixture
+def start() -> Start:
+    """How a stream's commands are started; where it must be as a shell does, a module has a fixture of its own."""
+    return forked
+
+
 @pytest_asyncio.fixture
-async def make_stream(stack: Endpoints, template: str, tmp_path: Path) -> AsyncIterator[MakeStream]:
+async def make_stream(stack: Endpoints, template: str, tmp_path: Path, start: Start) -> AsyncIterator[MakeStream]:
     """Makes streams, each with a database and topics of its own."""
     admin = await asyncpg.connect(stack.database_url)
     names: list[str] = []
@@ -102,7 +109,7 @@ async def make_stream(stack: Endpoints, template: str, tmp_path: Path) -> AsyncI
             redis_url=stack.redis_url,
         )
         await new_topics(own, prefix, lanes)
-        return Stream(own, prefix, lanes, tmp_path, dict(overrides))
+        return Stream(own, prefix, lanes, tmp_path, dict(overrides), start)
 
     try:
         yield make

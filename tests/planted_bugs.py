@@ -356,7 +356,7 @@ BUGS = (
     Bug(
         "updates count as published before the broker has them",
         "batchers/publisher.py",
-        "        for delivery in deliveries:\n            await delivery\n            _prolong(bound)\n",
+        "            for delivery in deliveries:\n                await delivery\n                prolong(bound)\n",
         "",
         SEEDS,
     ),
@@ -383,16 +383,16 @@ BUGS = (
     ),
     Bug(
         "updates wait for ever for a client that has died in part",
-        "batchers/publisher.py",
+        "batchers/delivering.py",
         "    bound.reschedule(asyncio.get_running_loop().time() + ANSWER_SECONDS_MAX)\n",
         "    bound.reschedule(None)\n",
         "tests/batchers/test_publisher.py",
     ),
     Bug(
-        "a client that is ended leaves who waits for its metadata",
+        "a client is ended politely, and waits for a broker that reads nothing",
         "pipeline/abandoning.py",
-        "    _answer_for_metadata(client)\n",
-        "",
+        "        writer.transport.abort()\n",
+        "        writer.close()\n",
         "tests/pipeline/test_abandoning.py",
     ),
     Bug(

@@ -70,11 +70,8 @@ async def _until_told(worker: Worker, pipe: int | None) -> None:
     loop = asyncio.get_running_loop()
     last_resort = LastResort(loop)
 
-    def arm() -> None:
-        last_resort.arm(worker.grace_left() + _LAST_RESORT_SECONDS)
-
     def stop() -> None:
-        arm()  # first: stopping may fail as well
+        last_resort.arm(worker.grace_left() + _LAST_RESORT_SECONDS)  # first: stopping may fail as well
         worker.stop()
 
     def stop_at_end() -> None:
@@ -89,5 +86,6 @@ async def _until_told(worker: Worker, pipe: int | None) -> None:
         loop.add_reader(pipe, stop_at_end)
     try:
         await worker.run()
-    finally:
-        arm()  # what is left of a worker that cannot go on is cancelled, and waited for
+    except Exception as error:  # what is left of the worker is cancelled, and waited for without a bound
+        last_resort.arm(worker.grace_left() + _LAST_RESORT_SECONDS, error)
+        raise

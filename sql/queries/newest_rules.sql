@@ -1,5 +1,5 @@
 -- newest_rules: by what the workers judge each lane's records now, or did last.
--- A lane that stopped records none when it is claimed: what it was judged by before is not what it will be judged by.
+-- A lane that is stopped is judged by nothing until it goes on, by the rules of whoever claims it then.
 SELECT l.lane, r.past_max, r.future_max, r.default_currency, r.default_time_zone, r.unknown_property
 FROM ops.lanes AS l
 CROSS JOIN LATERAL (

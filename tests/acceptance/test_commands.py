@@ -17,8 +17,14 @@ from pipeline.stack import endpoints
 from pipeline.stack.temporary import temporary_stack
 from tests.acceptance.test_membership import creations
 from tests.support.events import encoded, event
-from tests.support.starting import REPOSITORY
+from tests.support.starting import REPOSITORY, Start, spawned
 from tests.support.stream import Stream
+
+
+@pytest.fixture
+def start() -> Start:
+    """As a shell starts them: each with an interpreter, a hash seed and an end of its own."""
+    return spawned
 
 
 async def test_a_file_of_events_goes_through_and_verify_proves_it(stream: Stream, tmp_path: Path) -> None:

@@ -3,9 +3,18 @@
 import asyncio
 import signal
 
+import pytest
+
 from tests.conftest import MakeStream
 from tests.support.events import encoded, event
+from tests.support.starting import Start, spawned
 from tests.support.stream import Message, Stream, WorkerProcess
+
+
+@pytest.fixture
+def start() -> Start:
+    """As a shell starts them: each with an interpreter, a hash seed and an end of its own."""
+    return spawned
 
 
 def creations(first: int, count: int) -> list[Message]:

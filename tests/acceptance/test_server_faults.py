@@ -17,6 +17,7 @@ from pipeline.stack.stack import up
 from pipeline.stack.temporary import temporary_stack
 from pipeline.storage.migrate import migrate
 from tests.acceptance.test_membership import creations
+from tests.support.starting import spawned
 from tests.support.stream import Stream, new_topics
 
 _PARTS = ("valkey", "postgres", "kafka")
@@ -35,7 +36,9 @@ async def test_each_server_killed_and_started_again_under_load(tmp_path: Path) -
         connection = await asyncpg.connect(endpoints.database_url)
         await migrate(connection)
         await connection.close()
-        stream = Stream(endpoints, "faults.", 2, tmp_path, {"BATCH_ROWS_MAX": "100", "WORKER_BACKOFF_MAX_SECONDS": "1"})
+        stream = Stream(
+            endpoints, "faults.", 2, tmp_path, {"BATCH_ROWS_MAX": "100", "WORKER_BACKOFF_MAX_SECONDS": "1"}, spawned
+        )
         await new_topics(endpoints, stream.prefix, stream.lanes)
         with stream.worker() as worker:
             await worker.wait_for_log("lanes claimed")
@@ -66,7 +69,7 @@ async def test_a_shutdown_ends_with_the_grace_even_when_no_server_answers(tmp_pa
         await migrate(connection)
         await connection.close()
         stream = Stream(
-            endpoints, "frozen.", 2, tmp_path, {"BATCH_ROWS_MAX": "50", "WORKER_SHUTDOWN_GRACE_SECONDS": "4"}
+            endpoints, "frozen.", 2, tmp_path, {"BATCH_ROWS_MAX": "50", "WORKER_SHUTDOWN_GRACE_SECONDS": "4"}, spawned
         )
         await new_topics(endpoints, stream.prefix, stream.lanes)
         await stream.send(creations(1, 5_000))

@@ -88,6 +88,19 @@ async def test_expired_records_stop_the_lane_and_say_what_was_lost(make_stream: 
     assert (await stream.prove()).exit_code == 2
 
 
+async def test_a_lane_that_is_paused_and_cannot_go_on_is_told_as_stopped(make_stream: MakeStream) -> None:
+    """Told as paused as well, it would stay so once somebody has resumed it: nobody looks at the pause of such a lane."""
+    stream = await make_stream(lanes=1)
+    await _consume(stream, 20)
+    assert stream.folio("pause", "lane", "0", "--reason", "to be moved").returncode == 0
+    await _recreate(stream)
+    with stream.worker() as worker:
+        await worker.wait_for_log("lane stopped")
+        told = worker.metrics()
+        assert (told["folio_lanes_stopped"], told["folio_lanes_paused"]) == (1, 0)
+        assert await worker.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("grown", "reason"),
     [(list(Feed), "grown by a drained command"), ([Feed.EVENTS], "must have equally many partitions")],

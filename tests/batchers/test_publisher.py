@@ -1,8 +1,7 @@
 """What is sent to a client that has died in part is not waited for, for ever."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from typing import Any
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
@@ -10,7 +9,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaProducer
 from msgspec import structs
 
-from batchers import exporter, publisher
+from batchers import delivering, exporter
 from batchers.exporter import Exporter
 from batchers.outbox import OutboxRow
 from batchers.publisher import Publisher
@@ -23,6 +22,7 @@ from schemas.topics import DEAD_LETTERS, REALTIME_UPDATES
 from schemas.updates import encode_update
 from tests.batchers.test_invalidator import update
 from tests.conftest import MakeStream
+from tests.simulation.kafka_producer import SimulatedBatch
 from tests.support.events import NOON, Offsets
 
 UPDATES = [encode_update(update(1, 1, NOON.date(), 1))]
@@ -46,7 +46,7 @@ def reach(_point: str) -> None:
 async def test_updates_that_a_dead_client_never_sends_are_tried_again_by_another(
     dying: tuple[AIOKafkaProducer, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher, "ANSWER_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(delivering, "ANSWER_SECONDS_MAX", 0.5)
     producer, prefix = dying
     publishing = Publisher(producer, prefix + REALTIME_UPDATES, Metrics(), reach)
     with pytest.raises(BrokerUnavailable, match="TimeoutError"):
@@ -56,7 +56,7 @@ async def test_updates_that_a_dead_client_never_sends_are_tried_again_by_another
 async def test_letters_that_a_dead_client_never_sends_are_tried_again_by_another(
     dying: tuple[AIOKafkaProducer, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter, "ANSWER_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(delivering, "ANSWER_SECONDS_MAX", 0.5)
     producer, prefix = dying
     exporting = Exporter(producer, prefix + DEAD_LETTERS, Metrics(), reach)
     refused = Offsets(0).record(b"{")
@@ -65,32 +65,43 @@ async def test_letters_that_a_dead_client_never_sends_are_tried_again_by_another
         await exporting.export([OutboxRow(0, 1, (), uuid4(), [dead_letter(refused)])])
 
 
-async def test_each_answer_has_its_time_and_not_all_of_them_together(
-    make_stream: MakeStream, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class SlowProducer:
+    """Answers one thing after the other, each in 0.3 s: more than all of them may take together."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self._last: asyncio.Task[None] | None = None
+
+    def create_batch(self) -> SimulatedBatch:
+        return SimulatedBatch()
+
+    async def partitions_for(self, _topic: str) -> set[int]:
+        return {0, 1, 2, 3}
+
+    async def send_batch(self, *_batch: object, **_options: object) -> "asyncio.Task[None]":
+        self._last = asyncio.create_task(self._answer(self._last))
+        return self._last
+
+    send = send_batch
+
+    async def _answer(self, before: "asyncio.Task[None] | None") -> None:
+        if before is not None:
+            await before
+        await asyncio.sleep(0.3)
+        self.answered += 1
+
+
+async def test_each_answer_has_its_time_and_not_all_of_them_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a large row under a quota would be cut short each time, for ever."""
-    monkeypatch.setattr(publisher, "ANSWER_SECONDS_MAX", 0.5)
-    stream = await make_stream(lanes=4)
-    producer = new_producer(stream.endpoints.kafka_bootstrap, "slow")
-    await producer.start()
-    answered: list[bool] = []
-
-    async def send_slowly(*_batch: Any, **_options: Any) -> Awaitable[None]:
-        number = len(answered) + 1
-        answered.append(False)
-
-        async def answer() -> None:
-            await asyncio.sleep(0.3 * number)
-            answered[number - 1] = True
-
-        return asyncio.create_task(answer())
-
-    monkeypatch.setattr(producer, "send_batch", send_slowly)
+    monkeypatch.setattr(delivering, "ANSWER_SECONDS_MAX", 0.5)
     updates = [encode_update(update(org_id, 1, NOON.date(), 1)) for org_id in range(1, 30)]
-    publishing = Publisher(producer, stream.prefix + REALTIME_UPDATES, Metrics(), reach)
-    await publishing.publish([OutboxRow(0, 1, updates, uuid4())])
-    assert answered == [True] * 4
-    await producer.abandon()
+    refused = Offsets(0).record(b"{")
+    assert isinstance(refused, Rejected)
+    row = OutboxRow(0, 1, updates, uuid4(), [dead_letter(refused)] * 4)
+    publishing, exporting = SlowProducer(), SlowProducer()
+    await Publisher(publishing, REALTIME_UPDATES, Metrics(), reach).publish([row])
+    await Exporter(exporting, DEAD_LETTERS, Metrics(), reach).export([row])
+    assert (publishing.answered, exporting.answered) == (4, 4)
 
 
 def test_letters_go_together_as_long_as_they_are_few_and_small() -> None:

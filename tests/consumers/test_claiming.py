@@ -12,14 +12,15 @@ import pytest_asyncio
 import sql
 from consumers.claiming import (
     Claimant,
+    ClaimedLane,
     RecordedRules,
     TopicRange,
     claim_lanes,
     start_position,
-    start_positions,
-    stop_lane,
+    starts_and_stops,
+    tell_stopped,
 )
-from pipeline.errors import DatabaseUnavailable, OffsetExpired, TopicAltered, TopicMismatch
+from pipeline.errors import DatabaseUnavailable, FenceLost, OffsetExpired, TopicAltered, TopicMismatch
 from pipeline.settings import DatabaseSettings
 from pipeline.stack import Endpoints
 from pipeline.storage.connect import connect_worker
@@ -66,12 +67,15 @@ def test_a_topic_that_ends_before_the_position_is_not_the_one_we_knew() -> None:
         start_position("t, lane 3", AT_TEN, TopicRange(0, 4))
 
 
-def test_each_feed_of_a_lane_starts_where_it_stands_and_an_error_names_it() -> None:
-    claim = replace(A_CLAIM, standings={Feed.EVENTS: AT_TEN, Feed.CORRECTIONS: Standing(3)})
+def test_each_feed_of_a_lane_starts_where_it_stands_and_a_lane_stops_whole() -> None:
+    standings = {Feed.EVENTS: AT_TEN, Feed.CORRECTIONS: Standing(3)}
+    claimed = [ClaimedLane(replace(A_CLAIM, lane=lane, standings=standings)) for lane in (6, 7)]
     held = dict.fromkeys(Feed, TopicRange(2, 90))
-    assert start_positions(TOPICS, claim, held) == {Feed.EVENTS: 9, Feed.CORRECTIONS: 3}
-    with pytest.raises(OffsetExpired, match="balance-corrections, lane 7: records 3 to 4"):
-        start_positions(TOPICS, claim, held | {Feed.CORRECTIONS: TopicRange(5, 90)})
+    starts, stops = starts_and_stops(TOPICS, claimed, {6: held, 7: held | {Feed.CORRECTIONS: TopicRange(5, 90)}})
+    assert starts == {6: {Feed.EVENTS: 9, Feed.CORRECTIONS: 3}}
+    assert list(stops) == [7]
+    assert isinstance(stops[7], OffsetExpired)
+    assert "balance-corrections, lane 7: records 3 to 4" in str(stops[7])
 
 
 # --- the claim ---
@@ -156,7 +160,7 @@ async def test_each_claim_raises_the_epoch_and_tells_where_the_predecessor_stood
     )
     row = await worker.fetchrow("SELECT owner, stopped_reason FROM ops.lanes WHERE lane = 1")
     assert row is not None
-    assert tuple(row) == ("two", None)
+    assert tuple(row) == ("two", "x")
 
 
 async def test_a_claim_waits_for_the_batch_that_holds_the_lane_and_sees_what_it_did(
@@ -226,16 +230,23 @@ async def test_a_worker_without_lanes_claims_nothing(worker: asyncpg.Connection)
 # --- what is told beside ---
 
 
-async def test_a_stopped_lane_says_why_until_it_is_claimed_again(worker: asyncpg.Connection) -> None:
+async def test_a_stopped_lane_says_why_until_its_owner_says_that_it_goes_on(worker: asyncpg.Connection) -> None:
+    """Also while its next owner has not looked yet whether it can: the broker may be away."""
     (claim,) = await take(worker, [0], 1, "one")
-    await stop_lane(worker, claim, "records are gone")
+    await tell_stopped(worker, claim, "records are gone")
+    (claimed,) = await claim_lanes(worker, Claimant("two", TOPICS, 1, RULES), [0])
+    assert claimed.was_stopped
     assert await worker.fetchval("SELECT stopped_reason FROM ops.lanes") == "records are gone"
+    await tell_stopped(worker, claimed.claim, None)
+    (claimed,) = await claim_lanes(worker, Claimant("two", TOPICS, 1, RULES), [0])
+    assert not claimed.was_stopped
 
 
 async def test_a_former_owner_cannot_stop_a_lane(worker: asyncpg.Connection) -> None:
     (claim,) = await take(worker, [0], 1, "one")
     await take(worker, [0], 1, "two")
-    await stop_lane(worker, claim, "of no concern")
+    with pytest.raises(FenceLost, match="lane 0 was claimed by another worker"):
+        await tell_stopped(worker, claim, "of no concern")
     assert await worker.fetchval("SELECT stopped_reason FROM ops.lanes") is None
 
 

@@ -117,12 +117,22 @@ async def test_a_paused_lane_is_not_a_stall(scene: Scene) -> None:
 async def test_a_broker_that_is_silent_for_long_is_asked_by_another_client(scene: Scene) -> None:
     """It may be the client that has died in part."""
     scene.consumer.away = True
+    await scene.watch._look()
     scene.watch._answered_at -= STALL_SECONDS - 1
     await scene.watch._look()
     scene.watch._answered_at -= 1
     with pytest.raises(BrokerUnavailable):
         await scene.watch._look()
     assert scene.metric("folio_stalls_total") == 0
+
+
+async def test_a_broker_that_delivers_is_not_silent(scene: Scene) -> None:
+    """How far its topics go it may say behind fifty megabytes of records, again and again."""
+    scene.consumer.away = True
+    for position in (20, 30, 40):
+        scene.lanes[partition(1)].position = position
+        scene.watch._answered_at -= STALL_SECONDS + 1
+        await scene.watch._look()
 
 
 async def test_an_answer_ends_the_silence_of_a_broker(scene: Scene) -> None:

@@ -13,7 +13,7 @@ _RULE = """
 
 
 async def test_a_stopped_lane_keeps_no_redrive_back(database: str) -> None:
-    """It recorded no rules at its last claim: nobody could bring it to agree before it is mended."""
+    """It is judged by nothing until it goes on, by the rules of whoever claims it then."""
     connection = await asyncpg.connect(database)
     try:
         await connection.execute(sql.query("ensure_lanes"), 2)

@@ -1,12 +1,17 @@
 """A client of Kafka that cannot be stopped in order leaves neither a task nor a connection."""
 
 import asyncio
-from collections.abc import Set
+import socket
+from collections.abc import AsyncIterator, Set
+from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.structs import BrokerMetadata, PartitionMetadata
 
 from consumers.client import new_consumer
 from pipeline.producer import new_letter_producer, new_producer
@@ -44,10 +49,42 @@ async def test_a_member_whose_listener_waits_for_ever_is_ended(make_stream: Make
     await listener.assigned.wait()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(HANGS_SECONDS):
-            await consumer.stop()
-    assert asyncio.all_tasks() - before, "nothing hung: the test proves nothing"
+            await consumer.leave()
     await consumer.abandon()
     await _nothing_is_left(before, consumer._client)
+
+
+async def test_a_producer_whose_broker_reads_nothing_is_ended_at_once() -> None:
+    """Closing its connection would wait until what was written is sent."""
+    async with _mute_broker() as port:
+        before = asyncio.all_tasks()
+        producer = new_producer(f"127.0.0.1:{port}", "abandoned")
+        connection = AIOKafkaConnection("127.0.0.1", port)
+        with patch.object(AIOKafkaConnection, "_do_version_lookup"):
+            await connection.connect()
+        producer.client._conns[0, 0] = connection
+        transport = connection._writer.transport
+        connection._writer.write(bytes(50_000_000))
+        assert transport.get_write_buffer_size(), "everything was sent: the test proves nothing"
+        async with asyncio.timeout(HANGS_SECONDS):
+            await producer.abandon()
+        await _nothing_is_left(before, producer.client)
+        assert not transport.get_write_buffer_size()
+
+
+async def test_a_producer_that_connects_to_a_broker_that_says_nothing_is_ended() -> None:
+    async with _mute_broker() as port:
+        before = asyncio.all_tasks()
+        producer = new_letter_producer(f"127.0.0.1:{port}", "abandoned")
+        cluster = producer.client.cluster  # as if it had heard of it before
+        cluster._brokers[0] = BrokerMetadata(0, "127.0.0.1", port, None)
+        cluster._partitions["t"] = {0: PartitionMetadata("t", 0, 0, [0], [0], 0)}
+        await producer._sender.start()
+        await producer._message_accumulator.add_message(TopicPartition("t", 0), b"k", b"v", timeout=5)
+        await asyncio.sleep(0.1)
+        assert asyncio.all_tasks() - before, "nothing connects: the test proves nothing"
+        await producer.abandon()
+        await _nothing_is_left(before, producer.client)
 
 
 async def test_a_client_that_never_began_can_be_abandoned(stack: Endpoints) -> None:
@@ -57,7 +94,6 @@ async def test_a_client_that_never_began_can_be_abandoned(stack: Endpoints) -> N
     await consumer.abandon()
     await producer.abandon()
     await _nothing_is_left(before, consumer._client)
-    await consumer.stop()
 
 
 async def test_a_keeper_of_metadata_that_has_died_keeps_no_connection_open(stack: Endpoints) -> None:
@@ -95,7 +131,14 @@ def _swallow_what_is_sent(client: Any) -> None:
         connection._writer.write = lambda _data: None
 
 
+@asynccontextmanager
+async def _mute_broker() -> AsyncIterator[int]:
+    """Takes connections, and neither reads nor says anything; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
 async def _nothing_is_left(before: Set["asyncio.Task[Any]"], client: Any) -> None:
-    await asyncio.sleep(0)  # who was told something ends in the next turn
+    await asyncio.sleep(0.05)  # who was told something ends in the next turns
     assert not [connection for connection in client._conns.values() if connection.connected()]
     assert not asyncio.all_tasks() - before

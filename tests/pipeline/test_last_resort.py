@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.exits import EXIT_CANNOT, EXIT_FATAL
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 # As a library does that loses a cancellation: a task group then waits for ever, and cancelling it again is in vain.
 STUCK = """
@@ -96,14 +98,19 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("main", ["work", "fail"], ids=["told to stop", "cannot go on"])
-def test_a_worker_with_a_deaf_task_ends_all_the_same(main: str) -> None:
+@pytest.mark.parametrize(
+    ("main", "code", "reason"),
+    [("work", EXIT_CANNOT, "it was told to stop"), ("fail", EXIT_FATAL, "what no worker can mend")],
+    ids=["told to stop", "cannot go on"],
+)
+def test_a_worker_with_a_deaf_task_ends_all_the_same(main: str, code: int, reason: str) -> None:
     text = textwrap.dedent(DEAF_WORKER).replace("MAIN", main)
     command = [sys.executable, "-W", "ignore", "-c", text]
     environment = os.environ | SETTINGS
     done = subprocess.run(
         command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=30, check=False
     )
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == code, done.stderr
     assert "the worker does not end" in done.stderr
     assert "deaf" in done.stderr
+    assert reason in done.stderr

@@ -108,7 +108,7 @@ class SimulatedConsumer:
             self._rejoin.set()
             raise CommitFailedError("the group has rebalanced") from None
 
-    async def stop(self) -> None:
+    async def leave(self) -> None:
         self._closed = True
         if self._coordination is not None:
             self._coordination.cancel()

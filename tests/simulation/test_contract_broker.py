@@ -116,7 +116,8 @@ async def member(kafka: Kafka, name: str = "one") -> AsyncIterator[tuple[Any, Li
     try:
         yield consumer, listener
     finally:
-        await consumer.stop()
+        await consumer.leave()
+        await consumer.abandon()
 
 
 async def sent(kafka: Kafka, lane: int, *values: bytes) -> None:

@@ -20,7 +20,7 @@ from batchers.books import Committed
 from batchers.decide import Outcome, Stored
 from batchers.outbox import OutboxRow, read_outbox
 from batchers.writing import EventRows
-from consumers.claiming import stop_lane
+from consumers.claiming import tell_stopped
 from pipeline.errors import DatabaseUnavailable, FenceLost
 from pipeline.settings import DatabaseSettings
 from pipeline.stack import Endpoints
@@ -271,12 +271,18 @@ async def test_marks_move_forward_under_the_claim_and_trim_the_outbox(ledger: Le
     await look.close()
 
 
-async def test_a_lane_says_why_it_stopped_until_it_is_claimed_again(ledger: Ledger, workers: Workers) -> None:
+async def test_a_lane_says_why_it_stopped_until_its_owner_says_that_it_goes_on(
+    ledger: Ledger, workers: Workers
+) -> None:
     look: Any = await ledger.connect_to_look()
-    await stop_lane(look, ledger.claims[0], "its topic was recreated")
+    former = ledger.claims[0]
+    await tell_stopped(look, former, "its topic was recreated")
+    successor = (await workers.ledger().claim(0)).claims[0]
+    with pytest.raises(FenceLost):
+        await tell_stopped(look, former, "of no concern")
+    await tell_stopped(look, successor, None)
     await look.close()
-    successor = await workers.ledger().claim(0)
-    assert successor.claims[0].epoch == 2
+    assert successor.epoch == 2
 
 
 # --- into both at once ---

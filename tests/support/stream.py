@@ -157,10 +157,12 @@ class WorkerProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.exit_code is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
         assert self._process is not None
+        if self.exit_code is None:
+            try:
+                os.killpg(self.pid, signal.SIGKILL)
+            except ProcessLookupError:  # so young that it has no group of its own yet
+                self._process.kill()
         self._process.join()
 
     @property
@@ -192,7 +194,9 @@ class WorkerProcess:
         return {name: float(value) for name, value in samples}
 
     def signal(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
+        if self.exit_code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     async def wait(self, seconds: float = 60) -> int:
         """Wait for the end of the process; returns its exit code."""

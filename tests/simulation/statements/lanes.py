@@ -31,7 +31,7 @@ _FENCE: Final = (
 _CLAIMED: Final = (
     "lane owner_epoch finance_position last_offset last_appended_at last_record_hash corrections_position "
     "corrections_last_offset corrections_last_appended_at corrections_last_record_hash outbox_seq published_seq "
-    "invalidated_seq paused_by pause_reason poison_accepted_until"
+    "invalidated_seq stopped_reason paused_by pause_reason poison_accepted_until"
 )
 
 
@@ -59,7 +59,7 @@ async def _claim_lane(at: Transaction, _staged: Staged, moment: Moment, lane: in
     row = await at.lock("lanes", (lane,))
     if row is None:
         return ()
-    row = {**row, "owner_epoch": row["owner_epoch"] + 1, "owner": owner, "stopped_reason": None}
+    row = {**row, "owner_epoch": row["owner_epoch"] + 1, "owner": owner}
     await at.put("lanes", (lane,), row)
     instants = ("last_appended_at", "corrections_last_appended_at", "poison_accepted_until")
     return [picked({**row, **{name: moment(row[name]) for name in instants}}, _CLAIMED)]
@@ -79,12 +79,15 @@ async def _record_rules(
     return ()
 
 
-@statement("stop_lane")
-async def _stop_lane(at: Transaction, _staged: Staged, _moment: Moment, lane: int, epoch: int, reason: str) -> Values:
+@statement("stop_lane", "lane")
+async def _stop_lane(
+    at: Transaction, _staged: Staged, _moment: Moment, lane: int, epoch: int, reason: str | None
+) -> Values:
     row = await at.lock("lanes", (lane,))
-    if row is not None and row["owner_epoch"] == epoch:
-        await at.update("lanes", (lane,), {"stopped_reason": reason})
-    return ()
+    if row is None or row["owner_epoch"] != epoch:
+        return ()
+    await at.update("lanes", (lane,), {"stopped_reason": reason})
+    return [(lane,)]
 
 
 @statement("pause_lane")

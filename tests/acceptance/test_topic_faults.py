@@ -89,7 +89,7 @@ async def test_expired_records_stop_the_lane_and_say_what_was_lost(make_stream: 
 
 
 async def test_a_lane_that_is_paused_and_cannot_go_on_is_told_as_stopped(make_stream: MakeStream) -> None:
-    """Told as paused as well, it would stay so once somebody has resumed it: nobody looks at the pause of such a lane."""
+    """Told as paused as well, it would stay so once it was resumed: nobody looks at the pause of a stopped lane."""
     stream = await make_stream(lanes=1)
     await _consume(stream, 20)
     assert stream.folio("pause", "lane", "0", "--reason", "to be moved").returncode == 0

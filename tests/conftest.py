@@ -49,10 +49,22 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
         yield started
 
 
+async def _do_not_sync(admin: asyncpg.Connection) -> None:
+    """Only a machine that loses power tells a synced disk from one that is not; hundreds of databases come and go here.
+
+    Dropping one took 0.9 s before, and making one half as long again. Tests that kill PostgreSQL have servers of their
+    own, and those sync.
+    """
+    await admin.execute("ALTER SYSTEM SET fsync = off")
+    await admin.execute("SELECT pg_reload_conf()")
+
+
 @pytest_asyncio.fixture(scope="session")
 async def template(stack: Endpoints) -> AsyncIterator[str]:
     """A migrated database that tests copy: a copy takes a fraction of the migrations' time."""
     admin = await asyncpg.connect(stack.database_url)
+    if not os.environ.get("TEST_STACK_DIR"):
+        await _do_not_sync(admin)
     await drop(admin, _TEMPLATE)
     await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
     await admin.close()

@@ -129,7 +129,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 SELDOM: Final = frozenset(
     (
         *(f"worker_killed_at_{point}" for point in ("read", "events_written", "outbox_written", "lanes_advanced")),
-        *(f"worker_killed_at_{point}" for point in ("fenced", "publishing", "invalidated")),
+        *(f"worker_killed_at_{point}" for point in ("fenced", "publishing", "invalidated", "exported")),
         *(f"worker_killed_at_{point}" for point in ("balances_written", "published")),
         "worker_blocked",
         "worker_told_to_stop",
@@ -138,9 +138,12 @@ SELDOM: Final = frozenset(
         "statements_cancelled",
         "failover",
         "broker_restarted",
-        *(f"database_link_{what}" for what in ("answers_lost", "held", "slow")),
+        *(f"database_link_{what}" for what in ("answers_lost", "held", "slow", "half_open")),
         *(f"broker_link_{what}" for what in ("answers_lost", "half_open", "resets", "slow")),
-        *(f"cache_link_{what}" for what in ("resets", "answers_lost", "black_hole", "slow", "held", "half_open")),
-        *(f"poison_{what}" for what in ("nul", "nan", "bad_utf8")),
+        *(
+            f"cache_link_{what}"
+            for what in ("resets", "answers_lost", "black_hole", "slow", "held", "half_open", "down")
+        ),
+        *(f"poison_{what}" for what in ("nul", "nan", "bad_utf8", "overflow")),
     )
 )

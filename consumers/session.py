@@ -28,13 +28,7 @@ from consumers.membership import Membership
 from consumers.pausing import Connected, Pause, Pausing
 from consumers.stopping import Stop
 from consumers.watching import Watch
-from pipeline.errors import (
-    BrokerUnavailable,
-    DatabaseUnavailable,
-    Fatal,
-    PipelineError,
-    TopicMismatch,
-)
+from pipeline.errors import BrokerUnavailable, DatabaseUnavailable, Fatal, PipelineError, TopicMismatch
 from pipeline.metrics import Metrics
 from pipeline.translate import broker_errors
 from schemas.codec import Rules
@@ -235,7 +229,7 @@ class Session:
         async with self._connected("claiming lanes") as connection:
             claimed_lanes = await claim_lanes(connection, claimant, by_feed)
         # After the claim: others could have moved the lane past an end that was asked for before.
-        held = await self._ranges(assigned)
+        held = await self._ranges(by_feed)
         starts, stops = starts_and_stops(settings.topics, claimed_lanes, held)
         await self._tell_stops(claimed_lanes, stops)
         lanes: dict[TopicPartition, FetchedLane] = {}
@@ -281,16 +275,17 @@ class Session:
             raise TopicMismatch(f"the group gave us lanes {torn} of one topic only: no other client may be its member")
         return lanes
 
-    async def _ranges(self, assigned: frozenset[TopicPartition]) -> dict[int, dict[Feed, TopicRange]]:
+    async def _ranges(self, lanes: Mapping[int, Mapping[Feed, TopicPartition]]) -> dict[int, dict[Feed, TopicRange]]:
         """By lane and feed, what the broker holds."""
-        if not assigned:
+        partitions = [each for by_feed in lanes.values() for each in by_feed.values()]
+        if not partitions:
             return {}
         with broker_errors("asking for the offsets of the topic"):
-            beginnings = await self._consumer.beginning_offsets(list(assigned))
-            ends = await self._consumer.end_offsets(list(assigned))
+            beginnings = await self._consumer.beginning_offsets(partitions)
+            ends = await self._consumer.end_offsets(partitions)
         return {
-            lane: {feed: TopicRange(beginnings[each], ends[each]) for feed, each in partitions.items()}
-            for lane, partitions in self._whole_lanes(assigned).items()
+            lane: {feed: TopicRange(beginnings[each], ends[each]) for feed, each in by_feed.items()}
+            for lane, by_feed in lanes.items()
         }
 
 

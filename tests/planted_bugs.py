@@ -212,8 +212,8 @@ BUGS = (
         '        async with self._connected("claiming lanes") as connection:\n'
         "            claimed_lanes = await claim_lanes(connection, claimant, by_feed)\n"
         "        # After the claim: others could have moved the lane past an end that was asked for before.\n"
-        "        held = await self._ranges(assigned)\n",
-        "        held = await self._ranges(assigned)\n"
+        "        held = await self._ranges(by_feed)\n",
+        "        held = await self._ranges(by_feed)\n"
         '        async with self._connected("claiming lanes") as connection:\n'
         "            claimed_lanes = await claim_lanes(connection, claimant, by_feed)\n",
         "tests/acceptance/test_topic_faults.py::test_a_lane_that_moved_on_while_its_claim_waited_is_not_taken_for_cut",

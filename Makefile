@@ -4,6 +4,9 @@ BIN := .venv/bin
 LOCKS := requirements/stack.txt requirements/test.txt requirements/bench.txt requirements/build.txt
 STAMP := .venv/installed
 
+# Compiled once, not by each of the hundreds of interpreters that the tests start: it was a tenth of the whole run.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test campaign simulate chaos fuzz check format plant bench lock clean
 
 run: $(STAMP)  ## a trading day through the whole pipeline on the local stack, reconciled

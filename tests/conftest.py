@@ -1,5 +1,6 @@
 """The real servers, once a session; a database, topics and a group for each test that wants them."""
 
+import gc
 import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -14,6 +15,7 @@ from pipeline.stack import Endpoints, endpoints
 from pipeline.stack.temporary import temporary_stack
 from pipeline.storage.migrate import migrate
 from tests.support.databases import drop
+from tests.support.memory import keep_temporary_files_in_memory
 from tests.support.starting import Start, forked
 from tests.support.stream import Stream, new_topics
 
@@ -28,9 +30,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_collection_finish() -> None:
+    """What is collected stays until the end: the collector would walk all of it, again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 # A broker of a test lives for minutes: no time in which the optimising compiler could pay for itself. It took a tenth
 # of the whole run.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
+keep_temporary_files_in_memory()
 _numbers = itertools.count(1)
 # Of this process: two runs may share a stack.
 _TEMPLATE = f"folio_template_{os.getpid()}"

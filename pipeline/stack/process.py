@@ -82,6 +82,14 @@ def alive(process: Process, folder: Path) -> bool:
     return _started(process.pid) == process.started and _works_in(process.pid, folder)
 
 
+def ending(process: Process) -> str:
+    """How a process ended, in words: `exit code 1`, `killed by SIGKILL`; of one that is not our child it is unknown."""
+    code = child.poll() if (child := _children.get(process.pid)) else None
+    if code is None:
+        return "nobody knows how"
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
 def strays(folder: Path) -> list[Process]:
     """Server processes that work in `folder`, whether or not anyone noted them."""
     return [

@@ -13,12 +13,15 @@ from pipeline.stack.folder import explain
 from pipeline.stack.part import AT_ONCE, Part
 from pipeline.stack.ports import choose, listens, taken
 from pipeline.stack.probes import NotReady
-from pipeline.stack.process import POLL_SECONDS, Process, alive, end, spawn, strays, tail
+from pipeline.stack.process import POLL_SECONDS, Process, alive, end, ending, spawn, strays, tail
 from pipeline.stack.record import Ledger, PartRecord, running
 
 # Between our look at a port and the server's bind, another one may take it; thrice in a row is no accident.
 ATTEMPTS_MAX = 3
 STRAY_PATIENCE_SECONDS = 10.0
+# Whoever answers on our port and is not our process keeps it, and ours ends by itself or is ended. But the kernel has
+# its table of sockets read in pieces, and one look may miss a listener that is there.
+LOOKS_MAX = 20
 
 
 class Died(StackFailed):
@@ -59,10 +62,11 @@ class Starter:
             self.ledger.started(part.name, PartRecord(part.address(ports), process))
             try:
                 self._wait(part, ports, process, folder)
-            except Died:
+            except Died as died:
                 self.ledger.stopped(part.name)
                 if not any(taken(port) for port in ports.values()):
-                    raise StackFailed(f"{part.name} died while it started:\n{tail(folder / 'log')}") from None
+                    shown = tail(folder / "log")
+                    raise StackFailed(f"{part.name} died while it started ({died}):\n{shown}") from None
             else:
                 return
         raise StackFailed(f"{part.name}: its ports are taken again and again; see who: ss -ltnp")
@@ -91,6 +95,7 @@ class Starter:
     def _wait(self, part: Part, ports: Mapping[str, int], process: Process, folder: Path) -> None:
         """Ask again and again until the server serves, it dies, or its time is up."""
         deadline = time.monotonic() + part.ready_seconds_max
+        strange = 0  # looks at which another process seemed to answer on our port
         while not self.given_up.wait(POLL_SECONDS):
             try:
                 part.ready(ports)
@@ -100,9 +105,13 @@ class Starter:
                 if listens(process.pid, ports[part.port_names[0]]):
                     return
                 # Another server took the port between our look and this one's bind, and it answers.
-                end(process, folder, AT_ONCE[part.name], STRAY_PATIENCE_SECONDS)
+                reason = "another process answers on its port"
+                strange += 1
+                if strange == LOOKS_MAX:
+                    end(process, folder, AT_ONCE[part.name], STRAY_PATIENCE_SECONDS)
+                    raise Died(reason)
             if not alive(process, folder):
-                raise Died
+                raise Died(ending(process))
             if time.monotonic() > deadline:
                 raise StackFailed(
                     f"{part.name} runs but did not serve within {part.ready_seconds_max:g} s ({reason}):\n"

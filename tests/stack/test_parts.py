@@ -286,7 +286,7 @@ class TestRefusals:
 
     def test_a_server_that_dies_shows_its_last_words(self, small: StackConfig, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("pipeline.stack.valkey.MEMORY_MAX", "plenty")
-        with pytest.raises(StackFailed, match=r"(?s)valkey died while it started:.*maxmemory plenty"):
+        with pytest.raises(StackFailed, match=r"(?s)valkey died while it started \(exit code 1\):.*maxmemory plenty"):
             up(small)
         assert {part.state for part in status(small)} == {"external", "stopped"}
 
@@ -309,6 +309,14 @@ class TestRefusals:
         monkeypatch.setattr("pipeline.stack.starter.choose", lambda *args: next(choices, None) or choose(*args))
         assert up(small).redis_url != f"redis://127.0.0.1:{elsewhere}/0"
         assert status(small)[2].pid != status(stack)[2].pid
+
+    def test_one_look_that_misses_the_listener_costs_no_server(
+        self, small: StackConfig, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        missed = iter([False])
+        monkeypatch.setattr("pipeline.stack.starter.listens", lambda *args: next(missed, True) and listens(*args))
+        up(small)
+        assert status(small)[2].state == "running"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for PostgreSQL: run the tests as root")

@@ -13,7 +13,7 @@ run: $(STAMP)  ## a trading day through the whole pipeline on the local stack, r
 	$(BIN)/folio demo
 
 test: $(STAMP)  ## every test, on a stack of its own
-	$(BIN)/python -m pytest --numprocesses=3 --dist=worksteal $(TESTARGS)
+	$(BIN)/python -m pytest --numprocesses=4 --dist=worksteal $(TESTARGS)
 
 campaign: $(STAMP)  ## the tests that have a longer form, in it: 10,000 histories, a minute of workers that come and go
 	FOLIO_TEST_HISTORIES=10000 FOLIO_TEST_CHURN_SECONDS=60 FOLIO_TEST_EXAMPLES=5000 FOLIO_TEST_ATTEMPTS=100000 \

@@ -34,6 +34,7 @@ def pytest_collection_finish() -> None:
     """What is collected stays until the end: the collector would walk all of it, again and again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 # A broker of a test lives for minutes: no time in which the optimising compiler could pay for itself. It took a tenth

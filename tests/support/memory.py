@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 _MEMORY: Final = Path("/dev/shm")  # the one place of which a Linux says that it is memory
-_BYTES_MIN: Final = 8 << 30  # twice what a whole run has there at most
+_BYTES_MIN: Final = 4 << 30  # four times what a whole run has there at most
 
 
 def keep_temporary_files_in_memory() -> None:

@@ -16,6 +16,7 @@ from pipeline.errors import StackFailed
 
 POLL_SECONDS = 0.05
 LOG_BYTES_MAX = 8_000_000
+_LAST_THREADS_SECONDS_MAX = 5.0
 # What parts run as. A stray is one of these working in a part's folder; an operator's shell there is not.
 EXECUTABLES = frozenset({"postgres", "initdb", "java", "valkey-server"})
 
@@ -84,9 +85,14 @@ def alive(process: Process, folder: Path) -> bool:
 
 def ending(process: Process) -> str:
     """How a process ended, in words: `exit code 1`, `killed by SIGKILL`; of one that is not our child it is unknown."""
-    code = child.poll() if (child := _children.get(process.pid)) else None
-    if code is None:
+    child = _children.get(process.pid)
+    if child is None:
         return "nobody knows how"
+    try:
+        # It has no threads to wait for but those that the kernel is ending.
+        code = child.wait(_LAST_THREADS_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        return "it has not ended altogether"
     return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
 

@@ -59,6 +59,7 @@ def _database() -> list[Kind]:
         "connections_exhausted": lambda chance: database.ConnectionsExhausted(chance.uniform(3, 8)),
         # Past the bound on waiting for a lock, which is 4 s here.
         "lanes_locked": lambda chance: database.LanesLocked(chance.uniform(5, 10)),
+        "deadlocks": lambda chance: database.Deadlocked(chance.uniform(3, 8)),
         "disk_full": lambda chance: database.DiskFull(chance.uniform(3, 8), 1 << 20),
         "failover": lambda _chance: FailedOver(0, tail_seconds=0),
         "failover_lost_tail": lambda chance: FailedOver(0, tail_seconds=chance.uniform(1.5, 4)),

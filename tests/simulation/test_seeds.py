@@ -11,6 +11,7 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SEEDS: Final = 2_000
+FAILED_ONCE: Final = (3319, 7820, 51693)  # what each found stands in docs/reliability.md
 PARTS: Final = 8  # each a test of its own, so that they share the cores with the others
 
 
@@ -28,6 +29,12 @@ def test_every_seed_keeps_every_promise(part: int) -> None:
     done = run("--first", str(part * each), "--seeds", str(each), "--jobs", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"simulation: {each} seeds" in done.stdout
+
+
+@pytest.mark.parametrize("seed", FAILED_ONCE)
+def test_a_seed_that_failed_once_does_not_any_more(seed: int) -> None:
+    done = run("--first", str(seed), "--seeds", "1", "--jobs", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_one_integer_replays_a_run_bit_for_bit() -> None:

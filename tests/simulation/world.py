@@ -183,8 +183,11 @@ class World:
         await asyncio.sleep(max(TROUBLED_SECONDS - self.loop.elapsed, 0))
 
     def _heal(self) -> None:
+        """What was armed and has not struck yet, does not strike any more."""
         self.tell("healed")
         self.database.errors.clear()
+        for process in self._processes:
+            process.lose_answers.clear()
 
     async def _keep(self, slot: _Slot) -> None:
         """Start another worker whenever one has ended, until the end."""

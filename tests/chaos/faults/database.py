@@ -28,6 +28,8 @@ CANCEL = """
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'
 """
 
+_DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+
 
 @dataclass
 class Restarted(Fault):
@@ -173,6 +175,47 @@ class LanesLocked(Fault):
     async def _look(self) -> None:
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         self._waited = max(self._waited, await value(self.arena, query))
+
+
+@dataclass
+class Deadlocked(Fault):
+    """Somebody takes rows in the other order, days before lanes, again and again; it is the worker that is ended."""
+
+    _before: int = field(init=False, default=0)
+
+    async def prepare(self) -> None:
+        self._before = await value(self.arena, _DEADLOCKS)
+
+    async def strike(self) -> None:
+        await self._once()
+
+    async def last(self) -> None:
+        await _repeatedly(self.hold_seconds, 0.5, self._once)
+
+    async def felt(self, seconds_max: float) -> None:
+        deadline = time.monotonic() + seconds_max
+        while not await self._struck() and time.monotonic() < deadline:
+            await self._once()
+
+    async def proof(self) -> str:
+        struck = await self._struck()
+        if not struck:
+            raise DidNotFire("nobody met it")
+        return f"{struck} deadlocks"
+
+    async def _once(self) -> None:
+        primary, database = self.arena.nodes.primary, self.arena.database_name
+        async with primary.connected(database) as connection, connection.transaction():
+            # Whoever has waited for this long looks for a deadlock, and is ended by it: a worker, after one second.
+            await connection.execute("SET LOCAL deadlock_timeout = '30s'")
+            await connection.execute(
+                "SELECT FROM finance.daily_cash_balances_partitioned ORDER BY updated_at DESC LIMIT 500 FOR UPDATE"
+            )
+            await asyncio.sleep(0.3)  # a batch takes its lanes meanwhile, and waits for one of these days
+            await connection.execute("SELECT FROM ops.lanes ORDER BY lane FOR UPDATE")
+
+    async def _struck(self) -> int:
+        return int(await value(self.arena, _DEADLOCKS)) - self._before
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pipeline.errors import Fatal, Transient
 from pipeline.exits import EXIT_FATAL, EXIT_UNAVAILABLE
 from pipeline.masking import masked
 
-# What is loaded stays: by default the collector walks it again and again, an eighth of a short command's time.
+# What is loaded stays: by default the collector walks it again and again while it grows.
 gc.set_threshold(20_000, 20, 20)
 
 app = App(

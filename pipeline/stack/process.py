@@ -16,13 +16,8 @@ from pipeline.errors import StackFailed
 
 POLL_SECONDS = 0.05
 LOG_BYTES_MAX = 8_000_000
-_LAST_THREADS_SECONDS_MAX = 5.0
 # What parts run as. A stray is one of these working in a part's folder; an operator's shell there is not.
 EXECUTABLES = frozenset({"postgres", "initdb", "java", "valkey-server"})
-
-# Children of this very process must be reaped by it, or they stay zombies; kept here they are, and a
-# collected Popen of a server that outlives us raises no ResourceWarning.
-_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +26,11 @@ class Process:
 
     pid: int
     started: int
+
+
+# Children of this very process must be reaped by it, or they stay zombies; kept here they are, and a
+# collected Popen of a server that outlives us raises no ResourceWarning.
+_children: dict[Process, subprocess.Popen[bytes]] = {}
 
 
 def spawn(
@@ -52,9 +52,10 @@ def spawn(
             env=environ,
             start_new_session=True,
         )
-    _children[child.pid] = child
     # Between its fork and our look it cannot vanish: it is our child, at worst a zombie.
-    return Process(child.pid, _started(child.pid) or 0)
+    process = Process(child.pid, _started(child.pid) or 0)
+    _children[process] = child
+    return process
 
 
 def run(
@@ -68,7 +69,7 @@ def run(
     """Run a preparing command to its end, e.g. initdb; it works in `folder`, and is found there if we die."""
     process = spawn(command, folder, log, stdin=stdin)
     try:
-        code = _children[process.pid].wait(timeout_seconds)
+        code = _children[process].wait(timeout_seconds)
     except subprocess.TimeoutExpired as exc:
         end(process, folder, signal.SIGKILL, 0)
         raise StackFailed(f"{what} did not end within {timeout_seconds:g} s; see {log}") from exc
@@ -78,22 +79,18 @@ def run(
 
 def alive(process: Process, folder: Path) -> bool:
     """Whether this very process still runs, and works in `folder`."""
-    if process.pid in _children:
-        _children[process.pid].poll()
+    child = _children.get(process)
+    if child is not None and child.poll() is None and _started(process.pid) is None:
+        return True  # its first thread has ended, and the others still hold its files and ports
     return _started(process.pid) == process.started and _works_in(process.pid, folder)
 
 
 def ending(process: Process) -> str:
-    """How a process ended, in words: `exit code 1`, `killed by SIGKILL`; of one that is not our child it is unknown."""
-    child = _children.get(process.pid)
-    if child is None:
+    """How a process ended, in words, e.g. `exit code 1`; only of our children it is known."""
+    code = _children[process].poll() if process in _children else None
+    if code is None:
         return "nobody knows how"
-    try:
-        # It has no threads to wait for but those that the kernel is ending.
-        code = child.wait(_LAST_THREADS_SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        return "it has not ended altogether"
-    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
 
 
 def strays(folder: Path) -> list[Process]:
@@ -118,8 +115,8 @@ def end(process: Process, folder: Path, how: signal.Signals, patience_seconds: f
             break
     else:
         raise StackFailed(f"process {process.pid} of {folder} does not end; is its disk hanging?")
-    if (child := _children.get(process.pid)) and child.poll() is not None:
-        del _children[process.pid]
+    if (child := _children.get(process)) and child.poll() is not None:
+        del _children[process]
 
 
 def tail(log: Path, lines: int = 12) -> str:

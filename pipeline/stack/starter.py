@@ -100,7 +100,7 @@ class Starter:
             try:
                 part.ready(ports)
             except NotReady as exc:
-                reason = str(exc)
+                reason, strange = str(exc), 0
             else:
                 if listens(process.pid, ports[part.port_names[0]]):
                     return

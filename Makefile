@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCKS := requirements/stack.txt requirements/test.txt requirements/bench.txt requirements/build.txt
 STAMP := .venv/installed
 
-# Compiled once, not by each of the hundreds of interpreters that the tests start: it was a tenth of the whole run.
+# Compiled once, not by each of the hundreds of interpreters that the tests start: half a second of CPU each time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test campaign simulate chaos fuzz check format plant bench lock clean

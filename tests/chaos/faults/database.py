@@ -195,7 +195,7 @@ class Deadlocked(Fault):
 
     async def felt(self, seconds_max: float) -> None:
         deadline = time.monotonic() + seconds_max
-        while not await self._struck() and time.monotonic() < deadline:
+        while await self._struck() <= 0 and time.monotonic() < deadline:
             await self._once()
 
     async def proof(self) -> str:

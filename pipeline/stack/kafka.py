@@ -23,6 +23,8 @@ JVM = (
     "-Xmx512m",
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
+    # For its file of counters a starting JVM changes into a folder of its own, and for that moment is not known by ours.
+    "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
     "--enable-native-access=ALL-UNNAMED",
     "--sun-misc-unsafe-memory-access=allow",

@@ -28,9 +28,15 @@ class Process:
     started: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Child:
+    handle: subprocess.Popen[bytes]
+    folder: Path
+
+
 # Children of this very process must be reaped by it, or they stay zombies; kept here they are, and a
 # collected Popen of a server that outlives us raises no ResourceWarning.
-_children: dict[Process, subprocess.Popen[bytes]] = {}
+_children: dict[Process, _Child] = {}
 
 
 def spawn(
@@ -54,7 +60,7 @@ def spawn(
         )
     # Between its fork and our look it cannot vanish: it is our child, at worst a zombie.
     process = Process(child.pid, _started(child.pid) or 0)
-    _children[process] = child
+    _children[process] = _Child(child, folder)
     return process
 
 
@@ -69,7 +75,7 @@ def run(
     """Run a preparing command to its end, e.g. initdb; it works in `folder`, and is found there if we die."""
     process = spawn(command, folder, log, stdin=stdin)
     try:
-        code = _children[process].wait(timeout_seconds)
+        code = _children[process].handle.wait(timeout_seconds)
     except subprocess.TimeoutExpired as exc:
         end(process, folder, signal.SIGKILL, 0)
         raise StackFailed(f"{what} did not end within {timeout_seconds:g} s; see {log}") from exc
@@ -80,14 +86,16 @@ def run(
 def alive(process: Process, folder: Path) -> bool:
     """Whether this very process still runs, and works in `folder`."""
     child = _children.get(process)
-    if child is not None and child.poll() is None and _started(process.pid) is None:
-        return True  # its first thread has ended, and the others still hold its files and ports
+    if child is not None:
+        # No look at /proc: a program may leave its folder for a moment, and one whose first thread has ended seems gone
+        # while the others still hold its files and ports.
+        return child.folder == folder and child.handle.poll() is None
     return _started(process.pid) == process.started and _works_in(process.pid, folder)
 
 
 def ending(process: Process) -> str:
     """How a process ended, in words, e.g. `exit code 1`; only of our children it is known."""
-    code = _children[process].poll() if process in _children else None
+    code = _children[process].handle.poll() if process in _children else None
     if code is None:
         return "nobody knows how"
     return f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
@@ -115,7 +123,7 @@ def end(process: Process, folder: Path, how: signal.Signals, patience_seconds: f
             break
     else:
         raise StackFailed(f"process {process.pid} of {folder} does not end; is its disk hanging?")
-    if (child := _children.get(process)) and child.poll() is not None:
+    if (child := _children.get(process)) and child.handle.poll() is not None:
         del _children[process]
 
 

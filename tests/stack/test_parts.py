@@ -51,6 +51,17 @@ class TestProcess:
             end(process, tmp_path, signal.SIGTERM, 5)
         assert not alive(process, tmp_path)
 
+    def test_a_child_that_leaves_its_folder_is_still_ours(self, tmp_path: Path) -> None:
+        leave = "import os, time; os.chdir('/'); print('left', flush=True); time.sleep(300)"
+        process = spawn((sys.executable, "-c", leave), tmp_path, tmp_path / "log")
+        try:
+            while "left" not in tail(tmp_path / "log"):
+                assert alive(process, tmp_path)
+            assert alive(process, tmp_path)
+        finally:
+            end(process, tmp_path, signal.SIGTERM, 5)
+        assert not alive(process, tmp_path)
+
     def test_a_stranger_with_its_number_is_not_signalled(self, tmp_path: Path) -> None:
         process = sleeping(tmp_path)
         try:

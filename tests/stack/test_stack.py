@@ -76,6 +76,11 @@ class TestRunning:
         assert kafka.version == "1 broker"
         assert valkey.version.startswith("Valkey 9.")
 
+    def test_the_broker_keeps_no_file_of_counters(self, stack: StackConfig) -> None:
+        """To make it, a JVM leaves its folder: whoever looks for ours in that moment would not find it."""
+        _, kafka, _ = status(stack)
+        assert "hsperfdata" not in Path(f"/proc/{kafka.pid}/maps").read_text()
+
     async def test_the_database_is_as_promised(self, stack: StackConfig) -> None:
         found = endpoints(stack.directory)
         assert found is not None

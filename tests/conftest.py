@@ -3,8 +3,10 @@
 import gc
 import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -12,12 +14,42 @@ import pytest
 import pytest_asyncio
 
 from pipeline.stack import Endpoints, endpoints
+from pipeline.stack.config import PartName
 from pipeline.stack.temporary import temporary_stack
 from pipeline.storage.migrate import migrate
 from tests.support.databases import drop
 from tests.support.memory import keep_temporary_files_in_memory
+from tests.support.order import long_ones_early
+from tests.support.shared_broker import address_in, broker_folder
 from tests.support.starting import Start, forked
 from tests.support.stream import Stream, new_topics
+
+
+class Node(Protocol):
+    """A process that runs tests, as xdist shows it to the one that hands them out."""
+
+    config: pytest.Config
+    workerinput: dict[str, object]
+
+
+# Of the process that hands out the tests: what lives as long as all that run them.
+_FOR_ALL: Final = pytest.StashKey[ExitStack]()
+_BROKER_FOLDER: Final = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Node) -> None:
+    """Told of each process that will run tests, before it starts."""
+    stash = node.config.stash
+    if _FOR_ALL not in stash:
+        stash[_FOR_ALL] = ExitStack()
+        stash[_BROKER_FOLDER] = stash[_FOR_ALL].enter_context(broker_folder())
+    node.workerinput["broker_folder"] = str(stash[_BROKER_FOLDER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _FOR_ALL in config.stash:
+        config.stash[_FOR_ALL].close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -28,6 +60,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and nothing may be: {report.longrepr}"
     return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    given: Mapping[str, int] = getattr(config, "workerinput", {})
+    items[:] = long_ones_early(items, given.get("workercount", 1))
 
 
 def pytest_collection_finish() -> None:
@@ -47,7 +84,7 @@ _TEMPLATE = f"folio_template_{os.getpid()}"
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
+def stack(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Endpoints]:
     """PostgreSQL, Kafka and Valkey. TEST_STACK_DIR names a running stack to use instead, for quick repeats."""
     running = os.environ.get("TEST_STACK_DIR")
     if running:
@@ -55,8 +92,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
         assert found is not None, f"no stack runs in {running}"
         yield found
         return
-    with temporary_stack(tmp_path_factory.mktemp("stack")) as started:
+    with temporary_stack(tmp_path_factory.mktemp("stack"), _shared(pytestconfig)) as started:
         yield started
+
+
+def _shared(config: pytest.Config) -> Mapping[PartName, str]:
+    """What the processes of this run have in common; nothing where there is only this one."""
+    given: Mapping[str, str] = getattr(config, "workerinput", {})
+    return {"kafka": address_in(Path(given["broker_folder"]))} if "broker_folder" in given else {}
 
 
 async def _do_not_sync(admin: asyncpg.Connection) -> None:

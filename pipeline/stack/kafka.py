@@ -23,7 +23,7 @@ JVM = (
     "-Xmx512m",
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
-    # For its file of counters a starting JVM changes into a folder of its own, and for that moment is not known by ours.
+    # For its file of counters a starting JVM changes into another folder, and for that moment is not known by ours.
     "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
     "--enable-native-access=ALL-UNNAMED",

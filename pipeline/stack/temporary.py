@@ -2,11 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.stack.config import Endpoints, StackConfig
+from pipeline.stack.config import Endpoints, PartName, StackConfig
 from pipeline.stack.record import read
 from pipeline.stack.stack import down, up
 
@@ -14,13 +14,13 @@ REAPER_SECONDS_MAX = 90.0
 
 
 @contextmanager
-def temporary_stack(directory: Path) -> Iterator[Endpoints]:
+def temporary_stack(directory: Path, external: Mapping[PartName, str] | None = None) -> Iterator[Endpoints]:
     """Start a stack in an empty folder, and purge it in the end, even when this process is killed by SIGKILL.
 
-    Servers named in the settings are not used.
+    Servers named in the settings are not used; those named in `external` are, and are left running.
     """
     # The usual ports are left to a developer's own stack.
-    config = StackConfig(directory, preferred_ports={})
+    config = StackConfig(directory, external or {}, preferred_ports={})
     with reaped(config):
         yield up(config)
 

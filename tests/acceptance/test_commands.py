@@ -123,6 +123,7 @@ def _get(url: str) -> str:
         return body.decode()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_the_demo_brings_a_new_day_each_time(tmp_path: Path) -> None:
     directory = tmp_path / "stack"

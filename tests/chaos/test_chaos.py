@@ -18,6 +18,7 @@ SELECTION: Final = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_nothing_is_lost_and_nothing_doubled_whatever_strikes() -> None:
     command = [sys.executable, "-m", "tests.chaos", "--seed", "1", "--kinds", ",".join(SELECTION), "--minutes", "8"]

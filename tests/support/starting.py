@@ -6,6 +6,7 @@ and where one of them matters a test has its commands spawned: those of a run sh
 sets; nothing runs at the interpreter's end; and /proc shows what the process was started with that forked it.
 """
 
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -66,6 +67,7 @@ def forked(arguments: list[str], environment: Mapping[str, str], output: Path, e
 
 def _become(arguments: list[str], environment: dict[str, str], output: Path, errors: Path) -> None:
     os.setpgid(0, 0)
+    gc.freeze()  # what is loaded stays: the collector would walk all of it, and so copy the pages that processes share
     os.chdir(REPOSITORY)
     for path, descriptor in ((output, 1), (errors, 2)):
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

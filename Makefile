@@ -42,7 +42,7 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 
 plant: $(STAMP)  ## break the code on purpose, many times, and see a test go red each time
-	$(BIN)/python -m tests.planted_bugs
+	$(BIN)/python -m tests.planting
 
 bench: $(STAMP)  ## every scenario in its short form, and each target: met or not; BENCHARGS="drain --full" for one of them
 	$(BIN)/python -m bench $(BENCHARGS)

@@ -97,8 +97,8 @@ class Target:
     local: bool
     pids: Mapping[PartName, int] = field(default_factory=dict)
     directory: Path | None = None
-    # Two benchmarks may share external servers.
-    _run: str = field(default_factory=lambda: f"bench{secrets.token_hex(4)}")
+    # In the names of what it makes: two benchmarks may share external servers.
+    run: str = field(default_factory=lambda: f"bench{secrets.token_hex(4)}")
     _prefixes: set[str] = field(default_factory=set)
     _streams: dict[tuple[str, int, Part], Stream] = field(default_factory=dict)
     _databases: set[str] = field(default_factory=set)
@@ -122,7 +122,7 @@ class Target:
         lanes = lanes or self.settings.kafka.lanes
         key = (workload.id, lanes, part)
         if key not in self._streams:
-            prefix = f"{self._run}-{workload.name}-{workload.id}-{lanes}."
+            prefix = f"{self.run}-{workload.name}-{workload.id}-{lanes}."
             bootstrap = self.endpoints.kafka_bootstrap
             self._prefixes.add(prefix)
             await create_topics(bootstrap, lanes, self.settings.kafka.replication_factor, prefix)
@@ -193,7 +193,7 @@ class Target:
         await asyncio.to_thread(self._delete_groups)
 
     def _named(self, name: str) -> str:
-        return f"folio_{self._run}_{name}"
+        return f"folio_{self.run}_{name}"
 
     async def _ensure_migrated(self) -> None:
         name = self._named(MIGRATED)
@@ -270,7 +270,7 @@ class Target:
     def _delete_groups(self) -> None:
         admin = self._broker()
         listed = admin.list_consumer_groups().result(_ADMIN_SECONDS).valid
-        if groups := [group.group_id for group in listed if group.group_id.startswith(f"{self._run}-")]:
+        if groups := [group.group_id for group in listed if group.group_id.startswith(f"{self.run}-")]:
             for future in admin.delete_consumer_groups(groups).values():
                 future.result(_ADMIN_SECONDS)
 
@@ -298,6 +298,7 @@ async def external_target(progress: Progress) -> AsyncIterator[Target]:
     """
     settings = settings_module.load()
     target = Target(resolve(settings), settings, progress, local=False)
+    progress.say(f"databases, topics and groups of this run have {target.run} in their names")
     await target.require_empty_cache()
     try:
         yield target

@@ -32,24 +32,26 @@ class Node(Protocol):
     workerinput: dict[str, object]
 
 
-# Of the process that hands out the tests: what lives as long as all that run them.
-_FOR_ALL: Final = pytest.StashKey[ExitStack]()
+# Of the process that hands out the tests, and as long as it.
+_RESOURCES: Final = pytest.StashKey[ExitStack]()
 _BROKER_FOLDER: Final = pytest.StashKey[Path]()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Node) -> None:
     """Told of each process that will run tests, before it starts."""
+    if os.environ.get("TEST_STACK_DIR"):
+        return
     stash = node.config.stash
-    if _FOR_ALL not in stash:
-        stash[_FOR_ALL] = ExitStack()
-        stash[_BROKER_FOLDER] = stash[_FOR_ALL].enter_context(broker_folder())
+    if _RESOURCES not in stash:
+        stash[_RESOURCES] = ExitStack()
+        stash[_BROKER_FOLDER] = stash[_RESOURCES].enter_context(broker_folder())
     node.workerinput["broker_folder"] = str(stash[_BROKER_FOLDER])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if _FOR_ALL in config.stash:
-        config.stash[_FOR_ALL].close()
+    if _RESOURCES in config.stash:
+        config.stash[_RESOURCES].close()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,7 +66,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     given: Mapping[str, int] = getattr(config, "workerinput", {})
-    items[:] = long_ones_early(items, given.get("workercount", 1))
+    if "workercount" in given:
+        items[:] = long_ones_early(items, given["workercount"])
 
 
 def pytest_collection_finish() -> None:
@@ -74,8 +77,8 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-# A broker of a test lives for minutes: no time in which the optimising compiler could pay for itself. It took a tenth
-# of the whole run.
+# Most brokers of tests live for less than a minute: no time in which the optimising compiler could pay for itself. When
+# each process had one of its own, it took a tenth of the whole run.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 keep_temporary_files_in_memory()
 _numbers = itertools.count(1)
@@ -92,11 +95,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
         assert found is not None, f"no stack runs in {running}"
         yield found
         return
-    with temporary_stack(tmp_path_factory.mktemp("stack"), _shared(pytestconfig)) as started:
+    with temporary_stack(tmp_path_factory.mktemp("stack"), _servers_of_all(pytestconfig)) as started:
         yield started
 
 
-def _shared(config: pytest.Config) -> Mapping[PartName, str]:
+def _servers_of_all(config: pytest.Config) -> Mapping[PartName, str]:
     """What the processes of this run have in common; nothing where there is only this one."""
     given: Mapping[str, str] = getattr(config, "workerinput", {})
     return {"kafka": address_in(Path(given["broker_folder"]))} if "broker_folder" in given else {}

@@ -1,9 +1,10 @@
 """Starting, recognising and ending the processes of a stack.
 
-A process id alone proves nothing: after a crash or a reboot it may belong to anyone. A process is ours when
-it started at the tick that we noted *and* works in our folder; only such a one is believed or signalled.
+A process id alone proves nothing: after a crash or a reboot it may belong to anyone. A process is ours when we are its
+parent, or when it started at the tick that we noted *and* works in our folder; no other is believed or signalled.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -84,11 +85,10 @@ def run(
 
 
 def alive(process: Process, folder: Path) -> bool:
-    """Whether this very process still runs, and works in `folder`."""
+    """Whether this very process still runs, and is the folder's: was started by us for it, or works there."""
     child = _children.get(process)
     if child is not None:
-        # No look at /proc: a program may leave its folder for a moment, and one whose first thread has ended seems gone
-        # while the others still hold its files and ports.
+        # No look at where it works: a program may leave its folder for a moment.
         return child.folder == folder and child.handle.poll() is None
     return _started(process.pid) == process.started and _works_in(process.pid, folder)
 
@@ -148,23 +148,39 @@ def _gone(process: Process, folder: Path, seconds: float) -> bool:
 
 
 def _started(pid: int) -> int | None:
-    """The start tick of a live process; a zombie has none, for it holds nothing any more."""
+    """The start tick of a live process; a zombie has none, for it holds nothing any more.
+
+    One whose first thread alone has ended is no zombie: the others still hold its files and ports.
+    """
     try:
         # The command name may hold spaces and brackets; the fields follow its last bracket.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
     state, started = fields[0], int(fields[19])
-    return None if state in "ZX" else started
+    ended = state in "ZX" and len(_threads(pid)) <= 1
+    return None if ended else started
 
 
 def _works_in(pid: int, folder: Path) -> bool:
+    cwd = _cwd(pid)
     # Of a removed folder the kernel says "… (deleted)"; the prefix still tells that it was ours.
-    try:
-        cwd = str(Path(f"/proc/{pid}/cwd").readlink())
-    except OSError:
-        return False
     return cwd.removesuffix(" (deleted)") == str(folder) or cwd.startswith(f"{folder}/")
+
+
+def _cwd(pid: int) -> str:
+    """Of any of its threads: one that has ended works nowhere."""
+    for thread in _threads(pid):
+        with contextlib.suppress(OSError):
+            return str((thread / "cwd").readlink())
+    return ""
+
+
+def _threads(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
 
 
 def _executable(pid: int) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,6 @@ from confluent_kafka.admin import AdminClient
 from bench.results import read
 from pipeline.exits import EXIT_CANNOT, EXIT_FATAL
 from pipeline.stack import Endpoints
-from tests.support.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVENTS = 2_000
@@ -40,25 +40,19 @@ def environment(stack: Endpoints, cache: str) -> dict[str, str]:
     }
 
 
-async def nothing_is_left(stack: Endpoints) -> None:
-    """What other processes of this test run measure meanwhile goes away by itself."""
-
-    async def nothing() -> bool:
-        return not await leftovers(stack)
-
-    await until(nothing, seconds=60)
-
-
-async def leftovers(stack: Endpoints) -> set[str]:
+async def leftovers(stack: Endpoints, told: str) -> set[str]:
+    """What is there of a run's databases, topics and groups; `told` is what it said on standard error."""
+    said = re.search(r"have (bench\w+) in their names", told)
+    assert said is not None, told
     connection = await asyncpg.connect(stack.database_url)
     try:
-        databases = await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'folio_bench%'")
+        databases = await connection.fetch("SELECT datname FROM pg_database")
     finally:
         await connection.close()
     admin = AdminClient({"bootstrap.servers": stack.kafka_bootstrap})
     groups = {group.group_id for group in admin.list_consumer_groups().result(20).valid}
-    names = admin.list_topics(timeout=20).topics.keys() | groups
-    return {row["datname"] for row in databases} | {name for name in names if name.startswith("bench")}
+    names = admin.list_topics(timeout=20).topics.keys() | groups | {row["datname"] for row in databases}
+    return {name for name in names if said[1] in name}
 
 
 async def test_a_drain_on_external_servers(stack: Endpoints, tmp_path: Path) -> None:
@@ -83,7 +77,7 @@ async def test_a_drain_on_external_servers(stack: Endpoints, tmp_path: Path) -> 
     assert rows.least > 2
     assert not results.environment.local_stack
     assert "proof" in (tmp_path / "run.html").read_text()
-    await nothing_is_left(stack)
+    assert await leftovers(stack, done.stderr) == set()
 
 
 async def test_a_cache_with_somebodys_keys_is_left_alone(stack: Endpoints, tmp_path: Path) -> None:
@@ -112,9 +106,10 @@ async def test_the_command_that_is_stopped_leaves_nothing_behind(stack: Endpoint
     )
     assert running.stderr is not None, "it is a pipe"
     async with asyncio.timeout(100):
-        await running.stderr.readuntil(b"loading")
+        told = (await running.stderr.readuntil(b"loading")).decode()
+        assert await leftovers(stack, told) != set()
         running.terminate()
-        rest = (await running.stderr.read()).decode()
-        assert await running.wait() == EXIT_CANNOT, rest
-    assert "nothing was written" in rest
-    await nothing_is_left(stack)
+        told += (await running.stderr.read()).decode()
+        assert await running.wait() == EXIT_CANNOT, told
+    assert "nothing was written" in told
+    assert await leftovers(stack, told) == set()

@@ -18,7 +18,7 @@ from pipeline.stack import Endpoints
 async def target(stack: Endpoints) -> AsyncIterator[Target]:
     # A database of its own within the cache: other tests have keys in the first, and each round empties it.
     own = replace(stack, redis_url=f"{stack.redis_url.rstrip('/')}/11")
-    made = Target(own, settings_module.load({}), Progress(), local=False, _run="history")
+    made = Target(own, settings_module.load({}), Progress(), local=False)
     yield made
     await made.close()
 

@@ -23,7 +23,7 @@ async def target(stack: Endpoints) -> AsyncIterator[Target]:
     # A database of its own within the cache: other tests have keys in the first.
     own = replace(stack, redis_url=f"{stack.redis_url.rstrip('/')}/9")
     settings = settings_module.load({"FOLIO_KAFKA_LANES": "4", "FOLIO_BATCH_ROWS_MAX": "1000"})
-    made = Target(own, settings, Progress(), local=False, _run="limiting")
+    made = Target(own, settings, Progress(), local=False)
     yield made
     await made.close()
 

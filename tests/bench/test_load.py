@@ -9,7 +9,7 @@ from bench.progress import Progress
 from bench.results import read
 from bench.scaling.filling import fill, planned, unfill
 from pipeline.stack import Endpoints
-from tests.bench.test_drain import bench, nothing_is_left
+from tests.bench.test_drain import bench, leftovers
 
 EVENTS = 400
 _TABLES = {
@@ -49,7 +49,7 @@ async def test_a_phase_accounts_for_every_event(stack: Endpoints, tmp_path: Path
     assert netted < EVENTS / 10
     needs = [each.figure for each in results.verdicts if each.scenario == "phase1" and each.met is None]
     assert needs == ["not measured here: needs the serving layer"] * 2
-    await nothing_is_left(stack)
+    assert await leftovers(stack, done.stderr) == set()
 
 
 async def test_tables_are_filled_in_steps_and_emptied_of_it(database: str) -> None:

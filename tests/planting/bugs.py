@@ -404,4 +404,11 @@ BUGS = (
         "    if child is not None and child.handle.poll() is not None:\n",
         "tests/stack/test_parts.py::TestProcess::test_a_child_that_leaves_its_folder_is_still_ours",
     ),
+    Bug(
+        "a broker leaves its folder when it starts",
+        "pipeline/stack/kafka.py",
+        '    "-XX:-UsePerfData",\n',
+        "",
+        "tests/stack/test_stack.py::TestRunning::test_the_broker_keeps_no_file_of_counters",
+    ),
 )

@@ -62,6 +62,26 @@ class TestProcess:
             end(process, tmp_path, signal.SIGTERM, 5)
         assert not alive(process, tmp_path)
 
+    def test_one_whose_first_thread_has_ended_is_seen_by_strangers_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ending = (
+            "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(300,)).start(); "
+            "ctypes.CDLL(None).pthread_exit(None)"
+        )
+        process = spawn((sys.executable, "-c", ending), tmp_path, tmp_path / "log")
+        try:
+            stat = Path(f"/proc/{process.pid}/stat")
+            while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+                assert alive(process, tmp_path)
+            with monkeypatch.context() as patch:
+                patch.setattr("pipeline.stack.process._children", {})
+                assert alive(process, tmp_path)
+                assert not alive(process, tmp_path / "elsewhere")
+        finally:
+            end(process, tmp_path, signal.SIGKILL, 5)
+        assert not alive(process, tmp_path)
+
     def test_a_stranger_with_its_number_is_not_signalled(self, tmp_path: Path) -> None:
         process = sleeping(tmp_path)
         try:

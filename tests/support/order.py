@@ -16,7 +16,5 @@ def long_ones_early(items: Sequence[pytest.Item], processes: int) -> list[pytest
     bounds = [len(others) * number // processes for number in range(processes + 1)]
     ordered: list[pytest.Item] = []
     for number in range(processes):
-        share = others[bounds[number] : bounds[number + 1]]
-        # Behind a few short ones: where runs begin differs by as many as some have more long ones than others.
-        ordered += share[:processes] + marked[number::processes] + share[processes:]
+        ordered += marked[number::processes] + others[bounds[number] : bounds[number + 1]]
     return ordered

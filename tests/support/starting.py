@@ -1,9 +1,10 @@
 """Commands as processes: started by an interpreter of their own, as a shell does, or by one that has loaded them.
 
 Loading is most of what a short command costs, and tests start hundreds. One that is forked is a process of its own all
-the same, with its own environment, output and group, and is killed and ends like any other. It differs in three ways,
+the same, with its own environment, output and group, and is killed and ends like any other. It differs in four ways,
 and where one of them matters a test has its commands spawned: those of a run share a hash seed, and so the order of
-sets; nothing runs at the interpreter's end; and /proc shows what the process was started with that forked it.
+sets; nothing runs at the interpreter's end; what was loaded is never collected; and /proc shows what the process was
+started with that forked it.
 """
 
 import gc

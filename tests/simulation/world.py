@@ -47,8 +47,10 @@ _HEALED_SECONDS_MAX: Final = 60.0  # by then everything is drained
 _RESTART_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 10.0
 _STOPPED_SECONDS_MAX: Final = _GRACE_SECONDS + _RESTART_SECONDS + 0.5
-_LINGERING_SECONDS: Final = 6.0  # as long as a server waits for a client that it has not heard of
 _SESSION_SECONDS: Final = 6.0
+# As long as a server may remember a client that it does not hear of: one that was killed while it joined waits for
+# another killed one to be evicted, is given lanes, and then has a session of its own; each is noticed within a second.
+_LINGERING_SECONDS: Final = 2 * (_SESSION_SECONDS + 1)
 # Instead of 50: how soon a paused partition is looked at again. What arrives is taken at once all the same, and
 # looking was most of what a run cost.
 _POLL_MS: Final = 500

@@ -1,7 +1,7 @@
 """What the decisions change, written as sets: into staging by COPY, from there into the tables in key order."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from batchers.decide import Change, Stored
 from batchers.outbox import OutboxRow
 from batchers.properties import Property, PropertyDefaults
 from batchers.reading import columns
+from pipeline.months import retention_start
 from schemas.content_hash import CORRECTION_HASH_VERSION, HASH_VERSION
 from schemas.dead_letters import DeadLetter
 from schemas.headers import packed_headers
@@ -120,13 +121,6 @@ class EventRows:
 @lru_cache(maxsize=1024)  # a broker stamps a whole batch of records at once
 def _retention_start(appended_at: datetime, months: int) -> Instant:
     return instant_of(retention_start(appended_at, months))
-
-
-def retention_start(appended_at: datetime, months: int) -> datetime:
-    """The first instant of the oldest month that the transaction tables keep, seen from a record's append time."""
-    assert appended_at.tzinfo is UTC, "append times are read as UTC"
-    months_since_year_0 = appended_at.year * 12 + appended_at.month - 1 - months
-    return datetime(months_since_year_0 // 12, months_since_year_0 % 12 + 1, 1, tzinfo=UTC)
 
 
 async def write_events(connection: asyncpg.Connection, rows: EventRows, staged: Sequence[Row]) -> None:

@@ -25,6 +25,22 @@ POINTS: Final = (
 # Of `folio topics repartition`: before and after the database's commit, and after each topic.
 GROWTH_POINTS: Final = ("lanes_locked", "lanes_grown", "topic_grown")
 
+# Of `folio partitions`: before and after the commit of each kind of step, and around an archive's taking its place.
+PARTITION_POINTS: Final = (
+    "month_making",
+    "month_made",
+    "month_detaching",
+    "month_detached",
+    "rows_set_aside",
+    "archive_written",
+    "archive_in_place",
+    "archive_recorded",
+    "month_dropping",
+    "month_dropped",
+    "month_restoring",
+    "month_restored",
+)
+
 
 def crash_point(where: str | None) -> Callable[[str], None]:
     """What is told each point as it is reached: nothing, or the end of this process.
@@ -34,7 +50,7 @@ def crash_point(where: str | None) -> Callable[[str], None]:
     if where is None:
         return _go_on
     point, _, times = where.partition(":")
-    known = (*POINTS, *GROWTH_POINTS)
+    known = (*POINTS, *GROWTH_POINTS, *PARTITION_POINTS)
     if point not in known or (times and not (times.isdecimal() and int(times) > 0)):
         raise SettingsRefused(f"FOLIO_WORKER_CRASH_AT={where!r} is refused: one of {', '.join(known)}, or POINT:N")
     remaining = int(times or 1)

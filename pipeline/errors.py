@@ -17,6 +17,7 @@
         - TopicMismatch         a topic is missing or has not the shape that the lanes need
         - OffsetExpired         the next position of a lane has left the topic
         - TopicAltered          a topic was recreated or refilled under its old name
+        - ArchiveRefused        an archive could not be written, or is not what it was when it was written
         - StackFailed           a part of the local stack could not be started
 
 A record that breaks a rule is no exception but a value: `schemas.codec` returns it with its reason code,
@@ -90,6 +91,10 @@ class OffsetExpired(Fatal):
 
 class TopicAltered(Fatal):
     """The topic is not the one that the positions were taken from."""
+
+
+class ArchiveRefused(Fatal):
+    """An archive could not be written, or is not what it was when it was written."""
 
 
 class StackFailed(Fatal):

@@ -166,6 +166,31 @@ class BatchSettings(Section):
     unpublished_batches_max: int = Field(4, ge=1, description="Committed batches that may wait for publishing.")
 
 
+class PartitionSettings(Section):
+    """Monthly partitions: `folio partitions` makes them ahead, and ends those past FOLIO_BATCH_RETENTION_MONTHS."""
+
+    months_ahead: int = Field(3, ge=1, le=120, description="Months after the present one that are made ahead.")
+    # Whoever writes may stand behind a lock that is waited for: less than anybody notices, more than most batches take.
+    lock_timeout_ms: int = Field(200, ge=1, le=5_000, description="Bound on one wait for a lock that writers need.")
+    # With a pause of half a second to two between them: two minutes at least, longer than any transaction of a worker.
+    lock_attempts: int = Field(120, ge=1, le=10_000, description="Attempts at a step whose lock was not to be had.")
+    # A worker waits for a lock for ten seconds, then tries its batch again.
+    step_seconds_max: float = Field(
+        10, gt=0, le=3_600, description="Bound on a step that holds a lock, such as sweeping a full default partition."
+    )
+    archive_dir: Annotated[Path | None, BeforeValidator(_empty_is_none)] = Field(
+        None, description="Folder for archives of expired months; unset: transactions are dropped without."
+    )
+
+
+class FlagSettings(Section):
+    """Switches, by the names that they had on the platform before."""
+
+    enable_partition_maintenance: bool = Field(
+        True, description="Off: `folio partitions apply` refuses; plan and status go on."
+    )
+
+
 class WorkerSettings(Section):
     """A worker process."""
 
@@ -220,6 +245,8 @@ class Settings(BaseSettings):
     rules: RuleSettings = RuleSettings()
     poison: PoisonSettings = PoisonSettings()
     batch: BatchSettings = BatchSettings()
+    partitions: PartitionSettings = PartitionSettings()
+    flags: FlagSettings = FlagSettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()

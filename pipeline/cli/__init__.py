@@ -29,6 +29,7 @@ for _name, _where in {
     "freshness": "freshness:freshness",
     "verify": "verify:verify",
     "positions": "positions:app",
+    "partitions": "partitions:app",
     "pause": "pausing:pause",
     "resume": "pausing:resume",
     "stack": "stack:app",

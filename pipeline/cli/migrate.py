@@ -7,6 +7,7 @@ from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_OK
 from pipeline.storage.connect import connect
+from pipeline.storage.migrate import MonthsKept
 from pipeline.storage.migrate import migrate as apply_migrations
 from pipeline.translate import database_errors
 
@@ -32,6 +33,7 @@ async def _migrate() -> list[str]:
     with database_errors("connecting"):
         connection = await connect(resolve(settings).database_url, settings.database, "folio migrate")
     try:
-        return await apply_migrations(connection)
+        months = MonthsKept(settings.batch.retention_months, settings.partitions.months_ahead)
+        return await apply_migrations(connection, months=months)
     finally:
         await connection.close()

@@ -3,8 +3,8 @@
 Rows are fed as they arrive, in any order unless said otherwise, so that no table is held in memory.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -26,6 +26,7 @@ from pipeline.oracle.findings import Findings
 from pipeline.oracle.records import Rules
 
 Row = Sequence[Any]
+Month = tuple[str, int, int]  # revenue or expense, year, month
 Source = TypeVar("Source")
 
 STORED_EVENTS: Final = "stored_events"
@@ -196,6 +197,16 @@ def transactions(books: Books, ground: Ground) -> RowComparison[Stored]:
         )
 
     return RowComparison(TRANSACTIONS, _AGGREGATE_KEY, _TRANSACTION, books.newest, row)
+
+
+def expired(stored: Stored, months: Collection[Month]) -> bool:
+    """Whether the month of a transaction was taken away: its row may be absent.
+
+    It may be there as well: of a record that waited while its month left, the row came later, and leaves later.
+    """
+    content = stored.event.content
+    at = content.occurred_at.astimezone(UTC)
+    return (content.type.partition(".")[0], at.year, at.month) in months
 
 
 def past_retention(stored: Stored, retention_months: int) -> bool:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, NamedTuple, cast
@@ -80,6 +80,13 @@ class Properties(NamedTuple):
     registered: list[tuple[int, int, str, str | None]]  # org, property, currency, first time zone
 
 
+class ExpiredMonths(NamedTuple):
+    """What was taken away because it was too old, each by its month in UTC."""
+
+    transactions: frozenset[compare.Month]
+    events: list[date]  # by recorded_at
+
+
 @cache
 def _statement(name: str) -> str:
     return (files(__package__) / f"{name}.sql").read_text(encoding="utf-8")
@@ -146,6 +153,15 @@ class Database:
         return (
             Pauses((org_id, lane, Stretch(start, end)) for org_id, lane, start, end, _, _ in rows),
             Pauses((org_id, lane, Stretch(start, end)) for org_id, lane, _, _, start, end in rows),
+        )
+
+    async def expired_months(self) -> ExpiredMonths:
+        """The months whose rows were taken away."""
+        rows = await self._fetch("expired_months")
+        kinds = {"finance.revenues_partitioned": "revenue", "finance.expenses_partitioned": "expense"}
+        return ExpiredMonths(
+            frozenset((kinds[parent], month.year, month.month) for parent, month, _ in rows if parent in kinds),
+            sorted(month for parent, month, restored in rows if parent not in kinds and not restored),
         )
 
     async def known_since(self) -> dict[PropertyKey, datetime]:

@@ -9,7 +9,7 @@ The snapshot comes first. What the pipeline commits and publishes meanwhile lies
 
 import gc
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from datetime import datetime
@@ -25,7 +25,7 @@ from pipeline.oracle.compare_days import (
     RealtimeComparison,
 )
 from pipeline.oracle.daily import by_property, movements
-from pipeline.oracle.database import Database, Lane, LaneRules
+from pipeline.oracle.database import Database, ExpiredMonths, Lane, LaneRules
 from pipeline.oracle.decode import Judged, judge
 from pipeline.oracle.decode_corrections import Correction, JudgedCorrection, judge_correction
 from pipeline.oracle.expiry import Expiry, Routing
@@ -72,6 +72,8 @@ async def prove(tables: Database, log: Topics, retention_months: int, progress: 
     lanes, rules, properties = await tables.lanes(), await tables.rules(), await tables.properties()
     dead_letters = await tables.dead_letters(log.name_of(FINANCE_EVENTS), log.name_of(BALANCE_CORRECTIONS))
     known_since = await tables.known_since() if rules.ask_for_loading else {}
+    expired = await tables.expired_months()
+    require_whole_store(expired)
     ground = database.ground(rules, properties, dead_letters, await tables.pauses(), known_since)
 
     findings = Findings()
@@ -90,7 +92,7 @@ async def prove(tables: Database, log: Topics, retention_months: int, progress: 
     _compare_small(findings, compare.corrections_refused(books), dead_letters.corrections)
     # From here on the books are used up, so that memory falls while the tables pass by.
     await _compare_events(findings, tables, books, progress)
-    await _compare_transactions(findings, tables, books, ground, retention_months, progress)
+    await _compare_transactions(findings, tables, books, ground, retention_months, expired.transactions, progress)
     await _compare_corrections(findings, tables, books, order, progress)
     balances = BalanceComparison(days, properties.opening_cash_cents, counted)
     rows = await _compare_balances(findings, tables, balances, sum(map(len, days.values())), progress)
@@ -103,6 +105,13 @@ async def prove(tables: Database, log: Topics, retention_months: int, progress: 
         difference_counts=dict(findings.counts),
         differences=tuple(findings.kept),
     )
+
+
+def require_whole_store(expired: ExpiredMonths) -> None:
+    """Raises UnprovenError where months of the event store were archived: what is not there cannot be compared."""
+    if expired.events:
+        months = ", ".join(f"{month:%Y-%m}" for month in expired.events)
+        raise UnprovenError(f"the event store's {months} are in archives: `folio partitions restore` brings them back")
 
 
 # --- reading ---
@@ -218,6 +227,7 @@ async def _compare_transactions(
     books: Books,
     ground: Ground,
     retention_months: int,
+    expired: Collection[compare.Month],
     progress: Progress,
 ) -> None:
     total = len(books.newest)
@@ -228,7 +238,9 @@ async def _compare_transactions(
     transactions = compare.transactions(books, ground)
     async for rows in _counted(tables, "transactions", total, progress):
         transactions.feed(findings, rows)
-    transactions.finish(findings, lambda stored: compare.past_retention(stored, retention_months))
+    transactions.finish(
+        findings, lambda stored: compare.past_retention(stored, retention_months) or compare.expired(stored, expired)
+    )
 
 
 async def _compare_corrections(

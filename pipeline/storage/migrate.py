@@ -1,6 +1,7 @@
 """Bringing a database to the schema that this code needs, with pogo's runner of plain .sql files."""
 
 import logging
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pogo_core.util import sql as pogo_sql
 
 import sql
 from pipeline.errors import DatabaseUnavailable, SchemaMismatch
+from pipeline.settings import BatchSettings, PartitionSettings
 
 # Two `folio migrate` at once would both find the same migration missing; the second one waits here.
 _ADVISORY_LOCK = 0x464F4C494F  # "FOLIO"
@@ -18,8 +20,13 @@ _SCHEMA_NAME = "public"
 _quiet = logging.getLogger("pipeline.migrations")
 _quiet.setLevel(logging.ERROR)  # pogo reports progress as warnings; we print our own
 
-MONTHS_BACK = 24  # the retention of the transaction tables
-MONTHS_AHEAD = 3
+
+@dataclass(frozen=True, slots=True)
+class MonthsKept:
+    """How many months before and after the present one are made."""
+
+    back: int = BatchSettings().retention_months
+    ahead: int = PartitionSettings().months_ahead
 
 
 def known_migrations(directory: Path = sql.MIGRATIONS) -> list[str]:
@@ -34,7 +41,9 @@ async def applied_migrations(connection: asyncpg.Connection) -> set[str]:
     return await pogo_sql.get_applied_migrations(connection, schema_name=_SCHEMA_NAME)
 
 
-async def migrate(connection: asyncpg.Connection, directory: Path = sql.MIGRATIONS) -> list[str]:
+async def migrate(
+    connection: asyncpg.Connection, directory: Path = sql.MIGRATIONS, months: MonthsKept | None = None
+) -> list[str]:
     """Apply what is missing, then make the months around now; returns the names applied.
 
     Raises SchemaMismatch when a migration fails (its own transaction is rolled back).
@@ -43,7 +52,7 @@ async def migrate(connection: asyncpg.Connection, directory: Path = sql.MIGRATIO
     try:
         missing = sorted(set(known_migrations(directory)) - await applied_migrations(connection))
         await pogo.apply(connection, directory, schema_name=_SCHEMA_NAME, logger=_quiet)
-        await ensure_months(connection)
+        await ensure_months(connection, months or MonthsKept())
     except BadMigrationError as error:
         raise SchemaMismatch(f"{error}: {error.__cause__}") from error
     except (asyncpg.PostgresConnectionError, OSError) as error:
@@ -54,10 +63,10 @@ async def migrate(connection: asyncpg.Connection, directory: Path = sql.MIGRATIO
     return missing
 
 
-async def ensure_months(connection: asyncpg.Connection) -> int:
+async def ensure_months(connection: asyncpg.Connection, months: MonthsKept) -> int:
     """Make the monthly partitions around now that are missing; returns how many."""
     made: int = await connection.fetchval(
-        "SELECT ops.ensure_months($1, $2, $3)", datetime.now(UTC).date(), MONTHS_BACK, MONTHS_AHEAD
+        "SELECT ops.ensure_months($1, $2, $3)", datetime.now(UTC).date(), months.back, months.ahead
     )
     return made
 

@@ -1,0 +1,248 @@
+"""folio partitions: months made ahead, taken away past retention, brought back from archives."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from prometheus_client import generate_latest
+
+from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
+from pipeline.cli.partition_views import show_plan, show_splits, show_status
+from pipeline.clock import SystemClock
+from pipeline.crash import crash_point
+from pipeline.endpoints import resolve
+from pipeline.errors import SettingsRefused
+from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
+from pipeline.logs import configure
+from pipeline.maintenance.partitions.applying import Maintenance, require_archive
+from pipeline.maintenance.partitions.archives import Header, read_header, verified
+from pipeline.maintenance.partitions.gauges import gauges
+from pipeline.maintenance.partitions.locking import connect_maintainer, only_run
+from pipeline.maintenance.partitions.modulus import plan_modulus
+from pipeline.maintenance.partitions.planning import Keeping, Plan, Purpose, plan
+from pipeline.maintenance.partitions.planning import only as only_
+from pipeline.maintenance.partitions.restoring import require_restorable, restore
+from pipeline.maintenance.partitions.standing import standings
+from pipeline.maintenance.partitions.state import State, read_state
+from pipeline.settings import Settings
+from pipeline.storage.audit import operator
+from pipeline.storage.connect import briefly
+from pipeline.storage.migrate import require_schema
+
+app = App(name="partitions", help="Months made ahead, taken away past retention, brought back from archives.")
+
+# Kafka keeps 30 days: younger events are needed to prove what it still has.
+EVENTS_MONTHS_MIN = 2
+
+Archive = Annotated[Path | None, Parameter(name="--archive")]
+EventsOlderThan = Annotated[int | None, Parameter(validator=Number(gte=EVENTS_MONTHS_MIN, lte=1_200))]
+
+
+@app.command
+def status(*, output: Literal["text", "json", "prometheus"] = "text") -> int:
+    """Show how long the months last, what lies in a default partition, and what should have left.
+
+    Exit code 1 when something must be done: the next month is missing, rows are in a default partition, or a clean-up
+    was missed.
+
+    Parameters
+    ----------
+    output
+        text for people, json for programs, prometheus for node_exporter's collector of text files.
+    """
+    settings = settings_module.load()
+    state, now = asyncio.run(_look(settings)), SystemClock().now()
+    found = standings(state, now, _keeping(settings))
+    if output == "prometheus":
+        sys.stdout.write(generate_latest(gauges(state, found)).decode())
+    elif output == "json":
+        partitions = [asdict(partition) for partition in state.partitions]
+        tables = [asdict(each) | {"problems": list(each.problems)} for each in found]
+        print_document(
+            {"tables": tables, "partitions": partitions, "waiting": [asdict(each) for each in state.waiting]}
+        )
+    else:
+        show_status(state, found)
+    return EXIT_DIFFERENT if any(problem for each in found for problem in each.problems) else EXIT_OK
+
+
+@app.command(name="plan")
+def plan_(
+    *,
+    only: Purpose | None = None,
+    archive: Archive = None,
+    events_older_than: EventsOlderThan = None,
+    modulus: int | None = None,
+    output: Output = "text",
+) -> int:
+    """Show what apply would do, in which order. Changes nothing.
+
+    Parameters
+    ----------
+    only
+        create: the months that are missing; expire: what is past retention.
+    archive
+        Folder for the rows of months that leave; without one, transactions are dropped.
+    events_older_than
+        Take months of the event store away, too, when they are older than so many months; they are always archived.
+    modulus
+        Instead: what spreading balances and snapshots over so many partitions would take.
+    output
+        text for people, json for programs.
+    """
+    settings = settings_module.load()
+    state = asyncio.run(_look(settings))
+    if modulus is not None:
+        show_splits(plan_modulus(state, modulus), modulus, output)
+        return EXIT_OK
+    show_plan(_plan(settings, state, only, archive, events_older_than), output)
+    return EXIT_OK
+
+
+@app.command
+def apply(
+    *,
+    only: Purpose | None = None,
+    archive: Archive = None,
+    events_older_than: EventsOlderThan = None,
+    output: Output = "text",
+) -> int:
+    """Make the months that are missing, and take away those past retention. Safe to repeat, beside live workers.
+
+    Exit code 1 when another run is at work: what was asked for is not done by this one.
+
+    Parameters
+    ----------
+    only
+        create: the months that are missing; expire: what is past retention.
+    archive
+        Folder for the rows of months that leave; without one, transactions are dropped.
+    events_older_than
+        Take months of the event store away, too, when they are older than so many months; they are always archived.
+    output
+        text for people, json for programs.
+    """
+    settings = settings_module.load()
+    _require_enabled(settings)
+    configure(settings.log.level)
+    done = asyncio.run(_apply(settings, only, archive, events_older_than, tell=output == "text"))
+    if output == "json":
+        print_document({"another_run": done is None, "done": done or []})
+    elif done is None:
+        print("another run is at work: nothing was done")
+    elif not done:
+        print("nothing to do")
+    return EXIT_DIFFERENT if done is None else EXIT_OK
+
+
+@app.command(name="restore")
+def restore_(file: Path, /, *, output: Output = "text") -> int:
+    """Bring an archived month of the event store back as a partition. Exit code 1 when another run is at work.
+
+    Parameters
+    ----------
+    file
+        The archive, as apply has written it.
+    output
+        text for people, json for programs.
+    """
+    settings = settings_module.load()
+    _require_enabled(settings)
+    configure(settings.log.level)
+    header = asyncio.run(_restore(settings, file))
+    if output == "json":
+        print_document({"another_run": header is None, "restored": header})
+    elif header is None:
+        print("another run is at work: nothing was done")
+    else:
+        print(f"{header.table} has {header.month:%Y-%m} again: {header.rows:,} rows")
+    return EXIT_DIFFERENT if header is None else EXIT_OK
+
+
+@app.command
+def show(file: Path, /, *, output: Output = "text") -> int:
+    """Read an archive from end to end, and say what it holds; its rows are `zcat FILE | tail -n +2`.
+
+    Parameters
+    ----------
+    file
+        The archive, as apply has written it.
+    output
+        text for people, json for programs.
+    """
+    header = verified(file)
+    if output == "json":
+        print_document(header)
+    else:
+        print(f"{header.table} {header.month:%Y-%m}: {header.rows:,} rows, SHA-256 {header.sha256} as it must be")
+    return EXIT_OK
+
+
+def _require_enabled(settings: Settings) -> None:
+    if not settings.flags.enable_partition_maintenance:
+        raise SettingsRefused(
+            "FOLIO_FLAGS_ENABLE_PARTITION_MAINTENANCE is off: partitions are not changed; plan and status go on"
+        )
+
+
+def _keeping(settings: Settings, archive: Path | None = None, events_months: int | None = None) -> Keeping:
+    folder = archive or settings.partitions.archive_dir
+    return Keeping(settings.batch.retention_months, settings.partitions.months_ahead, folder is not None, events_months)
+
+
+def _plan(
+    settings: Settings, state: State, purpose: Purpose | None, archive: Path | None, events_months: int | None
+) -> Plan:
+    return only_(plan(state, SystemClock().now(), _keeping(settings, archive, events_months)), purpose)
+
+
+async def _look(settings: Settings) -> State:
+    connecting = connect_maintainer(resolve(settings).database_url, settings.database, "folio partitions")
+    async with briefly(connecting, "looking at the partitions") as connection:
+        await require_schema(connection)
+        return await read_state(connection)
+
+
+async def _apply(
+    settings: Settings, purpose: Purpose | None, archive: Path | None, events_months: int | None, *, tell: bool
+) -> Sequence[dict[str, object]] | None:
+    """Each step with the rows that it moved and its seconds; None while another run is at work."""
+    connecting = connect_maintainer(resolve(settings).database_url, settings.database, "folio partitions")
+    async with briefly(connecting, "maintaining the partitions") as connection:
+        await require_schema(connection)
+        async with only_run(connection) as ours:
+            if not ours:
+                return None
+            steps = _plan(settings, await read_state(connection), purpose, archive, events_months)
+            folder = archive or settings.partitions.archive_dir
+            require_archive(steps, folder)
+            reach = crash_point(settings.worker.crash_at)
+            maintenance = Maintenance(connection, settings.partitions, folder, operator(), reach)
+            done: list[dict[str, object]] = []
+            for step in steps:
+                started = time.monotonic()
+                rows = await maintenance.carry_out(step)
+                seconds = round(time.monotonic() - started, 3)
+                done.append({"step": step.words, "rows": rows, "seconds": seconds})
+                if tell:
+                    print(f"{step.words}: {rows:,} rows, {seconds:.3f} s", flush=True)
+            return done
+
+
+async def _restore(settings: Settings, file: Path) -> Header | None:
+    connecting = connect_maintainer(resolve(settings).database_url, settings.database, "folio partitions")
+    async with briefly(connecting, "restoring a month") as connection:
+        await require_schema(connection)
+        async with only_run(connection) as ours:
+            if not ours:
+                return None
+            require_restorable(read_header(file), await read_state(connection))
+            reach = crash_point(settings.worker.crash_at)
+            return await restore(connection, file, settings.partitions, operator(), reach)

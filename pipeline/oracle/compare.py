@@ -204,9 +204,8 @@ def expired(stored: Stored, months: Collection[Month]) -> bool:
 
     It may be there as well: of a record that waited while its month left, the row came later, and leaves later.
     """
-    content = stored.event.content
-    at = content.occurred_at.astimezone(UTC)
-    return (content.type.partition(".")[0], at.year, at.month) in months
+    at = stored.event.content.occurred_at.astimezone(UTC)
+    return (stored.event.aggregate_type, at.year, at.month) in months
 
 
 def past_retention(stored: Stored, retention_months: int) -> bool:

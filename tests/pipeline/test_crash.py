@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.crash import POINTS, crash_point
+from pipeline.crash import PARTITION_POINTS, POINTS, crash_point
 from pipeline.errors import SettingsRefused
 
 REPOSITORY = Path(__file__).parents[2]
@@ -21,6 +21,12 @@ def test_every_point_is_reached_by_the_code_and_every_reached_one_is_a_point() -
         for point in re.findall(r"self\._reach\(\"(\w+)\"\)", source.read_text(encoding="utf-8"))
     ]
     assert sorted(reached) == sorted(POINTS)
+
+
+def test_every_point_of_the_months_is_reached_by_their_maintenance() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "pipeline/maintenance").rglob("*.py"))
+    reached = re.findall(r"(?:reach\(|point=)\"(\w+)\"", source)
+    assert sorted(reached) == sorted(PARTITION_POINTS)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from pipeline.settings import DatabaseSettings
 from pipeline.storage.connect import connect_writer
 
 OPERATOR = "folio_operator"
+OWNER = "none"  # the login itself: who owns the tables
 UUID = "'00000000-0000-0000-0000-000000000001'::uuid"
 
 
@@ -31,9 +32,13 @@ class Case:
     role: str = "folio_writer"
 
 
+# A month that is there, whenever this runs.
+_A_MONTH = "'finance.revenues_partitioned', date_trunc('month', current_date)::date"
+_AN_OLD_MONTH = "'event_store.events', 'recorded_at', '2021-03-01'"
 _MOVED = "'{7}', '{7}', ARRAY[(current_date - 7)::timestamp AT TIME ZONE 'UTC']"  # a place that a row leaves
 # Organisation 7 is an ordinary one; lanes 1 and 2 exist. Every file in queries/ has its case here.
 CASES = {
+    "advisory_unlock": Case("7", role=OPERATOR),
     "advance_lane": Case(
         f"1, {UUID}, 5, 4, now(), '\\x00', 5, 4, now(), '\\x00', now(), '\\x00', 9, 1, 1, 1, 1, 1, 1, 1, 7"
     ),
@@ -50,6 +55,8 @@ CASES = {
     "append_operator_audit": Case("'me', 'dlq redrive', '{}'", role="folio_operator"),
     "append_redrives": Case("'me', '{t}', '{1}', '{1}', '{1}', '{999999}'"),
     "append_outbox": Case(f"1, 999999, {UUID}, now(), 1, '\\x00', 1, 1000"),
+    "begin_restore": Case("'event_store.events', 'recorded_at', '2031-03-01'", role=OWNER),
+    "bound_step": Case("'200ms', '10s'", role=OPERATOR),
     "batch_outbox": Case(f"'{{1,2}}', {UUID}"),
     "change_properties": Case("'{7}', '{1}', '{Palace}', '{INR}', '{0}'", role=OPERATOR),
     "claim_lane": Case("1, 'me'"),
@@ -57,9 +64,15 @@ CASES = {
     "cluster_epoch": Case(),
     "count_dead_letters": Case("now(), 'day'"),
     "count_lanes": Case(),
+    "default_months": Case(role=OPERATOR),
+    "detach_month": Case(f"{_A_MONTH}, false", role=OWNER),
+    "drop_expired_month": Case("'finance.revenues_partitioned', '2021-03-01'", role=OWNER),
     "delete_moved_expenses": Case(_MOVED, partitions=1),
     "delete_moved_revenues": Case(_MOVED, partitions=1),
+    # Its last argument makes the table that it attaches.
+    "end_restore": Case(f"{_AN_OLD_MONTH}, ops.begin_restore({_AN_OLD_MONTH})", role=OWNER),
     "ensure_lanes": Case("8"),
+    "ensure_month": Case("'event_store.events', 'recorded_at', '2031-03-01'", role=OWNER),
     "expenses_of_day": Case("7, 1, current_date - 40", partitions=2),
     "extend_pauses": Case("3, 8", role=OPERATOR),
     "fence": Case("'{1,2}'"),
@@ -71,7 +84,9 @@ CASES = {
     "list_properties": Case("7, 0, 9000, 100", role=OPERATOR),
     "load_properties": Case("'{7,999999}', '{1,1}', '{NULL,NULL}', '{INR,INR}', '{0,0}', now()", role=OPERATOR),
     "lock_lanes": Case(),
+    "lock_holders": Case("'event_store.events'", role=OPERATOR),
     "mark_lane": Case("1, 0, 5, 5"),
+    "newest_append": Case(role=OPERATOR),
     "newest_rules": Case(),
     "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
@@ -81,6 +96,7 @@ CASES = {
     "lane_pauses": Case("'{1,2}'"),
     "lock_every_lane": Case(role=OPERATOR),
     "open_pauses": Case(role=OPERATOR),
+    "partitions": Case("'{event_store.events,event_store.snapshots}'", role=OPERATOR),
     "pause_lane": Case("1, 'me', 'x', NULL"),
     "pause_org": Case(f"{UUID}, 7, 'me', 'x'", role=OPERATOR),
     "paused_orgs": Case("'{7}'"),
@@ -88,6 +104,7 @@ CASES = {
     "read_outbox": Case("1, 500, 4000000"),
     "read_properties": Case("'{7,8}', '{1,1}'"),
     "read_snapshots": Case("'{7,7}', '{revenue,expense}', '{7,7}'", partitions=1),
+    "record_archive": Case("'event_store.events', '2021-03-01', now(), 'x', '\\x00', 7", role=OWNER),
     "record_rules": Case("1, 5, 5, interval '1 day', interval '1 day', 'INR', 'UTC', 'register', 8"),
     "recording_instant": Case("'{1,2}'", role=OPERATOR),
     "register_properties": Case("'{999999}', '{1}', '{INR}', 'UTC', now()"),
@@ -95,11 +112,14 @@ CASES = {
     "revise_properties": Case("'{1,2}', now()", role=OPERATOR),
     "resume_lane": Case("1", role=OPERATOR),
     "resume_org": Case("7, 'me'", role=OPERATOR),
+    "set_aside_month": Case("'event_store.events', 'recorded_at', '2020-03-01', 100, true", role=OWNER),
     "set_position": Case("1, 5, NULL"),
     "stamp_homes": Case("'{1,2}', now()"),
     "standing_properties": Case("'{7,8}', '{1,1}'", role=OPERATOR),
     "stop_lane": Case("1, 0, 'x'"),
     "trim_outbox": Case("1"),
+    "try_advisory_lock": Case("7", role=OPERATOR),
+    "waiting_months": Case(role=OPERATOR),
     "append_balances": Case(),
     "append_expenses": Case(),
     "append_revenues": Case(),
@@ -114,6 +134,7 @@ FILES = {path.stem for path in (Path(sql.__file__).parent / "queries").glob("*.s
 
 # Keys that keep rows apart, and that no query looks up yet.
 KEYS_ALONE = {
+    "ops.expired_months_pkey": "a month that left has one row for each time",
     "ops.jobs_pkey": "a job has one row",
     "ops.reports_pkey": "a report has one row",
     "ops.operator_audit_pkey": "an entry has one row",
@@ -155,6 +176,11 @@ INSERT INTO event_store.events
 SELECT now(), 1, n, org, 'revenue', n * 3000 + org, 1, 'revenue.created', gen_random_uuid(), 1, current_date, now(),
        now(), 'applied', 1, '\\x00', '\\x00', NULL
 FROM generate_series(1, 3000) AS org, generate_series(0, 4) AS n;
+INSERT INTO ops.expired_months (parent, month, detached_at, to_archive, dropped_at)
+SELECT 'event_store.events', '1990-01-01'::date + make_interval(months => n), now(), false, now()
+FROM generate_series(1, 300) AS n;
+INSERT INTO ops.expired_months (parent, month, to_archive) VALUES ('finance.revenues_partitioned', '2021-03-01', false);
+CREATE TABLE finance.revenues_2021_03_expired (LIKE finance.revenues_partitioned);
 INSERT INTO finance.revenues_partitioned
 SELECT org, day, (current_date - day)::timestamp AT TIME ZONE 'UTC', 1, current_date - day, 5, 'INR', 'cash',
        'approved', NULL, NULL, NULL, NULL, 1, 7, now(), 7, now(), now()
@@ -229,13 +255,13 @@ async def _explained(worker: asyncpg.Connection, name: str, case: Case, known: d
     scans = [
         (node["Node Type"], f"{node['Schema']}.{node['Relation Name']}", node.get("Actual Loops", 0) > 0)
         for node in nodes
-        if "Scan" in node["Node Type"] and "Relation Name" in node
+        if "Scan" in node["Node Type"] and "Relation Name" in node and node["Schema"] != "pg_catalog"
     ]
     indexes = {
         known[index][0]
         for node in nodes
         for index in [node.get("Index Name"), *node.get("Conflict Arbiter Indexes", [])]
-        if index is not None
+        if index in known  # those of the catalogs are not ours
     }
     unentered = {
         index

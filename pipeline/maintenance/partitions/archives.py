@@ -1,8 +1,8 @@
 """Expired months as files that anybody can read: gzip, a line of JSON that says what follows, then CSV with its names.
 
-`zcat FILE | tail -n +2` is the table, with no program of ours. PostgreSQL's binary format is read by PostgreSQL alone, of
-a version that knows it. The digest is of the CSV, and stands before it: gzip files may be concatenated, so the line is
-written last, and put first.
+`zcat FILE | tail -n +2` is the table, with no program of ours. PostgreSQL's binary format is read by PostgreSQL alone,
+of a version that knows it. The digest is of the CSV, and stands before it: gzip files may be concatenated, so the line
+is written last, and put first.
 """
 
 import gzip

@@ -12,19 +12,23 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
 from unittest import mock
 
 import pipeline
 from pipeline.cli import main
+from pipeline.clock import SystemClock
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 _COMMANDS: Final = (
     "run",
     "dlq",
     "freshness",
+    "partitions",
     "pausing",
     "positions",
     "properties",
@@ -64,6 +68,28 @@ def forked(arguments: list[str], environment: Mapping[str, str], output: Path, e
     with mock.patch.dict(os.environ, PYTHONPATH=str(REPOSITORY)):
         process.start()
     return process
+
+
+def forked_at(now: datetime) -> Start:
+    """As `forked`, for a command that is told another time: its clock goes on from there."""
+
+    def start(arguments: list[str], environment: Mapping[str, str], output: Path, errors: Path) -> Started:
+        process = _CONTEXT.Process(target=_become_at, args=(now, arguments, dict(environment), output, errors))
+        with mock.patch.dict(os.environ, PYTHONPATH=str(REPOSITORY)):
+            process.start()
+        return process
+
+    return start
+
+
+def _become_at(now: datetime, arguments: list[str], environment: dict[str, str], output: Path, errors: Path) -> None:
+    began = time.monotonic()
+
+    def moved(_clock: SystemClock) -> datetime:
+        return now + timedelta(seconds=time.monotonic() - began)
+
+    with mock.patch.object(SystemClock, "now", moved):
+        _become(arguments, environment, output, errors)
 
 
 def _become(arguments: list[str], environment: dict[str, str], output: Path, errors: Path) -> None:

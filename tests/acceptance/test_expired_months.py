@@ -60,7 +60,8 @@ async def test_edits_of_what_has_left_change_the_books_and_prove(stream: Stream)
     assert verified.returncode == 0, verified.stdout
     assert "0 differences" in verified.stdout
     archives = [gzip.decompress(path.read_bytes()) for path in stream.folder.glob("finance.*.gz")]
-    assert sum(archive.count(b"\n") - 2 for archive in archives) == 4, "what came after its month had left is in an archive of its own"
+    # What came after its month had left is in an archive of its own.
+    assert sum(archive.count(b"\n") - 2 for archive in archives) == 4
 
 
 async def test_a_row_that_is_lost_from_a_month_that_is_there_is_a_difference(stream: Stream) -> None:

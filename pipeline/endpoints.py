@@ -41,6 +41,22 @@ def resolve(settings: Settings) -> Endpoints:
     return Endpoints(database_url=database_url, kafka_bootstrap=kafka_bootstrap, redis_url=redis_url)
 
 
+def resolve_database(settings: Settings) -> str:
+    """The address of the database, for commands that need nothing else: a job of a scheduler is told no more.
+
+    Raises SettingsRefused when neither the settings nor the local stack know it.
+    """
+    if settings.database.url is not None:
+        return settings.database.url
+    stack = endpoints(settings.stack.dir)
+    if stack is None:
+        raise SettingsRefused(
+            f"FOLIO_DATABASE_URL: not set, and no local stack runs in {settings.stack.dir}; "
+            "set it, or start one with `folio stack up`"
+        )
+    return stack.database_url
+
+
 def external_servers(settings: Settings) -> dict[PartName, str]:
     """The servers that the settings name, by the part of the local stack that each replaces."""
     named: dict[PartName, str | None] = {

@@ -17,14 +17,14 @@ from pipeline.cli.output import Output, print_document
 from pipeline.cli.partition_views import show_plan, show_splits, show_status
 from pipeline.clock import SystemClock
 from pipeline.crash import crash_point
-from pipeline.endpoints import resolve
+from pipeline.endpoints import resolve_database
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
 from pipeline.logs import configure
 from pipeline.maintenance.partitions.applying import Maintenance, require_archive
 from pipeline.maintenance.partitions.archives import Header, read_header, verified
 from pipeline.maintenance.partitions.gauges import gauges
-from pipeline.maintenance.partitions.locking import connect_maintainer, only_run
+from pipeline.maintenance.partitions.locking import connect_maintainer, only_run, require_owner
 from pipeline.maintenance.partitions.modulus import plan_modulus
 from pipeline.maintenance.partitions.planning import Keeping, Plan, Purpose, plan
 from pipeline.maintenance.partitions.planning import only as only_
@@ -204,7 +204,7 @@ def _plan(
 
 
 async def _look(settings: Settings) -> State:
-    connecting = connect_maintainer(resolve(settings).database_url, settings.database, "folio partitions")
+    connecting = connect_maintainer(resolve_database(settings), settings.database, "folio partitions")
     async with briefly(connecting, "looking at the partitions") as connection:
         await require_schema(connection)
         return await read_state(connection)
@@ -214,9 +214,10 @@ async def _apply(
     settings: Settings, purpose: Purpose | None, archive: Path | None, events_months: int | None, *, tell: bool
 ) -> Sequence[dict[str, object]] | None:
     """Each step with the rows that it moved and its seconds; None while another run is at work."""
-    connecting = connect_maintainer(resolve(settings).database_url, settings.database, "folio partitions")
+    connecting = connect_maintainer(resolve_database(settings), settings.database, "folio partitions")
     async with briefly(connecting, "maintaining the partitions") as connection:
         await require_schema(connection)
+        await require_owner(connection)
         async with only_run(connection) as ours:
             if not ours:
                 return None
@@ -237,9 +238,10 @@ async def _apply(
 
 
 async def _restore(settings: Settings, file: Path) -> Header | None:
-    connecting = connect_maintainer(resolve(settings).database_url, settings.database, "folio partitions")
+    connecting = connect_maintainer(resolve_database(settings), settings.database, "folio partitions")
     async with briefly(connecting, "restoring a month") as connection:
         await require_schema(connection)
+        await require_owner(connection)
         async with only_run(connection) as ours:
             if not ours:
                 return None

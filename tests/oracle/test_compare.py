@@ -1,7 +1,7 @@
 """Each comparison notices what was planted: a row too few, too many, twice, or different in any one field."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from hashlib import blake2b
 from typing import Any
 
@@ -208,6 +208,24 @@ def test_rows_past_retention_may_be_absent_others_not(occurred_at: datetime, pas
     comparison = compare.transactions(folded, ground())
     comparison.finish(findings, lambda stored: compare.past_retention(stored, 24))
     assert len(findings.kept) == (0 if past else 1)
+
+
+@pytest.mark.parametrize(
+    ("months", "may_be_absent"),
+    [
+        ({("revenue", 2026, 5)}, True),
+        ({("expense", 2026, 5)}, False),
+        ({("revenue", 2026, 4), ("revenue", 2025, 5)}, False),
+    ],
+)
+def test_rows_of_months_that_were_taken_away_may_be_absent_no_others(
+    months: set[compare.Month], may_be_absent: bool
+) -> None:
+    in_kolkata = datetime(2026, 5, 1, 5, 29, tzinfo=timezone(timedelta(hours=5, minutes=30)))  # still April in UTC
+    [stored] = books_of(event(occurred_at=NOON)).newest.values()
+    assert compare.expired(stored, months) is may_be_absent
+    [stored] = books_of(event(occurred_at=in_kolkata)).newest.values()
+    assert compare.expired(stored, {("revenue", 2026, 4)})
 
 
 def test_retention_counts_from_the_newest_version_and_across_years() -> None:

@@ -411,4 +411,32 @@ BUGS = (
         "",
         "tests/stack/test_stack.py::TestRunning::test_the_broker_keeps_no_file_of_counters",
     ),
+    Bug(
+        "maintenance waits for its lock as long as it takes, and every writer behind it",
+        "sql/queries/bound_step.sql",
+        "set_config('lock_timeout', $1, true)",
+        "set_config('lock_timeout', left($1, 0) || '0', true)",
+        "tests/maintenance/partitions/test_command.py::test_while_it_waits_for_a_lock_nobody_waits_long_behind_it",
+    ),
+    Bug(
+        "months leave by the clock of the machine alone",
+        "pipeline/maintenance/partitions/planning.py",
+        "    seen = min(now, state.newest_append)\n",
+        "    seen = now\n",
+        "tests/maintenance/partitions/test_planning.py::test_a_clock_that_is_wrong_by_years_takes_nothing_away",
+    ),
+    Bug(
+        "a month is dropped before it is archived",
+        "sql/migrations/0018_partition_lifecycle.sql",
+        "    IF expired.to_archive AND (",
+        "    IF false AND (",
+        "tests/maintenance/partitions/test_command.py::test_what_was_to_be_archived_is_not_dropped_without",
+    ),
+    Bug(
+        "once a month has left, any row may be absent",
+        "pipeline/oracle/compare.py",
+        "    return (stored.event.aggregate_type, at.year, at.month) in months\n",
+        "    return bool(months) and at.year > 0\n",
+        "tests/oracle/test_compare.py::test_rows_of_months_that_were_taken_away_may_be_absent_no_others",
+    ),
 )

@@ -96,6 +96,7 @@ CASES = {
     "lane_pauses": Case("'{1,2}'"),
     "lock_every_lane": Case(role=OPERATOR),
     "open_pauses": Case(role=OPERATOR),
+    "owns_tables": Case("'{event_store.events}'", role=OPERATOR),
     "partitions": Case("'{event_store.events,event_store.snapshots}'", role=OPERATOR),
     "pause_lane": Case("1, 'me', 'x', NULL"),
     "pause_org": Case(f"{UUID}, 7, 'me', 'x'", role=OPERATOR),

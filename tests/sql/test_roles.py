@@ -160,6 +160,12 @@ async def test_every_table_with_tenants_money_has_its_policies_forced(connection
         "DROP TABLE ops.outbox",
         "ALTER TABLE finance.revenues_partitioned DISABLE ROW LEVEL SECURITY",
         "SELECT ops.ensure_months('2031-01-01', 0, 0)",
+        "SELECT ops.detach_month('event_store.events', date_trunc('month', now())::date, false)",
+        "SELECT ops.set_aside_month('finance.revenues_partitioned', 'occurred_at', '2020-01-01', 1, false)",
+        "SELECT ops.drop_expired_month('finance.revenues_partitioned', '2020-01-01')",
+        "SELECT ops.begin_restore('event_store.events', 'recorded_at', '2020-01-01')",
+        "SELECT * FROM ops.expired_months",
+        "INSERT INTO ops.expired_months (parent, month, to_archive) VALUES ('x', '2020-01-01', false)",
     ],
 )
 async def test_a_writer_cannot_rewrite_history_or_the_schema(connection: asyncpg.Connection, statement: str) -> None:

@@ -128,7 +128,7 @@ class Maintenance:
     async def _locked(self, step: Step, statement: str, *arguments: object, point: str | None = None) -> int:
         """Run a statement whose locks writers may meet, in a transaction with bounds, until it had them."""
         try:
-            return await patiently(self.settings, lambda: self._once(step, statement, arguments, point))
+            return await patiently(self.settings, step.words, lambda: self._once(step, statement, arguments, point))
         except LOCKED as error:
             holders = await self.connection.fetch(sql.query("lock_holders"), step.table)
             raise DatabaseUnavailable(
@@ -158,4 +158,4 @@ def _aside(step: ArchiveMonth) -> tuple[str, str]:
 
 def _described(holders: list[asyncpg.Record]) -> str:
     sessions = [f"{row['application_name'] or '?'} (pid {row['pid']}, for {row['seconds']:.1f} s)" for row in holders]
-    return ", ".join(sessions) or "none any more"
+    return ", ".join(sessions) or "none that this login sees"

@@ -8,6 +8,8 @@ import asyncpg
 import stamina
 
 import sql
+from pipeline.errors import SettingsRefused
+from pipeline.maintenance.partitions.state import MONTHLY
 from pipeline.settings import DatabaseSettings, PartitionSettings
 
 T = TypeVar("T")
@@ -41,6 +43,15 @@ async def connect_maintainer(url: str, settings: DatabaseSettings, application_n
     )
 
 
+async def require_owner(connection: asyncpg.Connection) -> None:
+    """Raises SettingsRefused for a login that does not own the tables: PostgreSQL lets nobody else change them."""
+    if not await connection.fetchval(sql.query("owns_tables"), list(MONTHLY)):
+        raise SettingsRefused(
+            "FOLIO_DATABASE_URL: partitions are made and taken away by the owner of the tables, who runs `folio "
+            "migrate`; plan and status need folio_operator alone (docs/security.md)"
+        )
+
+
 @asynccontextmanager
 async def only_run(connection: asyncpg.Connection) -> AsyncIterator[bool]:
     """Whether this run is the only one; the lock goes with its session, however that ends."""
@@ -57,7 +68,7 @@ async def bound_step(connection: asyncpg.Connection, settings: PartitionSettings
     )
 
 
-async def patiently(settings: PartitionSettings, work: Callable[[], Awaitable[T]]) -> T:
+async def patiently(settings: PartitionSettings, doing: str, work: Callable[[], Awaitable[T]]) -> T:
     """Try work again while it does not get its locks. Raises the last refusal when the attempts are used up."""
     attempts = stamina.retry_context(
         on=LOCKED,
@@ -66,7 +77,7 @@ async def patiently(settings: PartitionSettings, work: Callable[[], Awaitable[T]
         wait_initial=_PAUSE_SECONDS,
         wait_exp_base=1,
         wait_jitter=_JITTER_SECONDS,
-    )
+    ).with_name(doing, (), {})
     async for attempt in attempts:
         with attempt:
             return await work()

@@ -58,7 +58,7 @@ async def restore(
                 await audit(connection, who, "partitions restore", detail)
 
         try:
-            await patiently(settings, attach)
+            await patiently(settings, f"attach {header.month:%Y-%m}", attach)
         except LOCKED as error:
             raise DatabaseUnavailable(f"{path}: no lock to attach its month with; run it again") from error
     reach("month_restored")

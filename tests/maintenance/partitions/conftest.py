@@ -14,7 +14,6 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from pipeline.stack import Endpoints
 from tests.support.ledger import Ledger
 from tests.support.starting import forked, forked_at
 
@@ -25,7 +24,6 @@ _numbers = itertools.count(1)
 class Command:
     """`folio partitions` on a database, as a process of its own."""
 
-    endpoints: Endpoints
     database_url: str
     folder: Path
 
@@ -43,12 +41,8 @@ class Command:
         self, arguments: tuple[str, ...], at: datetime | None, overrides: dict[str, str]
     ) -> subprocess.CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("FOLIO_")}
-        settings = {
-            "DATABASE_URL": self.database_url,
-            "KAFKA_BOOTSTRAP": self.endpoints.kafka_bootstrap,
-            "REDIS_URL": self.endpoints.redis_url,
-            **overrides,
-        }
+        # Nothing of the broker and the cache: a scheduler's job is not told of them.
+        settings = {"DATABASE_URL": self.database_url, "STACK_DIR": str(self.folder / "no-stack"), **overrides}
         environment = clean | {f"FOLIO_{name}": value for name, value in settings.items()}
         output, errors = (self.folder / f"{next(_numbers)}.{kind}" for kind in ("out", "err"))
         start = forked if at is None else forked_at(at)
@@ -61,9 +55,9 @@ class Command:
 
 
 @pytest.fixture
-def partitions(stack: Endpoints, database: str, tmp_path: Path) -> Command:
+def partitions(database: str, tmp_path: Path) -> Command:
     """The command on this test's own database."""
-    command = Command(stack, database, tmp_path)
+    command = Command(database, tmp_path)
     command.archives.mkdir()
     return command
 

@@ -1,5 +1,6 @@
 """`folio partitions` on a real database: what it makes and takes away, what it says, and killed at every step."""
 
+import asyncio
 import csv
 import gzip
 import io
@@ -224,11 +225,17 @@ async def test_a_lock_that_is_not_to_be_had_is_given_up_and_its_holder_named(
 ) -> None:
     await fill(make_ledger)
     holder = await asyncpg.connect(database, server_settings={"application_name": "a report"})
-    bounds = {"PARTITIONS_LOCK_TIMEOUT_MS": "20", "PARTITIONS_LOCK_ATTEMPTS": "2"}
     try:
         async with holder.transaction():
             await holder.fetch(f"SELECT FROM {EXPENSES}")
-            failed = await partitions("apply", "--only", "expire", at=LATER, **bounds)
+            failed = await partitions(
+                "apply",
+                "--only",
+                "expire",
+                at=LATER,
+                PARTITIONS_LOCK_TIMEOUT_MS="20",
+                PARTITIONS_LOCK_ATTEMPTS="2",
+            )
     finally:
         await holder.close()
     assert failed.returncode == 4
@@ -238,11 +245,38 @@ async def test_a_lock_that_is_not_to_be_had_is_given_up_and_its_holder_named(
     assert NAME in await months_of(admin, EXPENSES)
 
 
+async def test_while_it_waits_for_a_lock_nobody_waits_long_behind_it(
+    partitions: Command, admin: asyncpg.Connection, make_ledger: MakeLedger, database: str
+) -> None:
+    """A report holds the table for two seconds; whoever writes meanwhile stands behind us a fifth of one at most."""
+    await fill(make_ledger)
+    ledger = await make_ledger(LATER)
+    for lane in ledger.lanes.values():
+        lane.next = 100
+    loop, longest = asyncio.get_running_loop(), 0.0
+    holder = await asyncpg.connect(database)
+    try:
+        async with holder.transaction():
+            await holder.fetch(f"SELECT FROM {EXPENSES}")
+            applying = asyncio.create_task(partitions("apply", "--only", "expire", at=LATER))
+            ends, number = loop.time() + 2, 10
+            while (began := loop.time()) < ends:
+                await ledger.commit(ledger.event(number := number + 1, kind="expense", at=LATER))
+                longest = max(longest, loop.time() - began)
+    finally:
+        await holder.close()
+    applied = await applying
+    assert applied.returncode == 0, applied.stderr
+    assert "LockNotAvailableError" in applied.stderr, "there was nothing to wait for"
+    assert longest < 1, f"a batch took {longest:.3f} s"
+
+
 async def test_off_it_changes_nothing_and_names_the_flag(partitions: Command) -> None:
-    off = {"FLAGS_ENABLE_PARTITION_MAINTENANCE": "off"}
-    refused = await partitions("apply", **off)
+    refused, planned, status = [
+        await partitions(command, FLAGS_ENABLE_PARTITION_MAINTENANCE="off") for command in ("apply", "plan", "status")
+    ]
     assert (refused.returncode, "FOLIO_FLAGS_ENABLE_PARTITION_MAINTENANCE is off" in refused.stderr) == (3, True)
-    assert (await partitions("plan", **off)).returncode == (await partitions("status", **off)).returncode == 0
+    assert (planned.returncode, status.returncode) == (0, 0)
 
 
 async def test_monitoring_reads_the_same_as_people(partitions: Command, admin: asyncpg.Connection) -> None:

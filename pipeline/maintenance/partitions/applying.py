@@ -129,6 +129,11 @@ class Maintenance:
         """Run a statement whose locks writers may meet, in a transaction with bounds, until it had them."""
         try:
             return await patiently(self.settings, step.words, lambda: self._once(step, statement, arguments, point))
+        except asyncpg.QueryCanceledError as error:
+            raise DatabaseUnavailable(
+                f"{step.words}: not within {self.settings.step_seconds_max:g} s, and writers may have waited; nothing "
+                "of it is done. Set FOLIO_PARTITIONS_STEP_SECONDS_MAX higher in a quiet hour (docs/partitions.md)"
+            ) from error
         except LOCKED as error:
             holders = await self.connection.fetch(sql.query("lock_holders"), step.table)
             raise DatabaseUnavailable(

@@ -138,8 +138,9 @@ def _creating(state: State, now: datetime, keeping: Keeping, edges: dict[str, da
             expired = month < oldest and month in in_default
             if not expired and not any(partition.covers(month) for partition in state.of(table)):
                 wanted.append(MakeMonth(table, month, in_default.get(month, 0)))
-    # Where rows go now, then where they will go, then where late ones go.
-    yield from sorted(wanted, key=lambda step: (step.month < present, step.month, step.table))
+    # What is done at once comes before what sweeps, and may take too long; of each, where rows go now, then where they
+    # will go, then where late ones go.
+    yield from sorted(wanted, key=lambda step: (step.rows > 0, step.month < present, step.month, step.table))
 
 
 def _finishing(state: State) -> Iterator[Step]:

@@ -1,6 +1,7 @@
 """When the months are well, and what is said when they are not; the metrics, and the plan for another modulus."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,16 @@ def test_the_metrics_say_what_was_found() -> None:
     for table in MONTHLY:
         days = registry.get_sample_value("folio_partition_runway_days", {"table": table})
         assert days == (datetime(2026, 7, 1, tzinfo=UTC) - NOW) / timedelta(days=1)
+
+
+def test_the_page_tells_of_every_metric_what_the_code_says() -> None:
+    found = state(months_around())
+    rows = []
+    for metric in gauges(found, standings(found, NOW, KEEPING)).collect():
+        labels = ", ".join(f"`{label}`" for label in metric.samples[0].labels)
+        rows.append(f"| `{metric.name}` | {metric.type} | {labels} | {metric.documentation} |")
+    page = (Path(__file__).resolve().parents[3] / "docs" / "observability.md").read_text(encoding="utf-8")
+    assert [line for line in page.splitlines() if line.startswith("| `folio_partition_")] == rows
 
 
 def test_a_doubled_modulus_splits_each_partition_by_itself() -> None:

@@ -8,7 +8,11 @@ import asyncpg
 
 import sql
 from pipeline.cli.findings import Finding, Surroundings
+from pipeline.clock import SystemClock
 from pipeline.errors import SchemaMismatch, TopicMismatch
+from pipeline.maintenance.partitions.planning import Keeping
+from pipeline.maintenance.partitions.standing import standings
+from pipeline.maintenance.partitions.state import State, read_state
 from pipeline.storage.connect import connect
 from pipeline.storage.migrate import require_schema
 from pipeline.topics import check_topics, lane_count
@@ -61,6 +65,28 @@ def check_lanes(surroundings: Surroundings) -> Finding:
         detail = f"{misrouted:,} records came by another partition than their key's home: correct, only slower"
         return Finding("lanes", "warn", detail, "let the producers use the murmur2 partitioner")
     return Finding("lanes", "ok", f"{len(rows)} known, none stopped, every record by its home partition")
+
+
+def check_months(surroundings: Surroundings) -> Finding:
+    """Whether months are made ahead, and leave when they should."""
+    if not surroundings.address("postgres")[0]:
+        return _not_asked("months")
+    settings = surroundings.settings
+    keeping = Keeping(settings.batch.retention_months, settings.partitions.months_ahead)
+    try:
+        found = standings(_ask(surroundings, _state_of_months), SystemClock().now(), keeping)
+    except SchemaMismatch as error:
+        return Finding("months", "warn", str(error), "folio migrate, or a login with folio_operator")
+    problems = [problem for standing in found for problem in standing.problems]
+    if problems:
+        return Finding("months", "warn", "; ".join(problems), "folio partitions plan, then apply")
+    days = min(standing.runway_days for standing in found)
+    return Finding("months", "ok", f"made for {days:.0f} days, none of the past is left over")
+
+
+async def _state_of_months(connection: asyncpg.Connection) -> State:
+    await require_schema(connection)
+    return await read_state(connection)
 
 
 def _how_to_agree(lanes: int, partitions: int) -> str:

@@ -108,7 +108,7 @@ $$;
 COMMENT ON FUNCTION ops.default_months IS
     'Reads the default partitions from end to end: they are empty, or somebody wants to know what is in them.';
 
-CREATE FUNCTION ops.detach_month(parent regclass, month date, to_archive boolean) RETURNS void
+CREATE FUNCTION ops.detach_month(parent regclass, month date, to_archive boolean) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', parent, ops.month_table(parent, month));
@@ -116,6 +116,7 @@ BEGIN
         split_part(ops.month_table(parent, month, '_expired'), '.', 2));
     INSERT INTO ops.expired_months (parent, month, to_archive)
     VALUES (ops.full_name(detach_month.parent), month, to_archive);
+    RETURN true;
 END
 $$;
 COMMENT ON FUNCTION ops.detach_month IS
@@ -184,7 +185,7 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION ops.end_restore(parent regclass, column_name text, month date, archive text) RETURNS void
+CREATE FUNCTION ops.end_restore(parent regclass, column_name text, month date, sha256 bytea) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     restored constant text := ops.month_table(parent, month, '_restored');
@@ -193,7 +194,9 @@ BEGIN
     EXECUTE format('ALTER TABLE %s DROP CONSTRAINT one_month', restored);
     EXECUTE format('ALTER TABLE %s RENAME TO %I', restored, split_part(ops.month_table(parent, month), '.', 2));
     UPDATE ops.expired_months AS e SET restored_at = now()
-    WHERE e.parent = ops.full_name(end_restore.parent) AND e.month = end_restore.month AND e.archive = end_restore.archive;
+    WHERE e.parent = ops.full_name(end_restore.parent) AND e.month = end_restore.month
+      -- Not by its name: whoever keeps archives may have called it otherwise.
+      AND e.archive_sha256 = end_restore.sha256;
 END
 $$;
 

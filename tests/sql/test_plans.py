@@ -70,7 +70,7 @@ CASES = {
     "delete_moved_expenses": Case(_MOVED, partitions=1),
     "delete_moved_revenues": Case(_MOVED, partitions=1),
     # Its last argument makes the table that it attaches.
-    "end_restore": Case(f"{_AN_OLD_MONTH}, ops.begin_restore({_AN_OLD_MONTH})", role=OWNER),
+    "end_restore": Case(f"{_AN_OLD_MONTH}, ops.begin_restore({_AN_OLD_MONTH})::bytea", role=OWNER),
     "ensure_lanes": Case("8"),
     "ensure_month": Case("'event_store.events', 'recorded_at', '2031-03-01'", role=OWNER),
     "expenses_of_day": Case("7, 1, current_date - 40", partitions=2),

@@ -145,7 +145,8 @@ class Maintenance:
         async with self.connection.transaction():
             await bound_step(self.connection, self.settings)
             done = await self.connection.fetchval(statement, *arguments)
-            await self._sign(step, {})
+            if done:
+                await self._sign(step, {})
             if point is not None:
                 self.reach(point)
         return int(done or 0)

@@ -53,7 +53,7 @@ async def restore(
         async def attach() -> None:
             async with connection.transaction():
                 await bound_step(connection, settings)
-                await connection.execute(sql.query("end_restore"), *place, path.name)
+                await connection.execute(sql.query("end_restore"), *place, bytes.fromhex(header.sha256))
                 detail = {"archive": path.name, "table": header.table, "month": header.month, "rows": header.rows}
                 await audit(connection, who, "partitions restore", detail)
 

@@ -185,7 +185,8 @@ async def test_months_of_the_store_go_to_an_archive_and_come_back(
     assert killed.returncode == -signal.SIGKILL
     again = await partitions("restore", str(archives[1]), at=far)
     assert (again.returncode, "there is nothing to restore" in again.stderr) == (3, True)
-    for archive in (archives[0], *archives[2:]):
+    renamed = archives[0].rename(partitions.archives / "kept elsewhere.gz")
+    for archive in (renamed, *archives[2:]):
         assert (await partitions("restore", str(archive), at=far)).returncode == 0
     assert await admin.fetch(f"SELECT * FROM {EVENTS} ORDER BY recorded_at") == stored
     assert (

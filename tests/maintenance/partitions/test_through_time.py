@@ -41,6 +41,8 @@ ORGS: Final = [next(org for org in range(1, 99) if home_lane(org, 2) == lane) fo
 TABLES: Final = {"revenue": REVENUES, "expense": EXPENSES}
 POINTS: Final = [point for point in PARTITION_POINTS if "restor" not in point]
 
+_BATCHES_MIN: Final = 15  # of a month, however busy the machine is
+
 Key = tuple[str, int, int]  # revenue or expense, organisation, number
 
 
@@ -64,7 +66,9 @@ class Writer:
     longest_seconds: float = 0.0
 
     async def write_until(self, enough: asyncio.Event) -> None:
-        while not enough.is_set():
+        batches = 0
+        while batches < _BATCHES_MIN or not enough.is_set():
+            batches += 1
             move(self.ledger, self.now)
             self.ledger.lanes[1].appended_at = self.now - BEHIND
             keys = {self._key() for _ in range(20)}
@@ -164,7 +168,7 @@ async def _check_rows(admin: asyncpg.Connection, archives: Path, writer: Writer)
     archived = Counter(_archived(archives))
     assert left <= archived
     assert max(archived.values()) == 1
-    assert len(left) > 20, "nothing was tried"
+    assert left, "nothing was tried"
 
 
 def _archived(folder: Path) -> Iterator[tuple[Key, int]]:

@@ -15,7 +15,7 @@ import sql
 from pipeline.errors import SchemaMismatch
 from pipeline.settings import DatabaseSettings
 from pipeline.storage.connect import connect_worker
-from pipeline.storage.migrate import applied_migrations, known_migrations, migrate, require_schema
+from pipeline.storage.migrate import MonthsKept, applied_migrations, known_migrations, migrate, require_schema
 from tests.support.schema_dump import schema_dump
 
 NAMES = known_migrations()
@@ -84,6 +84,14 @@ async def test_migrating_twice_changes_nothing(database: str) -> None:
         before = await schema_dump(connection)
         assert await migrate(connection) == []
         assert await schema_dump(connection) == before
+
+
+async def test_months_are_made_as_far_as_they_are_asked_for(nothing: str) -> None:
+    async with connected(nothing) as connection:
+        await migrate(connection, months=MonthsKept(back=2, ahead=5))
+        counts = "SELECT count(*) FROM pg_inherits WHERE inhparent = $1::text::regclass"
+        assert await connection.fetchval(counts, "finance.revenues_partitioned") == 2 + 1 + 5 + 1  # and the default one
+        assert await connection.fetchval(counts, "event_store.events") == 1 + 5 + 1
 
 
 async def test_two_at_once_apply_each_migration_once(nothing: str, database: str) -> None:

@@ -163,5 +163,5 @@ def _aside(step: ArchiveMonth) -> tuple[str, str]:
 
 
 def _described(holders: list[asyncpg.Record]) -> str:
-    sessions = [f"{row['application_name'] or '?'} (pid {row['pid']}, for {row['seconds']:.1f} s)" for row in holders]
+    sessions = [f"{row['who']} (pid {row['pid']}, for {row['seconds']:.1f} s)" for row in holders]
     return ", ".join(sessions) or "none that this login sees"

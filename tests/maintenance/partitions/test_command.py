@@ -132,36 +132,42 @@ async def test_a_damaged_archive_is_refused(
     assert archive.name in shown.stderr.replace("\n", "")
 
 
-@pytest.mark.parametrize("point", [point for point in PARTITION_POINTS if point not in RESTORE_POINTS])
 async def test_killed_at_any_point_the_next_run_finishes(
-    partitions: Command, admin: asyncpg.Connection, make_ledger: MakeLedger, point: str
+    partitions: Command, admin: asyncpg.Connection, make_ledger: MakeLedger
 ) -> None:
-    await fill(make_ledger)
-    await _put_rows_in_default(admin)
+    """Each month another point: a revenue and an expense leave, and a revenue whose month had left before it came."""
+    points = [point for point in PARTITION_POINTS if point not in RESTORE_POINTS]
+    ledger = await make_ledger(NOW)
+    leaving = [
+        IN_LEAVING + (start_of(months_after(LEAVING, place)) - start_of(LEAVING)) for place in range(len(points))
+    ]
+    events = [(2 * place + kind, at, kind) for place, at in enumerate(leaving) for kind in (0, 1)]
+    kinds = ("revenue", "expense")
+    await ledger.commit(*(ledger.event(number + 1, at=at, kind=kinds[kind]) for number, at, kind in events))
     apply = ("apply", "--archive", str(partitions.archives))
-    killed = await partitions(*apply, at=LATER, WORKER_CRASH_AT=point)
-    assert (killed.returncode, f"crash point reached: {point}" in killed.stderr) == (-signal.SIGKILL, True)
-    finished = await partitions(*apply, at=LATER)
-    assert finished.returncode == 0, finished.stderr
-    assert json.loads((await partitions("plan", "--output", "json", at=LATER)).stdout) == {"steps": []}
-    assert await ids(admin) == [4, 5]
-    archived = [int(row["id"]) for path in partitions.archives.glob("*.gz") for row in rows_of(path)]
-    assert sorted(archived) == [1, 2, 3, 9]
-    assert {path.suffix for path in partitions.archives.iterdir()} == {".gz"}, "nothing unfinished is left"
-    rows = await admin.fetch("SELECT row_count, archive, dropped_at IS NOT NULL FROM ops.expired_months")
-    assert sorted(row[0] for row in rows) == [1, 1, 2]
-    assert all(row[1] and row[2] for row in rows)
+    for place, point in enumerate(points):
+        now = start_of(months_after(THIS_MONTH, place + 1)) + timedelta(days=14)
+        await admin.execute("UPDATE ops.lanes SET last_appended_at = $1", now)
+        await _put_into_default(admin, 100 + place)
+        killed = await partitions(*apply, at=now, WORKER_CRASH_AT=point)
+        assert (killed.returncode, f"crash point reached: {point}" in killed.stderr) == (-signal.SIGKILL, True), point
+        finished = await partitions(*apply, at=now)
+        assert finished.returncode == 0, (point, finished.stderr)
+        assert await ids(admin) == list(range(2 * place + 3, 2 * len(points) + 1)), point
+        archived = [int(row["id"]) for path in partitions.archives.glob("*.gz") for row in rows_of(path)]
+        assert sorted(archived) == [*range(1, 2 * place + 3), *range(100, 101 + place)], point
+        assert {path.suffix for path in partitions.archives.iterdir()} == {".gz"}, "nothing unfinished is left"
+        rows = await admin.fetch("SELECT row_count, archive, dropped_at IS NOT NULL FROM ops.expired_months")
+        assert {(row[0], bool(row[1]), row[2]) for row in rows} == {(1, True, True)}, point
     left = await admin.fetchval("SELECT count(*) FROM pg_class WHERE relname LIKE '%expired' AND relkind = 'r'")
     assert left == 0
 
 
-async def _put_rows_in_default(admin: asyncpg.Connection) -> None:
-    """As of a record that waited while its month left, two months ago."""
-    await admin.execute(
-        f"INSERT INTO {REVENUES} SELECT org_id, 9, occurred_at - interval '70 days', property_id, balance_date, "
-        "amount_cents, currency, payment_mode, status, category, description, bank_reference, source, version, "
-        f"created_by_user_id, created_at, approved_by_user_id, approved_at, updated_at FROM {REVENUES} WHERE id = 2"
-    )
+async def _put_into_default(admin: asyncpg.Connection, number: int) -> None:
+    """As of a record that waited while its month left."""
+    row = "1, '2024-03-10', 5, 'INR', 'cash', 'approved', NULL, NULL, NULL, NULL, 1, 7, now(), 7, now(), now()"
+    before = IN_LEAVING - timedelta(days=70)
+    await admin.execute(f"INSERT INTO {REVENUES} VALUES (1, {number}, $1, {row})", before)
 
 
 async def test_months_of_the_store_go_to_an_archive_and_come_back(

@@ -1,7 +1,7 @@
 """The one fenced transaction: everything that a batch changes, or nothing.
 
-fence -> decide -> store, snapshots, transactions -> corrections -> balances and carry-forward -> dead letters -> outbox
--> lanes. Corrections stand on top of the events of their batch: what they restate is what these have left.
+fence -> decide -> store, snapshots, transactions, users -> corrections -> balances and carry-forward -> dead letters
+-> outbox -> lanes. Corrections stand on top of the events of their batch: what they restate is what these have left.
 The positions of the topic commit with the data, so a batch can be tried again by anyone at any time: it goes in once.
 """
 
@@ -44,6 +44,7 @@ from batchers.reading import (
     read_properties,
     read_snapshots,
 )
+from batchers.user_memory import UserKey, UserMemory, names_of
 from batchers.writing import (
     EventRows,
     register_properties,
@@ -52,6 +53,7 @@ from batchers.writing import (
     write_corrections,
     write_dead_letters,
     write_events,
+    write_users,
 )
 from pipeline.clock import Clock
 from schemas.instants import Instant, instant_of
@@ -99,6 +101,7 @@ class Books:
         self._reach = reach
         self._connection = WritingConnection(connect, cluster_epoch, reach)
         self._properties = PropertyMemory()
+        self._users = UserMemory()
 
     async def commit(self, batch: Batch) -> Committed:
         """Bring the books past the batch. Called again with the same batch, it finds what the first call did.
@@ -119,6 +122,7 @@ class Books:
         self._reach("committed")
         self._marks.saved(marks)
         self._properties.remember(work.decisions.registered, self._settings.lane_count, locked)
+        self._users.remember(work.names, self._settings.lane_count, locked, work.last_recorded_at)
         return work.committed
 
     async def save_marks(self, epochs: Mapping[int, int]) -> None:
@@ -148,6 +152,8 @@ class Books:
         rows = EventRows(decisions.changes, properties, self._settings.retention_months)
         staged = rows.build(decisions.stored, recorded_at)
         await write_events(connection, rows, staged)
+        names = self._users.news(names_of(decisions.stored), self._settings.lane_count, locked)
+        await write_users(connection, names, recorded_at)
         self._reach("events_written")
         corrections = stamped(decisions.corrections, recorded_at + len(staged))
         # A single record cannot be halved. What it reaches is bounded by the calendar (RuleSettings.past_max).
@@ -166,7 +172,7 @@ class Books:
         await advance_lanes(connection, batch, locked, result)
         self._reach("lanes_advanced")
         outcomes = {outcome: sum(of[outcome] for of in decisions.outcomes.values()) for outcome in Outcome}
-        return _Work(decisions, Committed(outbox, outcomes, batch.ends))
+        return _Work(decisions, names, last_recorded_at, Committed(outbox, outcomes, batch.ends))
 
     async def _known(
         self, connection: asyncpg.Connection, batch: Batch, records: Sequence[Judged], locked: Mapping[int, LockedLane]
@@ -191,6 +197,8 @@ class Books:
 @dataclass(frozen=True, slots=True)
 class _Work:
     decisions: Decisions
+    names: Mapping[UserKey, str]
+    last_recorded_at: Instant
     committed: Committed
 
 

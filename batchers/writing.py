@@ -15,6 +15,7 @@ from batchers.decide import Change, Stored
 from batchers.outbox import OutboxRow
 from batchers.properties import Property, PropertyDefaults
 from batchers.reading import columns
+from batchers.user_memory import UserKey
 from pipeline.months import retention_start
 from schemas.content_hash import CORRECTION_HASH_VERSION, HASH_VERSION
 from schemas.dead_letters import DeadLetter
@@ -154,6 +155,13 @@ def _statements(rows: EventRows) -> Iterator[str]:
         yield sql.query("append_expenses")
     if ("known", "expense") in rows.retained:
         yield sql.query("upsert_expenses")
+
+
+async def write_users(connection: asyncpg.Connection, names: Mapping[UserKey, str], recorded_at: Instant) -> None:
+    """Users who may be called something new."""
+    if names:
+        rows = [(*key, name) for key, name in names.items()]
+        await connection.execute(sql.query("upsert_users"), *columns(rows, 3), recorded_at)
 
 
 async def write_balances(connection: asyncpg.Connection, balances: Sequence[Balance], recorded_at: Instant) -> None:

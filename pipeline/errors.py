@@ -11,6 +11,9 @@
         - Stalled               records wait and nothing has moved for too long: rejoin
       x Permanent      quarantine it
         - BatchRejected         the database refused the data: halve the batch down to the culprit
+      x ReadRefused    ask for something else
+        - NotSettled            what is recorded may still change there: ask for an earlier instant
+        - HistoryArchived       versions from then have left the store: restore their months
       x Fatal          stop and say why
         - SettingsRefused       a setting is missing or malformed
         - SchemaMismatch        the database is not at the migration that this code needs
@@ -67,6 +70,18 @@ class Permanent(PipelineError):
 
 class BatchRejected(Permanent):
     """The database refused the data of a batch (SQLSTATE classes 22 and 23)."""
+
+
+class ReadRefused(PipelineError):
+    """What was asked for cannot be answered; the message says what can."""
+
+
+class NotSettled(ReadRefused):
+    """An instant past the safe watermark: something may still be recorded before it."""
+
+
+class HistoryArchived(ReadRefused):
+    """The store no longer holds what was recorded by then; a restored month brings it back."""
 
 
 class Fatal(PipelineError):

@@ -183,11 +183,41 @@ class PartitionSettings(Section):
     )
 
 
+def _only_partitioned(value: bool) -> bool:
+    if not value:
+        raise ValueError("there are no legacy tables to read: a switchover that finds some will allow it")
+    return value
+
+
+def _always_pruned(value: bool) -> bool:
+    if not value:
+        raise ValueError("PostgreSQL prunes every read by its own predicates: there is nothing to turn off")
+    return value
+
+
+def _org_list(value: str) -> str:
+    if not all(each.isdecimal() and 0 < int(each) < 2**63 for each in value.split(",") if value):
+        raise ValueError("organisations are named by number, such as 7,12")
+    return value
+
+
 class FlagSettings(Section):
     """Switches, by the names that they had on the platform before."""
 
     enable_partition_maintenance: bool = Field(
         True, description="Off: `folio partitions apply` refuses; plan and status go on."
+    )
+    use_partitioned_tables: Annotated[bool, AfterValidator(_only_partitioned)] = Field(
+        True, description="Reads go to the partitioned tables; off is refused: there are no others yet."
+    )
+    enable_partition_routing: Annotated[bool, AfterValidator(_always_pruned)] = Field(
+        True, description="Reads touch only the partitions that may hold their rows; off is refused: PostgreSQL prunes."
+    )
+    log_partition_routing: bool = Field(
+        False, description="Log each read with the partitions that it is expected to touch, at level debug."
+    )
+    log_partition_routing_orgs: Annotated[str, AfterValidator(_org_list)] = Field(
+        "", description="The same for the reads of these organisations alone, such as 7,12."
     )
 
 

@@ -14,7 +14,7 @@ from schemas.events import AGGREGATE_TYPES, AGREEING, FinanceEvent
 from schemas.instants import instant_of, microseconds
 from schemas.reading import Reader
 from schemas.reasons import Reason
-from schemas.records import Accepted, AcceptedCorrection, Origin, Rejected
+from schemas.records import Accepted, AcceptedCorrection, Headers, Origin, Rejected
 
 # Far above any real event (about 400 bytes), far below what would crowd a batch out of memory.
 RECORD_BYTES_MAX: Final = 256 * 1024
@@ -64,6 +64,14 @@ def judge(origin: Origin, rules: Rules) -> Accepted | Rejected:
         return Rejected(origin, Reason.TEXT, f"NUL in text - at `$.{guilty}`")
     key = (event.org_id, AGGREGATE_TYPES[event.type], event.aggregate_id)
     return Accepted(origin, event, key, content_hash_at(event, occurred_at), occurred_at, appended_at)
+
+
+def reread(value: bytes, headers: Headers) -> FinanceEvent:
+    """The event of a record that was accepted once: of its form alone, for its time was judged when it came.
+
+    Raises msgspec.DecodeError, and UnicodeDecodeError, for what was never accepted as it is.
+    """
+    return _EVENTS.read(value, headers)
 
 
 def judge_correction(origin: Origin, rules: Rules) -> AcceptedCorrection | Rejected:

@@ -19,6 +19,7 @@ from pipeline.oracle.routing import home_lane
 PropertyKey = tuple[int, int]  # org, property
 AggregateKey = tuple[int, str, int]  # org, aggregate type, aggregate id
 VersionKey = tuple[int, str, int, int]  # the same, and the version
+UserKey = tuple[int, int]  # org, user id
 RecordKey = tuple[int, int]  # lane, offset
 CorrectionKey = tuple[int, bytes]  # org, correction id
 AdjustmentKey = tuple[int, int, date, bytes]  # a day, and the correction that adjusted it
@@ -126,6 +127,7 @@ class Books:
     counted: dict[DayKey, int] = field(default_factory=dict)  # declared closings, in cents
     # The movements so far, of the days that some correction restates: it must know what it restates.
     restated_days: dict[DayKey, Movements] = field(default_factory=dict)
+    named: dict[UserKey, Event] = field(default_factory=dict)  # the newest stored event that names each user
     tallies: defaultdict[int, Tally] = field(default_factory=lambda: defaultdict(Tally))
     misrouted_orgs: set[int] = field(default_factory=set)
 

@@ -22,6 +22,7 @@ from pipeline.oracle.books import (
     rules_at,
 )
 from pipeline.oracle.content_hash import HASH_VERSION, content_hash
+from pipeline.oracle.decode import Event
 from pipeline.oracle.findings import Findings
 from pipeline.oracle.records import Rules
 
@@ -33,6 +34,7 @@ STORED_EVENTS: Final = "stored_events"
 SNAPSHOTS: Final = "snapshots"
 TRANSACTIONS: Final = "transactions"
 PROPERTIES: Final = "properties"
+USERS: Final = "users"
 DEAD_LETTERS: Final = "dead_letters"
 CORRECTIONS: Final = "corrections"
 LANES: Final = "lanes"
@@ -226,6 +228,11 @@ def properties(books: Books) -> RowComparison[Registration]:
     return RowComparison(
         PROPERTIES, ("org_id", "property_id"), ("currency", "first_time_zone"), books.registered.copy(), tuple
     )
+
+
+def users(books: Books) -> RowComparison[Event]:
+    """Compares `read_models.users`; uses up `books.named`."""
+    return RowComparison(USERS, ("org_id", "user_id"), ("display_name",), books.named, lambda event: (event.user_name,))
 
 
 def dead_letters(books: Books) -> RowComparison[DeadLetter]:

@@ -137,6 +137,11 @@ class Database:
                     found.opening_cash_cents[org_id, property_id] = opening_cash_cents
         return found
 
+    async def users_kept_since(self) -> datetime:
+        """From when on names were kept: of those that were given before, no row tells."""
+        ((since,),) = await self._fetch("users_kept_since")
+        return cast("datetime", since)
+
     async def dead_letters(self, events: str, corrections: str) -> DeadLetters:
         """The dead letters of the two topics, which are called so on this cluster."""
         of_events, of_corrections = [await self._fetch("dead_letters", topic) for topic in (events, corrections)]

@@ -49,6 +49,7 @@ class Event(NamedTuple):
     aggregate_id: int
     version: int
     content: Content
+    user_name: str | None = None  # counts in no hash: two deliveries of a version may differ in it
 
 
 Judged = Event | Rejected
@@ -86,7 +87,7 @@ def _typed(record: Record, digest: bytes, document: object) -> Event:
     whole = fields.mapping(document, "$")
     data = fields.mapping(fields.field(whole, "data"), "data")
     recorded_by = fields.mapping(fields.field(whole, "recorded_by"), "recorded_by")
-    fields.optional_text(recorded_by, "name", 200)
+    user_name = fields.optional_text(recorded_by, "name", 200)
     name = fields.choice(whole, "type", _TYPES)
     content = Content(
         name,
@@ -110,6 +111,7 @@ def _typed(record: Record, digest: bytes, document: object) -> Event:
         fields.integer(whole, "aggregate_id", 1, _INT64_MAX),
         fields.integer(whole, "version", 1, _INT32_MAX),
         content,
+        user_name,
     )
 
 

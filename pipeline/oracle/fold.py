@@ -106,6 +106,8 @@ def _book(books: Books, event: Event, ground: Ground) -> None:
     else:
         stored = Stored(event, outcome, balance_date(event, ground))
         books.stored[*key, event.version] = stored
+        if event.user_name is not None:
+            books.named[event.org_id, event.content.user_id] = event
         if outcome == STALE:
             tally.stale += 1
         else:

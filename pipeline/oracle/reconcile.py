@@ -92,6 +92,7 @@ async def prove(tables: Database, log: Topics, retention_months: int, progress: 
     _compare_small(findings, compare.corrections_refused(books), dead_letters.corrections)
     # From here on the books are used up, so that memory falls while the tables pass by.
     await _compare_events(findings, tables, books, progress)
+    await _compare_users(findings, tables, books, progress)
     await _compare_transactions(findings, tables, books, ground, retention_months, expired.transactions, progress)
     await _compare_corrections(findings, tables, books, order, progress)
     balances = BalanceComparison(days, properties.opening_cash_cents, counted)
@@ -219,6 +220,13 @@ async def _compare_events(findings: Findings, tables: Database, books: Books, pr
     async for rows in _counted(tables, "stored_events", len(books.stored), progress):
         stored.feed(findings, rows)
     stored.finish(findings)
+
+
+async def _compare_users(findings: Findings, tables: Database, books: Books, progress: Progress) -> None:
+    since, users = await tables.users_kept_since(), compare.users(books)
+    async for rows in _counted(tables, "users", len(books.named), progress):
+        users.feed(findings, rows)
+    users.finish(findings, lambda event: event.appended_at < since)
 
 
 async def _compare_transactions(

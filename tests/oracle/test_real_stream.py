@@ -50,6 +50,9 @@ PLANTED: Final = {
     "DELETE FROM ops.dead_letters WHERE reason = 'malformed'": {"dead_letters"},
     "UPDATE ops.dead_letters SET reason = 'schema' WHERE reason = 'malformed'": {"dead_letters"},
     "UPDATE ops.dead_letters SET record_value = '' WHERE reason = 'malformed'": {"dead_letters"},
+    "UPDATE read_models.users SET display_name = 'Ravi' WHERE org_id = 1": {"users"},
+    "DELETE FROM read_models.users WHERE org_id = 2": {"users"},
+    "INSERT INTO read_models.users VALUES (1, 999, 'Nobody', now())": {"users"},
     "UPDATE finance.properties SET currency = 'EUR' WHERE org_id = 1 AND property_id = 1": {"properties"},
 }
 

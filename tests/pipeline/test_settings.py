@@ -51,6 +51,10 @@ WRONG = {
     "FOLIO_WORKER_BACKOFF_MAX_SECONDS": ["0", "31"],
     "FOLIO_KAFKA_STATIC_MEMBERSHIP": ["perhaps"],
     "FOLIO_BATCH_WRITERS_MAX": ["0", "65"],
+    "FOLIO_FLAGS_USE_PARTITIONED_TABLES": ["false", "perhaps"],
+    "FOLIO_FLAGS_ENABLE_PARTITION_ROUTING": ["false", "perhaps"],
+    "FOLIO_FLAGS_LOG_PARTITION_ROUTING": ["perhaps"],
+    "FOLIO_FLAGS_LOG_PARTITION_ROUTING_ORGS": ["7;12", "0", "7,,12"],
     "FOLIO_LOG_LEVEL": ["loud", "INFO "],
     "FOLIO_TRACING_EXPORTER": ["jaeger", "OTLP", ""],
 }

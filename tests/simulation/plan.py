@@ -213,7 +213,8 @@ class Records:
             "aggregate_id": number,
             "version": version,
             "occurred_at": (BEGINNING - timedelta(days=days_ago, hours=self.chance.randint(0, 5))).isoformat(),
-            "recorded_by": {"user_id": 7},
+            # Two users of an organisation, whose names change with the version; sometimes there is none.
+            "recorded_by": {"user_id": 7 + number % 2} | ({"name": f"Asha {version % 3}"} if version != 2 else {}),
             "data": {
                 "amount_cents": self.chance.choice((1, 100, 250, 10**12)),
                 "payment_mode": self.chance.choice(("cash", "bank")),

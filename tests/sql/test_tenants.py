@@ -16,7 +16,7 @@ from typing import Final
 import asyncpg
 import pytest_asyncio
 
-from tests.sql.test_roles import TENANT_TABLES
+from tests.sql.test_roles import TENANT_TABLES, in_the_store
 
 ATTEMPTS: Final = int(os.environ.get("FOLIO_TEST_ATTEMPTS", "3000"))
 # Five digits that no server writes by itself: found in an answer or a message, they were leaked.
@@ -74,6 +74,7 @@ async def _fill(owner: asyncpg.Connection, org: int) -> None:
             f"({org}, {number}, {day}, 1, 0, {org}, 0, 0, 0, {org}, NULL, {org}, 0, NULL, now());"
             "INSERT INTO ops.dead_letters (topic, lane, record_offset, reason, detail, appended_at, recorded_at) "
             f"VALUES ('{org}', 0, {number}, '{org}', '{org}', now(), now());"
+            + in_the_store(org, number, day, at, f"'{org}'")
         )
     await owner.execute("ANALYZE")
 
@@ -128,8 +129,11 @@ _WAYS: Final[Sequence[str]] = (
     "SELECT * FROM {partition} WHERE org_id = {other}",
     "SELECT count(*) AS strangers FROM {table} WHERE org_id <> {own}",
     "COPY {table} TO STDOUT",
-    "SELECT * FROM event_store.events",
+    "SELECT convert_from(event_data, 'UTF8') FROM event_store.events",
     "SELECT * FROM event_store.snapshots WHERE org_id = {other}",
+    "SELECT * FROM ops.lanes",
+    "SELECT ops.safe_watermarks()",
+    "SELECT e.* FROM event_store.events AS e JOIN event_store.snapshots AS s USING (aggregate_id)",
     "SELECT * FROM ops.outbox",
     "SELECT * FROM ops.dead_letters",
     "SELECT * FROM ops.balance_corrections WHERE org_id = {other}",

@@ -40,6 +40,16 @@ async def _oracle_properties(at: Transaction, _staged: Staged, _moment: Moment) 
     return [(*key, *picked(row, columns)) for key, row in at.rows("properties")]
 
 
+@of_the_oracle("users", "org_id user_id display_name")
+async def _oracle_users(at: Transaction, _staged: Staged, _moment: Moment) -> Values:
+    return [(*key, row["display_name"]) for key, row in at.rows("users")]
+
+
+@of_the_oracle("users_kept_since", "applied")
+async def _oracle_users_kept_since(_at: Transaction, _staged: Staged, _moment: Moment) -> Values:
+    return [(datetime(2000, 1, 1, tzinfo=UTC),)]
+
+
 _FIRST_THAT_PYTHON_HAS: Final = datetime(1, 1, 2, tzinfo=UTC)
 
 

@@ -47,6 +47,23 @@ async def _register_properties(
     return ()
 
 
+@statement("upsert_users")
+async def _upsert_users(
+    at: Transaction,
+    _staged: Staged,
+    _moment: Moment,
+    orgs: Sequence[int],
+    users: Sequence[int],
+    names: Sequence[str],
+    recorded_at: int,
+) -> Values:
+    for org_id, user_id, name in sorted(zip(orgs, users, names, strict=True)):
+        before = await at.lock("users", (org_id, user_id))
+        if before is None or before["display_name"] != name:
+            await at.put("users", (org_id, user_id), {"display_name": name, "recorded_at": recorded_at})
+    return ()
+
+
 @statement("paused_orgs", "org_id")
 async def _paused_orgs(at: Transaction, _staged: Staged, _moment: Moment, orgs: Sequence[int]) -> Values:
     return [(org_id,) for (org_id,), _ in at.rows("org_pauses") if org_id in orgs]

@@ -1,0 +1,54 @@
+-- booked_as_recorded: what had been recorded for a property's days up to one, by an instant: one row for each part.
+-- One statement, and so one snapshot: a transaction that changes meanwhile is not both unchanged and changed.
+--   property    its opening cash, where there is such a property
+--   unchanged   newest versions that were recorded by then, from the snapshots alone, added up
+--   changed     of the transactions that changed later, the highest version that was recorded by then; of any property,
+--               since they may have moved
+--   lost        transactions that are older than the oldest month of the store, and have no version from then in it
+--   adjusted    what figures corrections had added
+--   counted     the last declared closing; null: it was withdrawn.
+WITH store AS MATERIALIZED (
+    SELECT min(substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM \(''([^'']+)''\)')::timestamptz) AS oldest_month
+    FROM pg_inherits AS i
+    JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'event_store.events'::regclass
+)
+SELECT 'property' AS part, NULL::date AS balance_date, NULL AS kind, NULL AS payment_mode, opening_cash_cents AS cents,
+       NULL::bigint AS bank_received_cents, NULL::bigint AS cash_expenses_cents, NULL::bigint AS bank_expenses_cents,
+       NULL::bytea AS event_data, NULL::bytea AS headers
+FROM finance.properties
+WHERE org_id = $1 AND property_id = $2
+UNION ALL
+SELECT 'unchanged', balance_date, aggregate_type, payment_mode, sum(contribution_cents)::bigint, NULL, NULL, NULL, NULL,
+       NULL
+FROM event_store.snapshots
+WHERE org_id = $1 AND property_id = $2 AND balance_date <= $3 AND updated_at <= $4
+GROUP BY balance_date, aggregate_type, payment_mode
+UNION ALL
+(SELECT CASE WHEN e.version IS NULL THEN 'lost' ELSE 'changed' END, e.balance_date, s.aggregate_type, NULL, NULL, NULL,
+        NULL, NULL, e.event_data, e.headers
+ FROM event_store.snapshots AS s
+ LEFT JOIN LATERAL (
+     SELECT v.version, v.property_id, v.balance_date, v.event_data, v.headers
+     FROM event_store.events AS v
+     WHERE v.aggregate_id = s.aggregate_id AND v.org_id = $1 AND v.aggregate_type = s.aggregate_type
+       AND v.recorded_at <= $4
+     ORDER BY v.version DESC
+     LIMIT 1
+ ) AS e ON true
+ WHERE s.org_id = $1 AND s.updated_at > $4
+   AND (e.property_id = $2 AND e.balance_date <= $3
+        OR e.version IS NULL AND s.created_at < (SELECT oldest_month FROM store))
+ LIMIT $5)
+UNION ALL
+SELECT 'adjusted', balance_date, NULL, NULL, sum(cash_received_cents)::bigint, sum(bank_received_cents)::bigint,
+       sum(cash_expenses_cents)::bigint, sum(bank_expenses_cents)::bigint, NULL, NULL
+FROM ops.balance_adjustments
+WHERE org_id = $1 AND property_id = $2 AND balance_date <= $3 AND recorded_at <= $4
+GROUP BY balance_date
+UNION ALL
+(SELECT DISTINCT ON (balance_date)
+        'counted', balance_date, NULL, NULL, declared_closing_cents, NULL, NULL, NULL, NULL, NULL
+ FROM ops.balance_corrections
+ WHERE org_id = $1 AND property_id = $2 AND balance_date <= $3 AND recorded_at <= $4 AND kind = 'declared_closing'
+ ORDER BY balance_date, recorded_at DESC)

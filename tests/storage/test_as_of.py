@@ -158,6 +158,32 @@ async def test_what_was_archived_is_refused_and_what_never_changed_is_not(
     assert (await asked(repositories, 1, 1, TODAY, then))[7] == 100
 
 
+async def test_what_is_left_beside_a_gap_is_not_taken_for_all(ledger: Ledger, repositories: Repositories) -> None:
+    """Version 2 was archived: a stale version 1 that came later, or a version from before the gap, is not what was."""
+    await ledger.admin.execute("SELECT ops.ensure_month('event_store.events', 'recorded_at', '2026-04-01')")
+    await ledger.admin.execute("SELECT ops.ensure_month('event_store.events', 'recorded_at', '2026-05-01')")
+    await ledger.commit(ledger.event(1, amount=100), ledger.event(2, 2, verb="updated", amount=1))
+    ledger.clock.pass_seconds(30 * 86_400)
+    await ledger.commit(ledger.event(1, 2, amount=70), ledger.event(3, amount=5))
+    in_april = (await ledger.lane(home_lane(1, 2)))["last_recorded_at"]
+    ledger.clock.pass_seconds(30 * 86_400)
+    await ledger.commit(ledger.event(2, 1, amount=8))
+    in_may = (await ledger.lane(home_lane(1, 2)))["last_recorded_at"]
+    await ledger.commit(ledger.event(1, 3, amount=60), ledger.event(2, 3, amount=2))
+    assert [(await asked(repositories, 1, 1, TODAY, at))[7] for at in (in_april, in_may)] == [76, 76]
+    for gone, lost_at in (("2026_04", in_april), ("2026_03", in_may)):
+        month = gone.replace("_", "-")
+        await ledger.admin.execute(f"ALTER TABLE event_store.events DETACH PARTITION event_store.events_{gone}")
+        try:
+            with pytest.raises(HistoryArchived):
+                await asked(repositories, 1, 1, TODAY, lost_at)
+        finally:
+            await ledger.admin.execute(
+                f"ALTER TABLE event_store.events ATTACH PARTITION event_store.events_{gone} FOR VALUES "
+                f"FROM ('{month}-01 00:00:00+00') TO ('2026-0{int(month[-1]) + 1}-01 00:00:00+00')"
+            )
+
+
 async def test_an_instant_needs_its_offset_and_a_property_must_be_known(
     ledger: Ledger, repositories: Repositories
 ) -> None:

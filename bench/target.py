@@ -315,7 +315,11 @@ def _not_our_servers() -> dict[str, str]:
 def _pids(directory: Path) -> dict[PartName, int]:
     record = read(directory)
     assert record is not None, "the stack has just been started"
-    return {_PART_NAMES[part]: note.process.pid for part, note in record.parts.items() if note.process is not None}
+    return {
+        _PART_NAMES[part]: note.process.pid
+        for part, note in record.parts.items()
+        if note.process is not None and part in _PART_NAMES
+    }
 
 
 def database_url(url: str, name: str) -> str:

@@ -69,4 +69,10 @@ def external_servers(settings: Settings) -> dict[PartName, str]:
 
 def stack_config(settings: Settings, ports: Mapping[str, int] | None = None) -> StackConfig:
     """The local stack that the settings ask for; `ports` are those that must be these."""
-    return StackConfig(settings.stack.dir, external_servers(settings), ports or {}, maven_url=settings.stack.maven_url)
+    return StackConfig(
+        settings.stack.dir,
+        external_servers(settings),
+        ports or {},
+        maven_url=settings.stack.maven_url,
+        replicas=settings.stack.replicas,
+    )

@@ -48,6 +48,9 @@ class StackSettings(Section):
 
     dir: Path = Field(Path(".stack"), description="Folder that holds everything of the local stack.")
     maven_url: str | None = Field(None, description="A Maven mirror for the first download of the broker's jars.")
+    replicas: int | None = Field(
+        None, ge=0, le=4, description="Standbys that follow its database; as many as there were when unset."
+    )
 
 
 class DatabaseSettings(Section):

@@ -18,7 +18,7 @@ from pipeline.errors import StackFailed
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
 from pipeline.masking import masked
 from pipeline.stack import StackConfig
-from pipeline.stack.config import VARIABLES
+from pipeline.stack.config import REPLICAS, VARIABLES
 from pipeline.stack.stack import PartStatus, down, status, up
 
 app = App(name="stack", help="Real PostgreSQL, Kafka and Valkey as processes, from packages, in one folder.")
@@ -35,6 +35,9 @@ def up_command(
     postgres_port: int | None = None,
     kafka_port: int | None = None,
     valkey_port: int | None = None,
+    replicas: Annotated[
+        int | None, Parameter(help="Standbys that follow the database; default: as many as were.")
+    ] = None,
     output: Answer = "text",
 ) -> int:
     """Start what is missing and wait until it serves.
@@ -46,6 +49,8 @@ def up_command(
 
     def act() -> int:
         config = _config(directory, ports)
+        if replicas is not None:
+            config = replace(config, replicas=replicas)
         with Console(stderr=True).status("starting PostgreSQL, Kafka and Valkey …"):
             up(config)
         return _tell(status(config), output)
@@ -108,10 +113,13 @@ def _show(parts: tuple[PartStatus, ...]) -> None:
         table.add_column(column)
     for part in parts:
         state = f"[{STATE_STYLES[part.state]}]{part.state}[/]"
-        table.add_row(part.part, state, str(part.pid or ""), part.version or escape(part.detail))
+        told = ", ".join(filter(None, (part.version, escape(part.detail))))
+        table.add_row(part.part, state, str(part.pid or ""), told)
     console.print(table)
     # Addresses are there to be copied: whole lines, never wrapped.
-    for part in parts:
-        if part.address:
-            line = f"{VARIABLES[part.part]}={masked(part.address)}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    lines = [
+        f"{VARIABLES[part.part]}={masked(part.address)}" for part in parts if part.address and part.part in VARIABLES
+    ]
+    replicas = [masked(part.address) for part in parts if part.address and part.part in REPLICAS]
+    for line in (*lines, *([f"FOLIO_REPLICA_URLS={','.join(replicas)}"] if replicas else [])):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

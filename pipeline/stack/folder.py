@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import StackFailed
-from pipeline.stack.config import PARTS
+from pipeline.stack.config import PARTS, REPLICAS, PartName
 from pipeline.stack.record import FILE, LOCK, read
 
 # PostgreSQL may keep 4 GB of WAL, but begins with some 60 MB; below this the first load would already fail.
@@ -41,6 +41,16 @@ def open_folder(directory: Path) -> None:
         )
 
 
+def make_folder(directory: Path, part: PartName) -> Path:
+    """The folder of a part of a stack. Raises StackFailed."""
+    folder = directory / part
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as exc:
+        raise StackFailed(explain(exc, folder)) from exc
+    return folder
+
+
 @contextlib.contextmanager
 def locked(path: Path, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[None]:
     """Hold the lock file of a folder; the kernel lets go of it when we die."""
@@ -60,11 +70,11 @@ def purge(directory: Path) -> None:
     record = read(directory)
     if record is None:
         raise StackFailed(f"{directory} is not a stack folder (it has no {FILE}); nothing was removed")
-    for part in PARTS:
-        _remove(directory / part)
+    for part in (*PARTS, *REPLICAS):
+        remove(directory / part)
     (directory / WORKERS_LOG).unlink(missing_ok=True)
     if record.socket_folder and Path(record.socket_folder).parent != directory:
-        _remove(Path(record.socket_folder))
+        remove(Path(record.socket_folder))
     for leftover in sorted(directory.glob(f"{FILE}*"), reverse=True):
         leftover.unlink(missing_ok=True)
     (directory / LOCK).unlink(missing_ok=True)
@@ -87,7 +97,8 @@ def explain(exc: OSError, directory: Path) -> str:
             return f"{exc.filename or directory}: {exc.strerror or exc}"
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
+    """Remove a folder with all that it holds; one that is gone is as good. Raises StackFailed."""
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from signal import Signals
 from typing import Protocol
 
-from pipeline.stack.config import PartName
+from pipeline.stack.config import REPLICAS, PartName
 
 
 class Part(Protocol):
@@ -54,11 +54,13 @@ KINDLY: Mapping[PartName, Signals] = {
     "postgres": Signals.SIGINT,
     "kafka": Signals.SIGTERM,
     "valkey": Signals.SIGTERM,
+    **dict.fromkeys(REPLICAS, Signals.SIGINT),
 }
 AT_ONCE: Mapping[PartName, Signals] = {
     "postgres": Signals.SIGQUIT,
     "kafka": Signals.SIGKILL,
     "valkey": Signals.SIGKILL,
+    **dict.fromkeys(REPLICAS, Signals.SIGQUIT),
 }
 
 

@@ -28,7 +28,8 @@ DATABASE = "folio"
 MAJOR = "18"
 INITDB_SECONDS_MAX = 120.0
 # fsync stays on: what is measured and killed here is meant to hold elsewhere. WAL and checkpoints are spaced
-# for bulk loads; JIT never pays for statements that are planned often and run for milliseconds.
+# for bulk loads; JIT never pays for statements that are planned often and run for milliseconds. For a replica that is
+# dead WAL is kept up to half of what there may be anyway: without a bound its slot would fill the disk.
 CONFIGURATION = """\
 listen_addresses = '{host}'
 port = {port}
@@ -37,6 +38,7 @@ unix_socket_permissions = 0700
 max_connections = 100
 shared_buffers = '{shared_buffers_mib}MB'
 max_wal_size = '4GB'
+max_slot_wal_keep_size = '2GB'
 checkpoint_timeout = '15min'
 fsync = on
 synchronous_commit = on
@@ -108,20 +110,14 @@ class Postgres:
 
     def prepare(self, ports: Mapping[str, int]) -> None:
         self.privileges.own(self.folder)
-        made_once(self.data, self._initdb)
+        made_once(self.data, self._make)
         version = (self.data / "PG_VERSION").read_text().strip()
         if version != MAJOR:
             raise StackFailed(
                 f"{self.data} was made by PostgreSQL {version}, and {MAJOR} is installed; "
                 "save what you need, then: folio stack down --purge"
             )
-        text = CONFIGURATION.format(
-            host=HOST,
-            port=ports["postgres"],
-            sockets=str(self.sockets).replace("'", "''"),
-            shared_buffers_mib=shared_buffers_mib(memory_bytes()),
-        )
-        write_whole(self.data / "postgresql.conf", text.encode())
+        write_whole(self.data / "postgresql.conf", self._configuration(ports).encode())
         write_whole(self.data / "pg_hba.conf", ACCESS.encode())
         for path in (self.data, self.data / "postgresql.conf", self.data / "pg_hba.conf", self.sockets):
             self.privileges.own(path)
@@ -136,10 +132,21 @@ class Postgres:
 
     def address(self, ports: Mapping[str, int]) -> str:
         socket = quote(str(self.sockets), safe="/")
-        return f"postgresql://{USER}@/{DATABASE}?host={socket}&port={ports['postgres']}"
+        return f"postgresql://{USER}@/{DATABASE}?host={socket}&port={self._port(ports)}"
 
     def ready(self, ports: Mapping[str, int]) -> None:
         probes.postgres(self.address(ports))
+
+    def _port(self, ports: Mapping[str, int]) -> int:
+        return ports[self.port_names[0]]
+
+    def _configuration(self, ports: Mapping[str, int]) -> str:
+        return CONFIGURATION.format(
+            host=HOST,
+            port=self._port(ports),
+            sockets=str(self.sockets).replace("'", "''"),
+            shared_buffers_mib=shared_buffers_mib(memory_bytes()),
+        )
 
     def _remove_stale_locks(self) -> None:
         """Remove the files with a process id that a crash leaves.
@@ -151,7 +158,7 @@ class Postgres:
         for stale in (self.data / "postmaster.pid", *self.sockets.glob(".s.PGSQL.*")):
             stale.unlink(missing_ok=True)
 
-    def _initdb(self, unfinished: Path) -> None:
+    def _make(self, unfinished: Path) -> None:
         password = self.folder / "password"
         write_whole(password, f"{secrets.token_urlsafe(24)}\n".encode())
         for path in (unfinished, password):

@@ -6,7 +6,7 @@ Each probe returns a version (or what comes nearest to one), or raises `NotReady
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,9 +16,10 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 
+import sql
 from pipeline.broker import broker_options
 from pipeline.errors import SettingsRefused, Transient
-from pipeline.stack.config import PartName
+from pipeline.stack.config import REPLICAS, PartName
 
 # A loopback server that serves answers within milliseconds; an external one may be a continent away.
 TIMEOUT_SECONDS = 5.0
@@ -38,23 +39,40 @@ Probe = Callable[[str], str]
 
 def postgres(url: str) -> str:
     """Log in and ask; returns e.g. `18.6`."""
+    answer = ask(url, "SHOW server_version")
+    assert answer is not None
+    return str(answer[0])
+
+
+def standby(url: str) -> str:
+    """As `postgres`, of a server that follows another one at this moment."""
+    position = ask(url, sql.query("server_position"))
+    assert position is not None
+    if not position["in_recovery"]:
+        raise NotReady("it is no standby any more")
+    if position["receiver"] != "streaming":
+        raise NotReady(f"it does not follow its primary ({position['receiver'] or 'not connected'})")
+    return str(position["version"])
+
+
+def ask(url: str, statement: str, *arguments: object) -> asyncpg.Record | None:
+    """One statement's first row, over a connection of its own. Raises NotReady."""
     # A thread of its own: the caller may stand inside a running event loop.
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, _postgres(url)).result()
+        return pool.submit(asyncio.run, _ask(url, statement, arguments)).result()
 
 
-async def _postgres(url: str) -> str:
+async def _ask(url: str, statement: str, arguments: Sequence[object]) -> asyncpg.Record | None:
     try:
         connection = await asyncpg.connect(url, timeout=TIMEOUT_SECONDS, command_timeout=TIMEOUT_SECONDS)
     except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise NotReady(_reason(exc)) from exc
     try:
-        version: str = await connection.fetchval("SHOW server_version")
+        return await connection.fetchrow(statement, *arguments)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
         raise NotReady(_reason(exc)) from exc
     finally:
         connection.terminate()
-    return version
 
 
 def valkey(url: str) -> str:
@@ -170,4 +188,9 @@ def _reason(exc: BaseException) -> str:
     return (str(exc) or type(exc).__name__).splitlines()[0]
 
 
-PROBES: Mapping[PartName, Probe] = {"postgres": postgres, "kafka": kafka, "valkey": valkey}
+PROBES: Mapping[PartName, Probe] = {
+    "postgres": postgres,
+    "kafka": kafka,
+    "valkey": valkey,
+    **dict.fromkeys(REPLICAS, standby),
+}

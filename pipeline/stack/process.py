@@ -18,7 +18,7 @@ from pipeline.errors import StackFailed
 POLL_SECONDS = 0.05
 LOG_BYTES_MAX = 8_000_000
 # What parts run as. A stray is one of these working in a part's folder; an operator's shell there is not.
-EXECUTABLES = frozenset({"postgres", "initdb", "java", "valkey-server"})
+EXECUTABLES = frozenset({"postgres", "initdb", "pg_basebackup", "java", "valkey-server"})
 
 
 @dataclass(frozen=True, slots=True)

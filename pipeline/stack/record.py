@@ -13,7 +13,7 @@ from threading import Lock
 import msgspec
 
 from pipeline.errors import StackFailed
-from pipeline.stack.config import PARTS, Endpoints, PartName
+from pipeline.stack.config import PARTS, REPLICAS, Endpoints, PartName
 from pipeline.stack.process import Process, alive
 
 FILE = "stack.json"
@@ -36,6 +36,7 @@ class Record:
     ports: dict[str, int] = field(default_factory=dict)
     parts: dict[PartName, PartRecord] = field(default_factory=dict)
     socket_folder: str = ""
+    replicas: int = 0
 
 
 class Ledger:
@@ -72,6 +73,11 @@ class Ledger:
             self._record = replace(self._record, socket_folder=str(folder))
             self._write()
 
+    def use_replicas(self, count: int) -> None:
+        with self._lock:
+            self._record = replace(self._record, replicas=count)
+            self._write()
+
     def _write(self) -> None:
         write_whole(self.directory / FILE, msgspec.json.format(msgspec.json.encode(self._record)))
 
@@ -101,7 +107,7 @@ def endpoints(directory: Path) -> Endpoints | None:
     """
     directory = directory.expanduser().resolve()
     record = read(directory)
-    if record is None or set(record.parts) != set(PARTS):
+    if record is None or not set(PARTS) <= set(record.parts):
         return None
     own = [(part, note) for part, note in record.parts.items() if note.process is not None]
     if own and not any(running(directory, part, note) for part, note in own):
@@ -110,9 +116,10 @@ def endpoints(directory: Path) -> Endpoints | None:
 
 
 def addresses(record: Record) -> Endpoints:
-    """The three addresses of a record that has all parts."""
+    """The addresses of a record that has all parts."""
     postgres, kafka, valkey = (record.parts[part].address for part in PARTS)
-    return Endpoints(database_url=postgres, kafka_bootstrap=kafka, redis_url=valkey)
+    replicas = tuple(record.parts[name].address for name in REPLICAS if name in record.parts)
+    return Endpoints(database_url=postgres, kafka_bootstrap=kafka, redis_url=valkey, replica_urls=replicas)
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from signal import Signals
 from threading import Event, Lock
 from typing import Literal
 
 from pipeline.errors import StackFailed
-from pipeline.stack.config import PARTS, VARIABLES, Endpoints, PartName, StackConfig
-from pipeline.stack.folder import explain, locked, open_folder, purge
+from pipeline.stack.config import PARTS, REPLICAS, VARIABLES, Endpoints, PartName, StackConfig
+from pipeline.stack.folder import locked, make_folder, open_folder, purge
 from pipeline.stack.kafka import Kafka
 from pipeline.stack.packages import check_platform
 from pipeline.stack.part import AT_ONCE, KINDLY, Part
@@ -19,14 +18,16 @@ from pipeline.stack.privileges import unprivileged
 from pipeline.stack.probes import PROBES, NotReady
 from pipeline.stack.process import end, strays
 from pipeline.stack.record import LOCK, Ledger, PartRecord, addresses, read, running
+from pipeline.stack.replicas import behind_bytes, bring_up_replicas
 from pipeline.stack.starter import STRAY_PATIENCE_SECONDS, Starter
 from pipeline.stack.valkey import Valkey
 
 State = Literal["running", "not answering", "stopped", "external"]
 # Kafka writes its clean-shutdown mark for all partitions, PostgreSQL its checkpoint.
 STOP_PATIENCE_SECONDS = 60.0
-# Nobody's data hangs on the broker or the cache; the database goes last, as the others' clients write to it.
-STOP_ORDER: Sequence[PartName] = ("kafka", "valkey", "postgres")
+# Nobody's data hangs on the broker or the cache; the database goes last, as the others' clients write to it, and
+# its replicas before it: a primary waits until those that are there have had everything.
+STOP_ORDER: Sequence[PartName] = ("kafka", "valkey", *REPLICAS, "postgres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class PartStatus:
     pid: int | None = None
     version: str = ""
     detail: str = ""
+    behind_bytes: int | None = None  # of a replica that follows
 
     @property
     def well(self) -> bool:
@@ -46,7 +48,7 @@ class PartStatus:
 
 
 def up(config: StackConfig) -> Endpoints:
-    """Start what is missing and return when all three serve. Done twice, it is done once."""
+    """Start what is missing and return when all serve, the replicas too. Done twice, it is done once."""
     if len(config.external) < len(PARTS):
         check_platform()
     open_folder(config.directory)
@@ -65,6 +67,7 @@ def up(config: StackConfig) -> Endpoints:
                 raise failure
         if failures:
             raise StackFailed("\n".join(str(failure) for failure in failures)) from failures[0]
+        bring_up_replicas(starter)
         return addresses(ledger.record)
 
 
@@ -94,13 +97,16 @@ def status(config: StackConfig) -> tuple[PartStatus, ...]:
     """What each part is doing, asked of the part itself."""
     record = read(config.directory)
     notes = record.parts if record else {}
+    replicas = REPLICAS[: record.replicas] if record else ()
     with ThreadPoolExecutor(len(PARTS)) as pool:
-        return tuple(pool.map(lambda part: _status(config, part, notes.get(part)), PARTS))
+        found = tuple(pool.map(lambda part: _status(config, part, notes.get(part)), (*PARTS, *replicas)))
+    primary = found[PARTS.index("postgres")]
+    return tuple(_with_lag(each, primary) if each.part in REPLICAS and each.well else each for each in found)
 
 
 def _bring_up(starter: Starter, part: PartName) -> None:
     if part not in starter.config.external:
-        _folder(starter.config.directory, part)
+        make_folder(starter.config.directory, part)
         starter.bring_up(_part(starter, part))
         return
     address = starter.config.external[part]
@@ -112,15 +118,6 @@ def _bring_up(starter: Starter, part: PartName) -> None:
         ) from exc
     _stop(starter.ledger, part, KINDLY[part])
     starter.ledger.started(part, PartRecord(address))
-
-
-def _folder(directory: Path, part: PartName) -> Path:
-    folder = directory / part
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as exc:
-        raise StackFailed(explain(exc, folder)) from exc
-    return folder
 
 
 def _part(starter: Starter, part: PartName) -> Part:
@@ -135,6 +132,8 @@ def _part(starter: Starter, part: PartName) -> Part:
             return Kafka(folder, maven_url=starter.config.maven_url)
         case "valkey":
             return Valkey(folder)
+        case _:
+            raise AssertionError(f"{part} is brought up with the other replicas")
 
 
 def _stop(ledger: Ledger, part: PartName, how: Signals) -> None:
@@ -145,6 +144,14 @@ def _stop(ledger: Ledger, part: PartName, how: Signals) -> None:
     for stray in strays(folder):
         end(stray, folder, AT_ONCE[part], STRAY_PATIENCE_SECONDS)
     ledger.stopped(part)
+
+
+def _with_lag(replica: PartStatus, primary: PartStatus) -> PartStatus:
+    try:
+        behind = behind_bytes(primary.address, replica.address)
+    except NotReady as exc:
+        return replace(replica, detail=f"its lag is not known: {exc}")
+    return replace(replica, behind_bytes=behind, detail=f"{behind:,} bytes behind")
 
 
 def _status(config: StackConfig, part: PartName, note: PartRecord | None) -> PartStatus:

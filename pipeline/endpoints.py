@@ -38,7 +38,12 @@ def resolve(settings: Settings) -> Endpoints:
     assert database_url is not None
     assert kafka_bootstrap is not None
     assert redis_url is not None
-    return Endpoints(database_url=database_url, kafka_bootstrap=kafka_bootstrap, redis_url=redis_url)
+    # Only of the database that is asked for: another one's replicas would have other books.
+    of_the_stack = stack.replica_urls if stack and not settings.database.url else ()
+    named = (settings.replica.urls,) if settings.replica.urls else of_the_stack
+    return Endpoints(
+        database_url=database_url, kafka_bootstrap=kafka_bootstrap, redis_url=redis_url, replica_urls=named
+    )
 
 
 def resolve_database(settings: Settings) -> str:

@@ -4,6 +4,7 @@
       x Transient      try again
         - DatabaseUnavailable   the database refused, was cut off, or timed out
           - BatchTooSlow        one of our own bounds on the transaction struck: try half of it
+          - PoolExhausted       every connection of a bounded pool was in use for too long
         - BrokerUnavailable     Kafka refused, was cut off, or timed out
         - CacheUnavailable      Redis refused, was cut off, or timed out
         - OutcomeUnknown        a COMMIT was sent and its answer was lost
@@ -42,6 +43,10 @@ class DatabaseUnavailable(Transient):
 
 class BatchTooSlow(DatabaseUnavailable):
     """A bound on the transaction struck before COMMIT was sent; half of the batch may fit."""
+
+
+class PoolExhausted(DatabaseUnavailable):
+    """Every connection of a bounded pool was in use for longer than a read may wait for one."""
 
 
 class BrokerUnavailable(Transient):

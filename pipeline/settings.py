@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pipeline.addresses import Address, checked_broker, checked_cache, checked_database
 from pipeline.errors import SettingsRefused
 from pipeline.masking import MASK, Secret, masked
+from pipeline.replica_addresses import checked_ranges, checked_replicas
 from pipeline.settings_layers import FROM_FILE, PREFIX, Given, Key, Kind, given_values, variable
 
 # After this long at most, nothing of a worker that vanished holds a lane any more.
@@ -78,6 +79,64 @@ class DatabaseSettings(Section):
         if total > TAKEOVER_SECONDS_MAX:
             raise ValueError(f"the four timeouts add up to {total:g} s; at most {TAKEOVER_SECONDS_MAX:g} s in all")
         return self
+
+
+class ReplicaSettings(Section):
+    """The database's replicas, which reads go to (docs/replicas.md)."""
+
+    urls: Annotated[str | None, Address(), AfterValidator(checked_replicas)] = Field(
+        None,
+        description="Where they are: [POOL=]URL[,[POOL=]URL…]; unset: the local stack's, if the database is.",
+    )
+    count: int | None = Field(None, ge=0, description="How many there must be; not asked when unset.")
+    org_ranges: Annotated[str | None, AfterValidator(checked_ranges)] = Field(
+        None,
+        description="Which organisations read from which pool: FIRST-LAST=POOL,…,FIRST-=POOL; all from all when unset.",
+    )
+    health_check_interval_seconds: float = Field(30, ge=0.1, le=300, description="Between two looks at each server.")
+    lag_warn_seconds: float = Field(5, gt=0, description="Lag that is warned of.")
+    lag_critical_seconds: float = Field(10, gt=0, description="Lag from which a replica is not used.")
+    answer_timeout_seconds: float = Field(
+        1, gt=0, le=15, description="Bound on connecting, and on the first answer of a server; then another is asked."
+    )
+    catch_up_ms: float = Field(
+        20, ge=0, le=1_000, description="How long a read waits for a replica to have what its caller wrote."
+    )
+
+    @model_validator(mode="after")
+    def _warned_of_first(self) -> Self:
+        if self.lag_warn_seconds > self.lag_critical_seconds:
+            raise ValueError("lag_warn_seconds must not be above lag_critical_seconds")
+        return self
+
+
+class PoolSettings(Section):
+    """Connections of readers, to each server of its own."""
+
+    primary_min: int = Field(5, ge=0, le=1_000, description="Connections to the primary that are opened first.")
+    primary_max: int = Field(50, ge=1, le=1_000, description="Connections to the primary at most.")
+    replica_min: int = Field(10, ge=0, le=1_000, description="Connections to each replica that are opened first.")
+    replica_max: int = Field(100, ge=1, le=1_000, description="Connections to each replica at most.")
+    idle_seconds: float = Field(600, gt=0, description="A connection that nobody used for so long is closed.")
+    lifetime_seconds: float = Field(3_600, gt=0, description="A connection this old is closed after its read.")
+    acquire_timeout_seconds: float = Field(2, gt=0, le=30, description="Bound on waiting for a connection.")
+    statement_timeout_seconds: float = Field(5, gt=0, le=300, description="Bound on one statement of a read.")
+    statement_cache_size: int = Field(
+        100, ge=0, le=1_000, description="Prepared statements of a connection; 0 behind a PgBouncer older than 1.21."
+    )
+    role: str = Field("folio_reader", min_length=1, description="Role that a read switches to, within its transaction.")
+
+    @model_validator(mode="after")
+    def _least_below_most(self) -> Self:
+        if self.primary_min > self.primary_max or self.replica_min > self.replica_max:
+            raise ValueError("a pool's min must not be above its max")
+        return self
+
+
+class FlagSettings(Section):
+    """What can be turned off."""
+
+    use_read_replicas: bool = Field(True, description="Reads go to replicas; false: all of them to the primary.")
 
 
 class KafkaSettings(Section):
@@ -283,6 +342,9 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
+    replica: ReplicaSettings = ReplicaSettings()
+    pool: PoolSettings = PoolSettings()
+    flags: FlagSettings = FlagSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Standby(Postgres):
         return epoch(self.data)
 
     def _make(self, unfinished: Path) -> None:
-        back_up(self.source, unfinished, self.folder, self.privileges, ("--create-slot", f"--slot={self.slot}"))
+        back_up(self.source, unfinished, self.folder, self.privileges, "--create-slot", f"--slot={self.slot}")
 
     def _configuration(self, ports: Mapping[str, int]) -> str:
         following = _FOLLOWING.format(conninfo=self.source.conninfo, name=self.name, slot=self.slot)
@@ -84,7 +84,7 @@ def replica_sockets(folder: Path, primary_sockets: Path, privileges: Privileges)
     return sockets
 
 
-def back_up(source: Source, unfinished: Path, folder: Path, privileges: Privileges, options: tuple[str, ...]) -> None:
+def back_up(source: Source, unfinished: Path, folder: Path, privileges: Privileges, *options: str) -> None:
     """Fill a folder with a base backup of a primary that runs, and mark it as a standby's. Raises StackFailed."""
     privileges.own(unfinished)
     program = (*privileges.prefix, postgres_program("pg_basebackup"), *options)

@@ -20,18 +20,17 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from pipeline.errors import StackFailed
-from pipeline.stack.packages import postgres_program
 from pipeline.stack.part import made_once
 from pipeline.stack.ports import choose
 from pipeline.stack.postgres import USER, Postgres
 from pipeline.stack.privileges import Privileges, unprivileged
 from pipeline.stack.probes import NotReady
-from pipeline.stack.process import Process, alive, end, run, spawn, tail
+from pipeline.stack.process import Process, alive, end, spawn, tail
 from pipeline.stack.record import write_whole
+from pipeline.stack.standby import Source, back_up
 from tests.chaos.link import Link
 from tests.support.waiting import until
 
-BACKUP_SECONDS_MAX: Final = 120.0
 STREAMING_SECONDS_MAX: Final = 30.0
 PROMOTION_SECONDS_MAX: Final = 25
 _LOOK_SECONDS: Final = 0.05
@@ -185,15 +184,11 @@ class Nodes:
         node.start()
 
     def _back_up(self, node: Node, unfinished: Path) -> None:
-        self._privileges.own(unfinished)
-        program = (*self._privileges.prefix, postgres_program("pg_basebackup"))
-        source = ("--host", str(self.primary.part.sockets), "--port", str(self.primary.port), "--username", USER)
-        how = ("--pgdata", str(unfinished), "--checkpoint=fast", "--wal-method=stream", "--no-password")
-        run((*program, *source, *how), node.part.folder, node.log, "pg_basebackup", BACKUP_SECONDS_MAX)
-        follows = f"primary_conninfo = 'host=127.0.0.1 port={self._replication.port} user={USER} connect_timeout=5'\n"
-        for name, content in (("standby.signal", ""), ("postgresql.auto.conf", follows)):
-            write_whole(unfinished / name, content.encode())
-            self._privileges.own(unfinished / name)
+        primary = Source(str(self.primary.part.sockets), self.primary.port)
+        back_up(primary, unfinished, node.part.folder, self._privileges)
+        linked = Source("127.0.0.1", self._replication.port)
+        write_whole(unfinished / "postgresql.auto.conf", f"primary_conninfo = '{linked.conninfo}'\n".encode())
+        self._privileges.own(unfinished / "postgresql.auto.conf")
 
 
 def family(pid: int) -> list[int]:

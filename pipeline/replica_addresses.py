@@ -90,7 +90,7 @@ def check_together(replicas: tuple[ReplicaAddress, ...], ranges: tuple[OrgRange,
 
 def _replica(number: int, text: str) -> ReplicaAddress:
     found = _REPLICA.fullmatch(text.strip())
-    if found is None:
+    if found is None or found["url"].count("://") > 1:
         raise ValueError(f"replica {number}: [POOL=]postgresql://… is expected")
     try:
         checked_database(found["url"])

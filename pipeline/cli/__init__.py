@@ -32,6 +32,7 @@ for _name, _where in {
     "partitions": "partitions:app",
     "pause": "pausing:pause",
     "resume": "pausing:resume",
+    "replicas": "replicas:app",
     "stack": "stack:app",
     "doctor": "doctor:doctor",
     "dlq": "dlq:app",

@@ -194,7 +194,7 @@ class TestDownAndUp:
         assert len(strays(small.directory / "valkey")) == 1
 
     def test_sockets_of_a_deep_folder_stand_elsewhere(self, database: StackConfig) -> None:
-        deep = replace(database, directory=database.directory / ("d" * 60) / ("e" * 60))
+        deep = replace(database, directory=database.directory / ("d" * 60) / ("e" * 60), replicas=1)
         up(deep)
         record = read(deep.directory)
         assert record is not None
@@ -290,18 +290,20 @@ class TestStaleRecords:
 class TestKilled:
     def test_up_that_is_killed_anywhere_is_simply_done_again(self, tmp_path: Path, lend: Lend) -> None:
         """Killed in initdb, in formatting, and while the servers start; then one `up` must do."""
-        config = StackConfig(tmp_path / "s", lend("valkey"), preferred_ports={})
+        config = StackConfig(tmp_path / "s", lend("valkey"), preferred_ports={}, replicas=1)
         moments = (
             "postgres/data.new-*/base",
             "kafka/data.new-*",
             "kafka/data",
             "kafka/data/__cluster_metadata-0",
+            "replica1/data.new-*/base",
+            "replica1/data",
         )
         try:
             for moment in moments:
                 _kill_up_at(config, moment)
             up(config)
-            assert [part.state for part in status(config)] == ["running", "running", "external"]
+            assert [part.state for part in status(config)] == ["running", "running", "external", "running"]
             assert list(config.directory.glob("*/data.new-*")) == []
             assert len(strays(config.directory / "kafka")) == 1
             _sql(config, "CREATE TABLE works (n int)")
@@ -341,7 +343,7 @@ def _kill_up_at(config: StackConfig, moment: str) -> None:
         from pipeline.stack import StackConfig
         from pipeline.stack.stack import up
         folder, external = pathlib.Path({str(config.directory)!r}), {dict(config.external)!r}
-        up(StackConfig(folder, external, preferred_ports={{}}))
+        up(StackConfig(folder, external, preferred_ports={{}}, replicas={config.replicas!r}))
         """
     )
     try:

@@ -1,4 +1,4 @@
--- begin_reading: this transaction reads for one organisation, as a reader and within bounds; and where the server stands
+-- begin_reading: this transaction reads for one organisation, as a reader and within bounds; and where the server stands.
 WITH position AS MATERIALIZED (
     -- First: what the receiver says is for the login to see, not for the reader.
     SELECT pg_is_in_recovery() AS in_recovery,

@@ -1,4 +1,4 @@
--- server_position: of which history a server is, whether it only replays another's, how far it is, since when nothing came
+-- server_position: of which history a server is, whether it only replays another's, how far it is, since when nothing came.
 SELECT pg_is_in_recovery() AS in_recovery,
        control.system_identifier::text || '-' || CASE
            WHEN pg_is_in_recovery() THEN greatest(

@@ -1,6 +1,7 @@
 """Reads on real servers: where they go, what they may see, and how they end."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,10 +10,13 @@ import asyncpg
 import pytest
 
 from pipeline.errors import BatchTooSlow, DatabaseUnavailable, PoolExhausted, SettingsRefused
+from pipeline.stack.ports import HOST, choose
+from pipeline.stack.postgres import USER
 from pipeline.storage.intent import Read, ReadYourWrites, Write
 from pipeline.storage.replicas.opening import open_readers
 from pipeline.storage.replicas.position import written
 from pipeline.storage.replicas.router import ReplicaReaders
+from tests.chaos.link import Link
 from tests.replicas.cluster import Cluster, quick_settings
 from tests.replicas.load import answered, number
 
@@ -138,6 +142,21 @@ async def test_a_read_that_is_cancelled_gives_its_connection_back(cluster: Clust
                 async with asyncio.timeout(0.05):
                     await readers.read(1, Read(), for_ever)
         assert await asyncio.wait_for(readers.read(1, Read(), where), 1)
+
+
+async def test_nobody_queues_up_behind_a_server_that_says_nothing(cluster: Cluster) -> None:
+    """It takes connections, and never answers: the last of many readers waits no longer than the first."""
+    link = Link(choose("a link", None, (), ()))
+    link.upstream = cluster.socket("postgres")
+    link.swallow_everything()
+    silent = replace(cluster.endpoints, database_url=f"postgresql://{USER}@{HOST}:{link.port}/folio", replica_urls=())
+    bounds = {"POOL_ACQUIRE_TIMEOUT_SECONDS": "0.3", "REPLICA_ANSWER_TIMEOUT_SECONDS": "0.2"}
+    async with link.laid(), open_readers(quick_settings(**bounds), silent) as readers:
+        began = time.monotonic()
+        reads = [readers.read(1, Read(), number) for _ in range(20)]
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        assert all(isinstance(each, DatabaseUnavailable) for each in found), found
+        assert time.monotonic() - began < 2, "two attempts of 0.3 s, and what a slow machine adds"
 
 
 async def test_a_connection_that_has_lived_long_enough_is_replaced(cluster: Cluster) -> None:

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 import sql
 from pipeline.settings import DatabaseSettings
+from pipeline.stack.postgres import USER
 from pipeline.storage.connect import connect_writer
 
 OPERATOR = "folio_operator"
@@ -75,6 +76,7 @@ CASES = {
     "batch_outbox": Case(f"'{{1,2}}', {UUID}"),
     "change_properties": Case("'{7}', '{1}', '{Palace}', '{INR}', '{0}'", role=OPERATOR),
     "claim_lane": Case("1, 'me'"),
+    "begin_reading": Case("7, '5000', '10000', 'folio_reader'"),
     "booked_figures": Case("'{7}', '{1}', ARRAY[current_date]", partitions=2),
     "cluster_epoch": Case(),
     "count_dead_letters": Case("now(), 'day'"),
@@ -86,6 +88,7 @@ CASES = {
     "delete_moved_revenues": Case(_MOVED, partitions=1),
     # Its last argument makes the table that it attaches.
     "end_restore": Case(f"{_AN_OLD_MONTH}, ops.begin_restore({_AN_OLD_MONTH})::bytea", role=OWNER),
+    "drop_replica_slot": Case("'no_such_slot'", role=USER),
     "ensure_lanes": Case("8"),
     "ensure_month": Case("'event_store.events', 'recorded_at', '2031-03-01'", role=OWNER),
     "expenses_of_day": Case("7, 1, current_date - 40, NULL, NULL, 101", partitions=3, role=READER),
@@ -126,9 +129,12 @@ CASES = {
     "register_properties": Case("'{999999}', '{1}', '{INR}', 'UTC', now()"),
     "revenues_of_day": Case("7, 1, current_date - 40, NULL, NULL, 101", partitions=3, role=READER),
     "revise_properties": Case("'{1,2}', now()", role=OPERATOR),
+    "replayed_position": Case(),
+    "replica_slot": Case("'no_such_slot'", role=USER),
     "resume_lane": Case("1", role=OPERATOR),
     "resume_org": Case("7, 'me'", role=OPERATOR),
     "set_aside_month": Case("'event_store.events', 'recorded_at', '2020-03-01', 100, true", role=OWNER),
+    "server_position": Case(),
     "set_position": Case("1, 5, NULL"),
     "stamp_homes": Case("'{1,2}', now()"),
     "standing_properties": Case("'{7,8}', '{1,1}'", role=OPERATOR),

@@ -62,8 +62,9 @@ class ServerPool:
         metrics.pool(name, self._open_connections, self._connections_in_use, bounds.connections_max)
 
     async def open(self) -> asyncpg.Pool:
-        """The pool, with its first connections made."""
-        async with self._opening:
+        """The pool, with its first connections made. Raises TimeoutError after the bound on waiting for one of them."""
+        # The bound is of each caller: behind the first one that waits for a silent server the others would queue up.
+        async with asyncio.timeout(self.bounds.acquire_seconds), self._opening:
             if self._pool is None:
                 self._pool = await self._made()
             return self._pool

@@ -63,6 +63,8 @@ class ServerPool:
 
     async def open(self) -> asyncpg.Pool:
         """The pool, with its first connections made. Raises TimeoutError after the bound on waiting for one of them."""
+        if self._pool is not None:
+            return self._pool
         # The bound is of each caller: behind the first one that waits for a silent server the others would queue up.
         async with asyncio.timeout(self.bounds.acquire_seconds), self._opening:
             if self._pool is None:

@@ -1,6 +1,7 @@
 """Readers that never stop: each writes a number, and reads it back by what it wrote, and also without saying so."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -83,4 +84,5 @@ def answered(readers: ReplicaReaders, server: str) -> float:
 def told(load: Load, faults: Sequence[str]) -> str:
     """One line for whoever runs the test with -s."""
     share = load.readers.metrics.replica_share()
-    return f"{load.reads:,} reads, {share:.1%} by replicas, beside {len(faults)} faults: {', '.join(faults)}"
+    struck = ", ".join(f"{fault} {times}x" for fault, times in Counter(faults).items())
+    return f"{load.reads:,} reads, {share:.1%} by replicas, {len(faults)} faults: {struck}"

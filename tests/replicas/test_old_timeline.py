@@ -12,7 +12,7 @@ from pipeline.storage.replicas.choice import Condition
 from pipeline.storage.replicas.opening import open_readers
 from pipeline.storage.replicas.position import ask_position, written
 from tests.chaos.link import Link
-from tests.replicas.cluster import Cluster, quick_settings
+from tests.replicas.cluster import Cluster, quick_settings, thaw
 from tests.replicas.load import number, under_load
 from tests.support.waiting import until
 
@@ -43,16 +43,22 @@ async def test_a_replica_on_an_old_timeline_answers_nobody_and_is_made_anew_by_u
         assert (await ask_position(stray, 5)).lsn > mark.lsn, "by its position alone it would have what was written"
         assert await readers.read(7, mark, number) == -7
 
-        async def told_apart() -> bool:
-            return readers.checks.replicas[0].condition is Condition.STRANGE
+        async def found(condition: Condition) -> bool:
+            return readers.checks.replicas[0].condition is condition
 
-        await until(told_apart)
+        await until(lambda: found(Condition.STRANGE))
         assert await readers.read(7, ReadYourWrites(mark.lsn), number) == -7
         assert await readers.read(7, Read(), number) == -7
+        frozen = own_cluster.freeze("replica2")
         async with under_load(readers, heir) as load:
-            await asyncio.sleep(0.3)
+            try:
+                await until(lambda: found(Condition.SILENT))
+            finally:
+                thaw(frozen)
+            await until(lambda: found(Condition.STRANGE))
+            await asyncio.sleep(0.1)
         assert (load.errors, load.wrong) == ([], [])
-        assert load.reads > 0
+        assert load.reads > 50
     await _all_follow_again(own_cluster)
 
 

@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from pipeline.cli.findings import Check, Finding, Level, Surroundings
 from pipeline.cli.output import Output, print_document
-from pipeline.cli.stream_checks import check_lanes, check_months, check_schema, check_stream_topics
+from pipeline.cli.stream_checks import check_lanes, check_months, check_replicas, check_schema, check_stream_topics
 from pipeline.errors import PipelineError, SettingsRefused, StackFailed
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
 from pipeline.settings import Loaded, definitions, load_with_origins
@@ -229,6 +229,7 @@ CHECKS: list[Check] = [
     check_kafka,
     check_cache,
     check_schema,
+    check_replicas,
     check_stream_topics,
     check_lanes,
     check_months,

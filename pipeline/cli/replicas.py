@@ -10,7 +10,6 @@ from pipeline import settings as settings_module
 from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
-from pipeline.logs import configure
 from pipeline.loop import run_on_loop
 from pipeline.masking import masked
 from pipeline.storage.replicas.choice import Condition
@@ -33,7 +32,6 @@ def status(*, output: Output = "text") -> int:
         text for people, json for programs.
     """
     settings = settings_module.load()
-    configure("error")  # what was found is the answer, not a line of the log
     servers = run_on_loop(replicas_status(settings, resolve(settings)))
     used = settings.flags.use_read_replicas
     if output == "json":

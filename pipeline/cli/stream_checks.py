@@ -9,12 +9,14 @@ import asyncpg
 import sql
 from pipeline.cli.findings import Finding, Surroundings
 from pipeline.clock import SystemClock
-from pipeline.errors import SchemaMismatch, TopicMismatch
+from pipeline.endpoints import resolve
+from pipeline.errors import SchemaMismatch, SettingsRefused, TopicMismatch
 from pipeline.maintenance.partitions.planning import Keeping
 from pipeline.maintenance.partitions.standing import standings
 from pipeline.maintenance.partitions.state import State, read_state
 from pipeline.storage.connect import connect
 from pipeline.storage.migrate import require_schema
+from pipeline.storage.replicas.status import replicas_status
 from pipeline.topics import check_topics, lane_count
 from pipeline.translate import database_errors
 
@@ -87,6 +89,23 @@ def check_months(surroundings: Surroundings) -> Finding:
 async def _state_of_months(connection: asyncpg.Connection) -> State:
     await require_schema(connection)
     return await read_state(connection)
+
+
+def check_replicas(surroundings: Surroundings) -> Finding:
+    """Whether reads go to every replica that there is."""
+    try:
+        addresses = resolve(surroundings.settings)
+    except SettingsRefused:  # the checks of the servers say which one is missing
+        return _not_asked("replicas")
+    primary, *replicas = asyncio.run(replicas_status(surroundings.settings, addresses))
+    if not replicas:
+        return Finding("replicas", "ok", "none: every read goes to the primary")
+    ill = [f"{each.name} is {each.health.condition.value}: {each.health.detail}" for each in replicas if not each.well]
+    if ill and primary.well:
+        return Finding(
+            "replicas", "warn", "; ".join(ill), "mend them; until then others answer (folio replicas status)"
+        )
+    return Finding("replicas", "ok", f"{len(replicas) - len(ill)} of {len(replicas)} answer reads")
 
 
 def _how_to_agree(lanes: int, partitions: int) -> str:

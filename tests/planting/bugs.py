@@ -438,6 +438,8 @@ BUGS = (
         "    return (stored.event.aggregate_type, at.year, at.month) in months\n",
         "    return bool(months) and at.year > 0\n",
         "tests/oracle/test_compare.py::test_rows_of_months_that_were_taken_away_may_be_absent_no_others",
+    ),
+    Bug(
         "a replica's position is not compared with what was written",
         "pipeline/storage/replicas/choice.py",
         "    return position.lsn >= intent.lsn and intent.epoch",

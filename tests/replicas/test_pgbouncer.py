@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage.intent import Read
+from pipeline.storage.intent import Read, Write
 from pipeline.storage.replicas.choice import Condition
 from pipeline.storage.replicas.opening import open_readers
+from pipeline.storage.replicas.position import ask_position, written
 from pipeline.storage.replicas.router import ReplicaReaders
 from tests.replicas.bouncer import PROGRAM, bouncer
 from tests.replicas.cluster import Cluster, quick_settings
@@ -18,21 +19,32 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="PgBouncer is not here: apt-get install pgbouncer")
 
 
-async def test_many_readers_share_its_connections_and_see_only_their_own(cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("intent", [Read(), Write()])
+async def test_many_readers_share_its_connections_and_see_only_their_own(
+    cluster: Cluster, tmp_path: Path, intent: Read | Write
+) -> None:
     """More readers than connections: what one transaction sets must be gone before the next one has its server."""
-    with bouncer(tmp_path / "b", cluster.socket("replica1")) as between:
-        behind = replace(cluster.endpoints, replica_urls=(between.url,))
+    async with cluster.superuser() as connection:
+        await connection.execute("UPDATE read_models.probe SET n = org_id * 1000 WHERE org_id > 50")
+        mark = await written(connection)
+
+    async def replayed() -> bool:
+        return (await ask_position(cluster.replica_urls[0], 5)).lsn >= mark.lsn
+
+    await until(replayed)
+    with (
+        bouncer(tmp_path / "primary", cluster.socket("postgres")) as primary,
+        bouncer(tmp_path / "replica", cluster.socket("replica1")) as replica,
+    ):
+        behind = replace(cluster.endpoints, database_url=primary.url, replica_urls=(replica.url,))
         async with open_readers(quick_settings(POOL_STATEMENT_CACHE_SIZE="0"), behind) as readers:
-            async with cluster.superuser() as connection:
-                await connection.execute("UPDATE read_models.probe SET n = org_id * 1000 WHERE org_id > 50")
-            await asyncio.sleep(0.1)
 
             async def own(org_id: int) -> None:
                 for _ in range(5):
-                    assert await readers.read(org_id, Read(), number) == org_id * 1_000
+                    assert await readers.read(org_id, intent, number) == org_id * 1_000
 
             await asyncio.gather(*(own(org_id) for org_id in range(51, 81)))
-            assert readers.metrics.replica_share() == 1
+            assert readers.metrics.replica_share() == (1 if intent == Read() else 0)
 
 
 async def test_its_restart_under_read_load_is_no_error(cluster: Cluster, tmp_path: Path) -> None:

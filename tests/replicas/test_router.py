@@ -156,7 +156,8 @@ async def test_nobody_queues_up_behind_a_server_that_says_nothing(cluster: Clust
         reads = [readers.read(1, Read(), number) for _ in range(20)]
         found = await asyncio.gather(*reads, return_exceptions=True)
         assert all(isinstance(each, DatabaseUnavailable) for each in found), found
-        assert time.monotonic() - began < 2, "two attempts of 0.3 s, and what a slow machine adds"
+        # Two attempts of 0.3 s, and what a slow machine adds; one after the other they would take 8 s.
+        assert time.monotonic() - began < 4
 
 
 async def test_a_connection_that_has_lived_long_enough_is_replaced(cluster: Cluster) -> None:
@@ -174,7 +175,11 @@ async def test_a_role_that_the_login_does_not_have_is_told(cluster: Cluster) -> 
 
 async def test_a_replica_that_stands_still_is_passed_over_by_who_has_written(cluster: Cluster) -> None:
     urls = cluster.replica_urls
-    async with cluster.superuser(urls[0]) as one, cluster.superuser(urls[1]) as two, opened(cluster) as readers:
+    async with (
+        cluster.superuser(urls[0]) as one,
+        cluster.superuser(urls[1]) as two,
+        opened(cluster, REPLICA_LAG_CRITICAL_SECONDS="60") as readers,
+    ):
         for replica in (one, two):
             await replica.execute("SELECT pg_wal_replay_pause()")
         try:

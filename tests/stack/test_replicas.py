@@ -14,11 +14,12 @@ from pipeline.cli import replicas as replicas_command
 from pipeline.cli import stack as commands
 from pipeline.errors import StackFailed
 from pipeline.stack import StackConfig, endpoints
+from pipeline.stack.config import VARIABLES
 from pipeline.stack.folder import remove
 from pipeline.stack.probes import ask
 from pipeline.stack.process import strays
 from pipeline.stack.stack import down, status, up
-from tests.stack.test_commands import call
+from tests.stack.test_commands import call, judge
 
 
 def pids(config: StackConfig) -> dict[str, int | None]:
@@ -101,8 +102,9 @@ def test_operators_see_their_lag_and_where_they_are(
     database: StackConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FOLIO_STACK_DIR", str(database.directory))
-    for part, name in (("kafka", "FOLIO_KAFKA_BOOTSTRAP"), ("valkey", "FOLIO_REDIS_URL")):
-        monkeypatch.setenv(name, database.external[part])  # type: ignore[index]
+    others = {VARIABLES[part]: address for part, address in database.external.items()}
+    for name, address in others.items():
+        monkeypatch.setenv(name, address)
     assert call(commands.app, "up", "--replicas", "1") == 0
     address = capsys.readouterr().out.partition("FOLIO_REPLICA_URLS=")[2].strip()
     found = endpoints(database.directory)
@@ -118,11 +120,15 @@ def test_operators_see_their_lag_and_where_they_are(
     assert [primary["name"], follower["name"]] == ["primary", "replica1"]
     assert (follower["condition"], follower["usable"], follower["lag_bytes"]) == ("well", True, 0)
     assert follower["epoch"] == primary["epoch"]
+    well = judge({"FOLIO_STACK_DIR": str(database.directory), **others})["replicas"]
+    assert (well.level, well.detail) == ("ok", "1 of 1 answer reads")
 
     pid = pids(database)["replica1"]
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     _until_stopped(database)
+    ill = judge({"FOLIO_STACK_DIR": str(database.directory), **others})["replicas"]
+    assert (ill.level, "replica1 is silent" in ill.detail) == ("warn", True)
     assert call(replicas_command.app, "status") == 1
     shown = capsys.readouterr().out
     assert "silent" in shown

@@ -38,6 +38,12 @@ class Server:
     give_up: Callable[[], None]
 
 
+def tell_the_log(server: str, health: Health) -> None:
+    """A server's condition has changed."""
+    tell = log.info if health.condition is Condition.WELL else log.warning
+    tell("server health changed", server=server, condition=health.condition.value, detail=health.detail)
+
+
 class HealthChecks:
     """The health of every replica, and what is known of the primary."""
 
@@ -49,6 +55,7 @@ class HealthChecks:
         interval_seconds: float,
         clock: Clock,
         metrics: ReadMetrics,
+        tell: Callable[[str, Health], None] = tell_the_log,
     ) -> None:
         self._primary_server = primary
         self._replicas = replicas
@@ -56,6 +63,7 @@ class HealthChecks:
         self._interval_seconds = interval_seconds
         self._clock = clock
         self._metrics = metrics
+        self._tell_of = tell
         self._primary: Primary | None = None
         self._looks: deque[Written] = deque(maxlen=_LOOKS_MAX)
         self._primary_health = Health()
@@ -156,5 +164,4 @@ class HealthChecks:
         changed = before.condition is not health.condition
         self._metrics.found(name, health, changed=changed)
         if changed:
-            tell = log.info if health.condition is Condition.WELL else log.warning
-            tell("server health changed", server=name, condition=health.condition.value, detail=health.detail)
+            self._tell_of(name, health)

@@ -36,7 +36,7 @@ async def replicas_status(settings: Settings, endpoints: Endpoints) -> Sequence[
     primary, *replicas = (_onlooker(name, url, settings) for name, url in zip(names, urls, strict=True))
     lag = LagBounds(settings.replica.lag_warn_seconds, settings.replica.lag_critical_seconds)
     interval_seconds = settings.replica.health_check_interval_seconds
-    checks = HealthChecks(primary, replicas, lag, interval_seconds, SystemClock(), ReadMetrics())
+    checks = HealthChecks(primary, replicas, lag, interval_seconds, SystemClock(), ReadMetrics(), tell=_silently)
     await checks.check()
     pools = ["", *(each.pool for each in addresses)]
     healths = [checks.primary, *checks.replicas]
@@ -46,6 +46,10 @@ async def replicas_status(settings: Settings, endpoints: Endpoints) -> Sequence[
 def _onlooker(name: str, url: str, settings: Settings) -> Server:
     """A server that is asked, and not read from."""
     return Server(name, partial(ask_position, url, settings.replica.answer_timeout_seconds), _nothing, lambda: None)
+
+
+def _silently(_: str, __: Health) -> None:
+    """What was found is the answer, and no line of the log."""
 
 
 async def _nothing() -> None:

@@ -88,6 +88,8 @@ def down(config: StackConfig, purge_data: bool = False) -> None:
             return
         ledger = Ledger(directory)
         for part in STOP_ORDER:
+            if part in REPLICAS and not (directory / part).exists():
+                continue
             _stop(ledger, part, (AT_ONCE if purge_data else KINDLY)[part])
         if purge_data:
             purge(directory)

@@ -1,6 +1,6 @@
 -- begin_reading: this transaction reads for one organisation, as a reader and within bounds; and where the server stands.
 WITH position AS MATERIALIZED (
-    -- First: what the receiver says is for the login to see, not for the reader.
+    -- First: what the receiver says is for the login to see, not for the reader. The timeline as in server_position.
     SELECT pg_is_in_recovery() AS in_recovery,
            control.system_identifier::text || '-' || CASE
                WHEN pg_is_in_recovery() THEN greatest(

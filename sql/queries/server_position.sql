@@ -1,4 +1,6 @@
 -- server_position: of which history a server is, whether it only replays another's, how far it is, since when nothing came.
+-- A standby is on the newest timeline that its receiver or its control file knows. It may not have replayed up to there:
+-- then it is before the fork, and what both histories have in common.
 SELECT pg_is_in_recovery() AS in_recovery,
        control.system_identifier::text || '-' || CASE
            WHEN pg_is_in_recovery() THEN greatest(

@@ -12,7 +12,9 @@ import pytest
 import sql
 from pipeline.cli import replicas as replicas_command
 from pipeline.cli import stack as commands
+from pipeline.endpoints import stack_config
 from pipeline.errors import StackFailed
+from pipeline.settings import load
 from pipeline.stack import StackConfig, endpoints
 from pipeline.stack.config import VARIABLES
 from pipeline.stack.folder import remove
@@ -96,6 +98,11 @@ def test_a_stack_takes_so_many_and_only_of_its_own_database(small: StackConfig) 
         replace(small, replicas=5)
     with pytest.raises(StackFailed, match=r"FOLIO_DATABASE_URL names another.*FOLIO_REPLICA_URLS"):
         replace(small, replicas=1)
+
+
+def test_a_setting_says_how_many() -> None:
+    assert stack_config(load({"FOLIO_STACK_REPLICAS": "2"})).replicas == 2
+    assert stack_config(load({})).replicas is None
 
 
 def test_operators_see_their_lag_and_where_they_are(

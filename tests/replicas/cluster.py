@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
 from pipeline import settings as settings_module
 from pipeline.settings import Settings
 from pipeline.stack import Endpoints, StackConfig
-from pipeline.stack.config import PartName
+from pipeline.stack.config import REPLICAS, PartName
 from pipeline.stack.record import read
 from pipeline.stack.stack import up
 from tests.chaos.nodes import frozen_family
@@ -69,10 +70,10 @@ class Cluster:
         return process.pid
 
     def socket(self, part: PartName) -> Path:
-        """Where a server of it is reached; its folder is short enough for that."""
-        record = read(self.config.directory)
-        assert record is not None
-        return self.config.directory / part / "socket" / f".s.PGSQL.{record.ports[part]}"
+        """Where a server of it is reached."""
+        url = self.endpoints.database_url if part == "postgres" else self.replica_urls[REPLICAS.index(part)]
+        place = parse_qs(urlsplit(url).query)
+        return Path(place["host"][0]) / f".s.PGSQL.{place['port'][0]}"
 
     def kill(self, part: PartName) -> None:
         """SIGKILL to the server and every process of its own, as when the machine is gone."""

@@ -24,10 +24,13 @@ async def test_a_replica_on_an_old_timeline_answers_nobody_and_is_made_anew_by_u
     link = Link(choose("a link", None, (), ()))
     primary = f"postgresql://{USER}@{HOST}:{link.port}/folio"
     endpoints = replace(own_cluster.endpoints, database_url=primary, replica_urls=(stray,))
+    link.upstream = own_cluster.socket("postgres")
     async with link.laid(), open_readers(quick_settings(), endpoints) as readers:
-        link.upstream = own_cluster.socket("postgres")
-        await readers.checks.check()
-        assert readers.checks.replicas[0].condition is Condition.WELL
+
+        async def found(condition: Condition) -> bool:
+            return readers.checks.replicas[0].condition is condition
+
+        await until(lambda: found(Condition.WELL))
         before = (await ask_position(primary, 5)).epoch
         await _leave_behind(own_cluster, heir, stray)
         own_cluster.kill("postgres")
@@ -42,9 +45,6 @@ async def test_a_replica_on_an_old_timeline_answers_nobody_and_is_made_anew_by_u
         assert mark.epoch != before
         assert (await ask_position(stray, 5)).lsn > mark.lsn, "by its position alone it would have what was written"
         assert await readers.read(7, mark, number) == -7
-
-        async def found(condition: Condition) -> bool:
-            return readers.checks.replicas[0].condition is condition
 
         await until(lambda: found(Condition.STRANGE))
         assert await readers.read(7, ReadYourWrites(mark.lsn), number) == -7

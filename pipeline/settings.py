@@ -133,12 +133,6 @@ class PoolSettings(Section):
         return self
 
 
-class FlagSettings(Section):
-    """What can be turned off."""
-
-    use_read_replicas: bool = Field(True, description="Reads go to replicas; false: all of them to the primary.")
-
-
 class KafkaSettings(Section):
     """The broker."""
 
@@ -281,6 +275,7 @@ class FlagSettings(Section):
     log_partition_routing_orgs: Annotated[str, AfterValidator(_org_list)] = Field(
         "", description="The same for the reads of these organisations alone, such as 7,12."
     )
+    use_read_replicas: bool = Field(True, description="Off: every read goes to the primary.")
 
 
 class WorkerSettings(Section):
@@ -344,7 +339,6 @@ class Settings(BaseSettings):
     tracing: TracingSettings = TracingSettings()
     replica: ReplicaSettings = ReplicaSettings()
     pool: PoolSettings = PoolSettings()
-    flags: FlagSettings = FlagSettings()
 
 
 @dataclass(frozen=True, slots=True)

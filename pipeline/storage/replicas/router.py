@@ -1,7 +1,7 @@
 """Reads, each sent to a server that may answer it by its intent, and to another one when that fails."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Final, Generic, TypeVar
@@ -13,6 +13,7 @@ from pipeline.clock import Clock
 from pipeline.errors import BatchTooSlow, DatabaseUnavailable, PoolExhausted
 from pipeline.replica_addresses import OrgRange
 from pipeline.storage.intent import Intent, Read, ReadYourWrites, Write
+from pipeline.storage.readers import Work
 from pipeline.storage.replicas.choice import Position, choose, has
 from pipeline.storage.replicas.health import HealthChecks
 from pipeline.storage.replicas.metrics import ReadMetrics
@@ -20,7 +21,6 @@ from pipeline.storage.replicas.pool import ServerPool
 from pipeline.translate import database_errors
 
 T = TypeVar("T")
-Work = Callable[[asyncpg.Connection], Awaitable[T]]
 
 # How often a replica that is a little behind is asked whether it is there: replay takes about a millisecond.
 _LOOK_SECONDS: Final = 0.002

@@ -65,7 +65,7 @@ class Generator:
         self._workload = workload
         self._random = Random(workload.seed)  # noqa: S311 - reproducible, not secret
         self._midnight_ms = midnight_ms(workload.today)
-        self._next_id = self._first_id = 1
+        self._next_id = self._first_id = workload.first_transaction_id
         self._open: list[Transaction] = []
         self._kinds: Counter[str] = Counter()
         self._moves = 0

@@ -42,6 +42,9 @@ class Workload:
     properties_loaded: bool = False  # before the rounds, as `folio properties load` does; else each registers itself
     history_days: int = 0
     history_density: float = 0.0
+    first_transaction_id: int = (
+        1  # where the numbers of its transactions begin: behind those of books that it goes on with
+    )
     seed: int = 1
 
     @property

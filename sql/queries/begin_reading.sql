@@ -1,4 +1,5 @@
 -- begin_reading: this transaction reads for one organisation, as a reader and within bounds; and where the server stands.
+-- Generic plans, as in enter_org: planning a report for each question would take longer than answering it.
 WITH position AS MATERIALIZED (
     -- First: what the receiver says is for the login to see, not for the reader. The timeline as in server_position.
     SELECT pg_is_in_recovery() AS in_recovery,
@@ -14,5 +15,5 @@ WITH position AS MATERIALIZED (
 )
 SELECT in_recovery, epoch, lsn, set_config('folio.org_id', $1::bigint::text, true),
        set_config('statement_timeout', $2, true), set_config('transaction_timeout', $3, true),
-       set_config('role', $4, true)
+       set_config('plan_cache_mode', 'force_generic_plan', true), set_config('role', $4, true)
 FROM position

@@ -1,15 +1,15 @@
-"""Moving the lanes past a batch: position, counters, chain head; the last step before COMMIT."""
+"""Moving the lanes past a batch: position, counters, chain; the last step before COMMIT."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from uuid import UUID
 
 import asyncpg
 
 import sql
-from batchers.decide import Decisions, Outcome, Stored
+from batchers.decide import Decisions, Outcome
 from batchers.fence import LockedLane
+from batchers.linking import Link
 from batchers.outbox import OutboxRow
 from schemas.instants import Instant, instant_of
 from schemas.lanes import Batch, LaneSlice, last_record
@@ -22,6 +22,7 @@ class BatchResult:
     """What a batch has done, as far as the lanes keep count of it."""
 
     decisions: Decisions
+    links: Mapping[int, Link]
     outbox: Sequence[OutboxRow]
     last_recorded_at: Instant
     lane_count: int
@@ -34,10 +35,9 @@ async def advance_lanes(
     by_lane: dict[int, dict[Feed, LaneSlice]] = {}
     for slice_ in batch.slices:
         by_lane.setdefault(slice_.lane, {})[slice_.feed] = slice_
-    heads = _chains({lane: locked[lane].chain_head for lane in by_lane}, result.decisions.stored)
     await connection.executemany(
         sql.query("advance_lane"),
-        [_arguments(batch.batch_id, slices, locked[lane], heads[lane], result) for lane, slices in by_lane.items()],
+        [_arguments(batch.batch_id, slices, locked[lane], result) for lane, slices in by_lane.items()],
     )
     homes = sorted(locked.keys() - by_lane.keys())
     if homes:
@@ -45,7 +45,7 @@ async def advance_lanes(
 
 
 def _arguments(
-    batch_id: UUID, slices: Mapping[Feed, LaneSlice], lane: LockedLane, chain_head: bytes, result: BatchResult
+    batch_id: UUID, slices: Mapping[Feed, LaneSlice], lane: LockedLane, result: BatchResult
 ) -> tuple[object, ...]:
     """The arguments of advance_lane: where the lane stands after the batch, and what became of its records."""
     outcomes = result.decisions.outcomes.get(lane.lane, {})
@@ -61,7 +61,7 @@ def _arguments(
         *_standing(slices.get(Feed.EVENTS)),
         *_standing(slices.get(Feed.CORRECTIONS)),
         result.last_recorded_at,
-        chain_head,
+        *_chained(lane, result.links.get(lane.lane)),
         lane.outbox_seq + sum(row.lane == lane.lane for row in result.outbox),
         *(outcomes.get(outcome, 0) for outcome in Outcome),
         misrouted,
@@ -78,9 +78,6 @@ def _standing(slice_: LaneSlice | None) -> tuple[object, ...]:
     return (slice_.end, last.offset, instant_of(last.appended_at), last.digest)
 
 
-def _chains(heads: dict[int, bytes], events: Iterable[Stored]) -> dict[int, bytes]:
-    """Each lane's chain head after its stored events: the same for every size of batch."""
-    for stored in events:
-        lane = stored.record.origin.lane
-        heads[lane] = blake2b(heads[lane] + stored.record.content_hash, digest_size=16).digest()
-    return heads
+def _chained(lane: LockedLane, link: Link | None) -> tuple[int, bytes]:
+    """Number and head of the lane's newest link after the batch."""
+    return (link.id.seq, link.head) if link is not None else (lane.chain_seq, lane.chain_head)

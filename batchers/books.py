@@ -32,6 +32,7 @@ from batchers.fence import (
     lanes_to_lock,
     lock_lanes,
 )
+from batchers.linking import append_links, links_of
 from batchers.outbox import Marks, OutboxRow, append_outbox, outbox_of_batch, outbox_rows, realtime_updates
 from batchers.properties import Property, PropertyDefaults
 from batchers.property_memory import PropertyMemory
@@ -47,6 +48,7 @@ from batchers.reading import (
 from batchers.user_memory import UserKey, UserMemory, names_of
 from batchers.writing import (
     EventRows,
+    correction_rows,
     register_properties,
     stamped,
     write_balances,
@@ -159,16 +161,19 @@ class Books:
         # A single record cannot be halved. What it reaches is bounded by the calendar (RuleSettings.past_max).
         days_max = self._settings.reached_days_max if batch.rows > 1 else None
         changed = await _change(connection, decisions, properties, len(records), days_max)
-        await write_corrections(connection, corrections, changed.adjustments, _finance_positions(batch, locked))
+        corrected = correction_rows(corrections, _finance_positions(batch, locked))
+        await write_corrections(connection, corrections, corrected, changed.adjustments)
+        links = links_of(batch, locked, self._cluster_epoch, staged, corrected)
+        await append_links(connection, links)
         await write_balances(connection, changed.balances, recorded_at)
         self._reach("balances_written")
         updates = realtime_updates(changed.balances, self._cluster_epoch, recorded_at)
-        outbox = outbox_rows(batch, locked, updates, decisions.quarantined)
+        outbox = outbox_rows(batch, locked, updates, decisions.quarantined, links)
         await write_dead_letters(connection, outbox, recorded_at)
         await append_outbox(connection, batch.batch_id, outbox, recorded_at)
         self._reach("outbox_written")
         last_recorded_at = recorded_at + len(staged) + len(corrections)
-        result = BatchResult(decisions, outbox, last_recorded_at, self._settings.lane_count)
+        result = BatchResult(decisions, links, outbox, last_recorded_at, self._settings.lane_count)
         await advance_lanes(connection, batch, locked, result)
         self._reach("lanes_advanced")
         outcomes = {outcome: sum(of[outcome] for of in decisions.outcomes.values()) for outcome in Outcome}

@@ -25,6 +25,7 @@ class LockedLane:
     corrections_position: int | None
     outbox_seq: int
     last_recorded_at: Instant
+    chain_seq: int
     chain_head: bytes
     properties_revision: int
     paused_orgs: int

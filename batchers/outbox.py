@@ -12,6 +12,7 @@ from msgspec import UNSET
 import sql
 from batchers.carry import Balance
 from batchers.fence import LockedLane
+from batchers.linking import Link
 from schemas.dead_letters import DeadLetter, dead_letter, stored_origin
 from schemas.instants import Instant, moment_of
 from schemas.lanes import Batch, Claim
@@ -31,6 +32,7 @@ class OutboxRow:
     updates: Sequence[EncodedUpdate]
     batch_id: UUID
     letters: Sequence[DeadLetter] = ()
+    chain_head: bytes | None = None  # of the lane after the batch, as it is told (schemas.chain.ChainHead)
 
     @property
     def letter_bytes(self) -> int:
@@ -95,11 +97,16 @@ def realtime_updates(balances: Sequence[Balance], epoch: str, recorded_at: Insta
 
 
 def outbox_rows(
-    batch: Batch, locked: Mapping[int, LockedLane], updates: Iterator[BalanceUpdate], quarantined: Iterable[Rejected]
+    batch: Batch,
+    locked: Mapping[int, LockedLane],
+    updates: Iterator[BalanceUpdate],
+    quarantined: Iterable[Rejected],
+    links: Mapping[int, Link],
 ) -> list[OutboxRow]:
     """Each update goes with a lane that had an event of its organisation: the next owner of that lane publishes it.
 
-    A dead letter goes with the lane that it came by. A lane without either has no row.
+    A dead letter goes with the lane that it came by, and so does what the lane's chain has come to. A lane of which there
+    is nothing to tell has no row.
     """
     lane_of = {org_id: slice_.lane for slice_ in batch.slices for org_id in slice_.orgs}
     updates_of: dict[int, list[EncodedUpdate]] = defaultdict(list)
@@ -109,8 +116,15 @@ def outbox_rows(
     for rejected in quarantined:
         letters_of[rejected.origin.lane].append(dead_letter(rejected))
     return [
-        OutboxRow(lane, locked[lane].outbox_seq + 1, updates_of[lane], batch.batch_id, letters_of[lane])
-        for lane in sorted(updates_of.keys() | letters_of.keys())
+        OutboxRow(
+            lane,
+            locked[lane].outbox_seq + 1,
+            updates_of[lane],
+            batch.batch_id,
+            letters_of[lane],
+            links[lane].told if lane in links else None,
+        )
+        for lane in sorted(updates_of.keys() | letters_of.keys() | links.keys())
     ]
 
 
@@ -129,6 +143,7 @@ async def append_outbox(
             join_updates(row.updates),
             len(row.letters),
             row.letter_bytes,
+            row.chain_head,
         )
         for row in outbox
     ]
@@ -158,8 +173,8 @@ async def _whole(
         for row in await connection.fetch(sql.query("read_letters"), lane, seqs):
             letters[lane, row["outbox_seq"]].append(letter_of(row))
     return [
-        OutboxRow(lane, seq, split_updates(updates), batch_id, letters[lane, seq])
-        for lane, seq, batch_id, updates, _letter_count in rows
+        OutboxRow(lane, seq, split_updates(updates), batch_id, letters[lane, seq], chain_head)
+        for lane, seq, batch_id, updates, _letter_count, chain_head in rows
     ]
 
 

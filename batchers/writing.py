@@ -224,16 +224,22 @@ def _letter_row(letter: DeadLetter, outbox_seq: int, recorded_at: Instant) -> Ro
     )
 
 
+def correction_rows(
+    applied: Sequence[tuple[AcceptedCorrection, Instant]], finance_positions: Mapping[int, int]
+) -> list[Row]:
+    """The corrections of a batch with their instants of recording, and where their lanes then stand in finance-events."""
+    return [_correction_row(record, at, finance_positions[record.origin.lane]) for record, at in applied]
+
+
 async def write_corrections(
     connection: asyncpg.Connection,
     applied: Sequence[tuple[AcceptedCorrection, Instant]],
+    rows: Sequence[Row],
     adjustments: Sequence[Adjustment],
-    finance_positions: Mapping[int, int],
 ) -> None:
-    """The corrections of a batch with their instants of recording, and what they did to the movements of their days."""
+    """The corrections of a batch, and what they did to the movements of their days."""
     if not applied:
         return
-    rows = [_correction_row(record, at, finance_positions[record.origin.lane]) for record, at in applied]
     await connection.execute(sql.query("append_corrections"), *columns(rows, 18))
     if adjustments:
         instants = {record.key: at for record, at in applied}

@@ -12,6 +12,7 @@ from functools import partial
 import asyncpg
 import structlog
 
+from batchers.announcer import Announcer
 from batchers.books import Books, BooksSettings
 from batchers.breaker import BreakerSettings, PoisonBreaker, Trip
 from batchers.connection import Reach
@@ -39,7 +40,7 @@ from pipeline.settings import BatchSettings, RuleSettings, Settings
 from pipeline.storage.connect import briefly
 from pipeline.translate import broker_errors
 from schemas.lanes import Claim
-from schemas.topics import DEAD_LETTERS, REALTIME_UPDATES, Feed
+from schemas.topics import CHAIN_HEADS, DEAD_LETTERS, REALTIME_UPDATES, Feed
 
 _PRODUCER_CLOSE_SECONDS = 3.0
 _CLAIM_SHARE = 0.7  # of the session's timeout
@@ -215,7 +216,8 @@ class Worker:
         exporter = Exporter(self._letter_producer, prefix + DEAD_LETTERS, self._metrics, self._reach)
         groups_max = self._settings.redis.invalidation_groups_max
         invalidator = Invalidator(self._balance_cache(), groups_max, self._metrics, self._reach)
-        publishing = in_turn(publisher.publish, exporter.export)
+        announcer = Announcer(self._producer, prefix + CHAIN_HEADS, self._metrics, self._reach)
+        publishing = in_turn(publisher.publish, exporter.export, announcer.announce)
         publish = self._drain("publish", publishing, marks.published, heads, _PUBLISH_GIVE_UP_SECONDS)
         invalidate = self._drain("invalidate", invalidator.invalidate, marks.invalidated, heads, None)
         gathering = Gathering(bounds(batch), self._clock)

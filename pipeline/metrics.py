@@ -33,6 +33,9 @@ class Metrics:
         self.exported = Counter(
             "folio_dead_letters_exported", "Dead letters acknowledged by the brokers.", registry=self.registry
         )
+        self.announced = Counter(
+            "folio_chain_heads_announced", "Chain heads acknowledged by the brokers.", registry=self.registry
+        )
         self.invalidated = Counter(
             "folio_floors_raised", "Cached days invalidated by raising their floor.", registry=self.registry
         )

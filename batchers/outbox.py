@@ -105,8 +105,8 @@ def outbox_rows(
 ) -> list[OutboxRow]:
     """Each update goes with a lane that had an event of its organisation: the next owner of that lane publishes it.
 
-    A dead letter goes with the lane that it came by, and so does what the lane's chain has come to. A lane of which there
-    is nothing to tell has no row.
+    A dead letter goes with the lane that it came by, and so does the head of the lane's chain. A lane of which
+    there is nothing to tell has no row.
     """
     lane_of = {org_id: slice_.lane for slice_ in batch.slices for org_id in slice_.orgs}
     updates_of: dict[int, list[EncodedUpdate]] = defaultdict(list)

@@ -227,7 +227,7 @@ def _letter_row(letter: DeadLetter, outbox_seq: int, recorded_at: Instant) -> Ro
 def correction_rows(
     applied: Sequence[tuple[AcceptedCorrection, Instant]], finance_positions: Mapping[int, int]
 ) -> list[Row]:
-    """The corrections of a batch with their instants of recording, and where their lanes then stand in finance-events."""
+    """The rows of the corrections of a batch, each with where its lane then stands in finance-events."""
     return [_correction_row(record, at, finance_positions[record.origin.lane]) for record, at in applied]
 
 

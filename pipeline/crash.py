@@ -20,6 +20,7 @@ POINTS: Final = (
     "publishing",
     "published",
     "exported",
+    "announced",
     "invalidated",
 )
 # Of `folio topics repartition`: before and after the database's commit, and after each topic.

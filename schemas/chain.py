@@ -1,9 +1,10 @@
 """The hash chain over what is stored: one link for each lane and batch, over every column of its rows.
 
 head = BLAKE2b-256(previous head || link || row || row …), the stored events of the batch and then its corrections, each
-in the order of recording. A link and a row are MessagePack arrays of their columns, as msgspec writes them: canonical for
-these types (shortest integers, no floats, no maps), instants are microseconds since 2000-01-01T00:00Z, days and UUIDs are text,
-absent is nil. Version 1 of it is frozen; docs/tamper-evidence.md tells it so that a stranger can verify it.
+in the order of recording. A link and a row are MessagePack arrays of their columns, as msgspec writes them: canonical
+for these types (shortest integers, no floats, no maps), instants are microseconds since 2000-01-01T00:00Z, days and
+UUIDs are text, absent is nil. Version 1 of it is frozen; docs/tamper-evidence.md tells it so that a stranger can
+verify it.
 """
 
 from collections.abc import Iterable, Sequence

@@ -40,6 +40,6 @@ def topics(prefix: str = "") -> tuple[TopicSpec, ...]:
         TopicSpec(prefix + REALTIME_UPDATES, _LOG | {"retention.ms": str(3 * _DAY_MS)}),
         # A dead letter is as large as the largest record (a broker's default is 1 MiB), and says why on top of it.
         TopicSpec(prefix + DEAD_LETTERS, _LOG | {"retention.ms": str(30 * _DAY_MS), "max.message.bytes": str(2 << 20)}),
-        # A witness outside of the database: three months in which a rewriting shows. A head is 300 bytes, one a lane and batch.
+        # A witness outside of the database: three months in which a rewriting shows. A head has 300 bytes.
         TopicSpec(prefix + CHAIN_HEADS, _LOG | {"retention.ms": str(90 * _DAY_MS)}),
     )

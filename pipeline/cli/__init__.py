@@ -28,6 +28,7 @@ for _name, _where in {
     "status": "status:status",
     "freshness": "freshness:freshness",
     "verify": "verify:verify",
+    "verify-chain": "verify_chain:verify_chain",
     "positions": "positions:app",
     "partitions": "partitions:app",
     "pause": "pausing:pause",

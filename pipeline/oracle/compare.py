@@ -5,7 +5,6 @@ Rows are fed as they arrive, in any order unless said otherwise, so that no tabl
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pipeline.oracle.books import (
@@ -38,8 +37,6 @@ USERS: Final = "users"
 DEAD_LETTERS: Final = "dead_letters"
 CORRECTIONS: Final = "corrections"
 LANES: Final = "lanes"
-
-CHAIN_START: Final = bytes(16)
 
 
 class RowComparison(Generic[Source]):
@@ -134,31 +131,6 @@ def _snapshot_row(stored: Stored) -> tuple[Any, ...]:
         *(content.payment_mode, content.status, content.amount_cents, contribution_cents(stored)),
         *(HASH_VERSION, content_hash(event)),
     )
-
-
-class ChainComparison:
-    """Recomputes each lane's chain from the stored hashes; `recorded_at` must rise strictly on the way."""
-
-    def __init__(self) -> None:
-        self._heads: dict[int, bytes] = {}
-        self._recorded_at: dict[int, datetime] = {}
-
-    def feed(self, findings: Findings, rows: Iterable[Row]) -> None:
-        """Rows of (lane, offset, recorded_at, content_hash), each lane's in offset order."""
-        for lane, offset, recorded_at, stored_hash in rows:
-            head = self._heads.get(lane, CHAIN_START)
-            self._heads[lane] = blake2b(head + stored_hash, digest_size=16).digest()
-            before = self._recorded_at.get(lane)
-            if before is not None and recorded_at <= before:
-                key = {"lane": lane, "record_offset": offset}
-                findings.differ(STORED_EVENTS, key, {"recorded_after": before}, {"recorded_at": recorded_at})
-            self._recorded_at[lane] = recorded_at
-
-    def finish(self, findings: Findings, heads: Mapping[int, bytes]) -> None:
-        """Compare the heads with those that `ops.lanes` has kept."""
-        for lane, actual in heads.items():
-            expected = self._heads.get(lane, CHAIN_START)
-            findings.compare(LANES, {"lane": lane}, {"chain_head": expected}, {"chain_head": actual})
 
 
 def known_when_applied(

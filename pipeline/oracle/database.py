@@ -41,6 +41,7 @@ class Lane(NamedTuple):
     position: int | None  # in finance-events
     corrections_position: int | None
     published_seq: int
+    chain_seq: int
     chain_head: bytes
     counters: compare.LaneCounters
 
@@ -107,8 +108,18 @@ class Database:
     async def lanes(self) -> list[Lane]:
         """Every lane, in order."""
         return [
-            Lane(lane, position, corrections_position, published_seq, chain_head, compare.LaneCounters(*counters))
-            for lane, position, corrections_position, published_seq, chain_head, *counters in await self._fetch("lanes")
+            Lane(
+                lane,
+                events,
+                corrections,
+                published_seq,
+                chain_seq,
+                chain_head,
+                compare.LaneCounters(*counters),
+            )
+            for lane, events, corrections, published_seq, chain_seq, chain_head, counters in (
+                (*row[:6], row[6:]) for row in map(tuple, await self._fetch("lanes"))
+            )
         ]
 
     async def rules(self) -> LaneRules:
@@ -183,6 +194,14 @@ class Database:
         All at once: people make corrections, so there are few.
         """
         return await self._fetch("corrections_order")
+
+    async def chain_links(self) -> list[compare.Row]:
+        """The links of every lane, by number. As many as batches: small beside the books that the proof holds."""
+        return await self._fetch("chain_links")
+
+    async def chain_corrections(self) -> list[compare.Row]:
+        """The corrections with every column, by lane and instant of recording."""
+        return await self._fetch("chain_corrections")
 
     async def recorded_order(self, orgs: frozenset[int]) -> dict[RecordKey, datetime]:
         """When each event of these orgs was recorded."""

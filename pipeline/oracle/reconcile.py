@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from pipeline.errors import OffsetExpired, TopicMismatch
 from pipeline.oracle import compare, compare_corrections, database, topics
 from pipeline.oracle.books import DATABASE_REJECTED, Books, Ground, Tally, rules_at
+from pipeline.oracle.chain import ChainComparison
 from pipeline.oracle.compare_days import (
     REALTIME,
     BalanceComparison,
@@ -177,11 +178,11 @@ async def _order(
     """The order that the database tells; it must be that of the offsets, as far as these tell it too."""
     noted = await tables.corrections_order()
     compare_corrections.order(findings, noted)
-    placing, chain = Placing(noted), compare.ChainComparison()
+    placing, chain = Placing(noted), ChainComparison(await tables.chain_links(), await tables.chain_corrections())
     async for rows in tables.stream("chain"):
         chain.feed(findings, rows)
         placing.feed(rows)
-    chain.finish(findings, {lane.lane: lane.chain_head for lane in lanes})
+    chain.finish(findings, {lane.lane: (lane.chain_seq, lane.chain_head) for lane in lanes})
     accepted = {
         lane: [judged for judged in of_lane if isinstance(judged, Correction)]
         for lane, of_lane in records.corrections.items()

@@ -1,4 +1,4 @@
-"""However a history is cut into batches, the outcomes, the balances and the chain are those of a plain fold."""
+"""However a history is cut into batches, the outcomes and the balances are those of a plain fold."""
 
 import copy
 import itertools
@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,7 +30,6 @@ class PlainFold:
     currencies: dict[tuple[int, int], str] = field(default_factory=dict)
     outcomes: Counter[str] = field(default_factory=Counter)
     gaps: int = 0
-    chain: bytes = bytes(16)
 
     def take(self, records: Sequence[Judged]) -> "PlainFold":
         for record in records:
@@ -51,7 +49,6 @@ class PlainFold:
             return "duplicate" if versions[event.version] == body else "conflict"
         newest = max(versions, default=0)
         versions[event.version] = body
-        self.chain = blake2b(self.chain + body, digest_size=16).digest()
         if event.version < newest:
             return "stale"
         self.gaps += event.version != newest + 1
@@ -116,7 +113,6 @@ def test_every_way_to_cut_a_history_gives_the_same_books(values: list[bytes], cu
     plain = PlainFold().take(records)
     for books in (in_pieces, at_once, one_by_one):
         assert {outcome.value: count for outcome, count in books.outcomes.items() if count} == plain.outcomes
-        assert books.chain == plain.chain
         assert books.version_gaps == plain.gaps
         assert books.snapshots == one_by_one.snapshots
         assert books.store.keys() == {(key, version) for key, bodies in plain.bodies.items() for version in bodies}
@@ -140,8 +136,8 @@ def _assert_balances(books: MemoryBooks, plain: PlainFold) -> None:
 def test_delivering_everything_again_changes_nothing(values: list[bytes]) -> None:
     lane, books = Offsets(), MemoryBooks()
     books.commit([lane.record(value) for value in values])
-    before = copy.deepcopy((books.balances, books.snapshots, books.chain))
+    before = copy.deepcopy((books.balances, books.snapshots))
     decisions = books.commit([lane.record(value) for value in values])
     assert not decisions.stored
     assert not decisions.changes
-    assert (books.balances, books.snapshots, books.chain) == before
+    assert (books.balances, books.snapshots) == before

@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 from uuid_utils.compat import uuid7
 
-from batchers.decide import accepted
 from batchers.fence import check_fence, lanes_to_lock
 from batchers.halving import halves
 from pipeline.errors import DatabaseUnavailable, FenceLost
 from pipeline.settings import DatabaseSettings
+from schemas.chain import decode_head
 from schemas.lanes import Batch, LaneSlice
 from schemas.routing import home_lane
 from schemas.topics import Feed
@@ -185,7 +185,7 @@ async def test_the_lane_remembers_its_last_record(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
-async def test_chain_and_counters_are_the_same_for_every_size_of_batch(ledger: Ledger, size: int) -> None:
+async def test_counters_are_the_same_for_every_size_of_batch(ledger: Ledger, size: int) -> None:
     lane = ledger.lanes[HOME]
     records = [
         *(ledger.event(number, amount=number) for number in (1, 2, 3)),
@@ -194,24 +194,31 @@ async def test_chain_and_counters_are_the_same_for_every_size_of_batch(ledger: L
     ]
     for first in range(0, len(records), size):
         await ledger.commit(*records[first : first + size])
-    head = bytes(16)
-    for record in accepted(records[:5]):
-        head = blake2b(head + record.content_hash, digest_size=16).digest()
     row = await ledger.lane(HOME)
-    assert row["chain_head"] == head
     assert await ledger.outcomes(HOME) == {"applied": 4, "stale": 1, "duplicate": 1, "quarantined": 1}
     assert (row["version_gaps"], row["batches"]) == (1, -(-7 // size))
 
 
-async def test_each_lane_of_a_batch_has_a_chain_of_its_own_events(ledger: Ledger) -> None:
-    records = [ledger.event(1, lane=HOME), ledger.event(2, lane=AWAY), ledger.event(3, lane=AWAY)]
-    await ledger.commit(*records)
-    for lane in (HOME, AWAY):
-        head = bytes(16)
-        for record in records:
-            if record.origin.lane == lane:
-                head = blake2b(head + record.content_hash, digest_size=16).digest()
-        assert (await ledger.lane(lane))["chain_head"] == head
+async def test_each_lane_of_a_batch_has_a_link_of_its_own_on_the_one_before(ledger: Ledger) -> None:
+    await ledger.commit(ledger.event(1, lane=HOME), ledger.event(2, lane=AWAY), ledger.event(3, lane=AWAY))
+    committed = await ledger.commit(ledger.event(4, lane=AWAY), ledger.correction(lane=AWAY))
+    links = await ledger.rows("SELECT * FROM event_store.chain_links ORDER BY lane, seq")
+    assert sorted((row["lane"], row["seq"], row["events"], row["corrections"]) for row in links) == [
+        *((HOME, 1, 1, 0), (AWAY, 1, 2, 0), (AWAY, 2, 1, 1))
+    ]
+    of_away = [row for row in links if row["lane"] == AWAY]
+    assert [row["previous_head"] for row in of_away] == [bytes(16), of_away[0]["head"]]
+    row = await ledger.lane(AWAY)
+    assert (row["chain_seq"], row["chain_head"]) == (2, of_away[1]["head"])
+    (told,) = [decode_head(row.chain_head) for row in committed.outbox if row.chain_head is not None]
+    assert (told.lane, told.seq, told.head) == (AWAY, 2, of_away[1]["head"].hex())
+
+
+async def test_what_stores_nothing_of_a_lane_makes_no_link(ledger: Ledger) -> None:
+    await ledger.commit(ledger.event(1))
+    committed = await ledger.commit(ledger.event(1), ledger.lanes[HOME].record(b"junk"))
+    assert [row.chain_head for row in committed.outbox] == [None]
+    assert (await ledger.lane(HOME))["chain_seq"] == 1
 
 
 async def test_halves_go_in_one_after_the_other(ledger: Ledger) -> None:

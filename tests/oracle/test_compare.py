@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.oracle import compare, compare_corrections
 from pipeline.oracle.books import Books, Ground
-from pipeline.oracle.compare import ChainComparison, LaneCounters, RowComparison
+from pipeline.oracle.chain import ChainComparison
+from pipeline.oracle.compare import LaneCounters, RowComparison
 from pipeline.oracle.content_hash import content_hash, correction_hash
 from pipeline.oracle.decode_corrections import Correction, JudgedCorrection
 from pipeline.oracle.findings import KEPT_MAX, Findings
@@ -276,15 +277,16 @@ def test_every_counter_of_a_lane() -> None:
 
 
 def chained(rows: Sequence[Row], head: bytes) -> Findings:
+    """The old chain: events from before there were links."""
     findings = Findings()
-    chain = ChainComparison()
+    chain = ChainComparison([], [])
     for row in rows:
         chain.feed(findings, [row])
-    chain.finish(findings, {2: head})
+    chain.finish(findings, {2: (0, head)})
     return findings
 
 
-LINKS = [(2, offset, NOON + timedelta(microseconds=offset), bytes([offset]) * 16) for offset in (3, 4, 7)]
+OLD_LINKS = [(2, offset, NOON + timedelta(microseconds=offset), bytes([offset]) * 16) for offset in (3, 4, 7)]
 
 
 def head_of(hashes: Sequence[bytes]) -> bytes:
@@ -294,25 +296,25 @@ def head_of(hashes: Sequence[bytes]) -> bytes:
     return head
 
 
-def test_the_chain() -> None:
-    right = head_of([link[3] for link in LINKS])
-    assert chained(LINKS, right).kept == []
+def test_the_chain_from_before_there_were_links() -> None:
+    right = head_of([link[3] for link in OLD_LINKS])
+    assert chained(OLD_LINKS, right).kept == []
     assert chained([], bytes(16)).kept == []
-    assert len(chained(LINKS, bytes(16)).kept) == 1
+    assert len(chained(OLD_LINKS, bytes(16)).kept) == 1
     assert len(chained([], right).kept) == 1
-    assert len(chained(LINKS[:2], right).kept) == 1
-    assert len(chained([LINKS[0], (*LINKS[1][:3], bytes(16)), LINKS[2]], right).kept) == 1
+    assert len(chained(OLD_LINKS[:2], right).kept) == 1
+    assert len(chained([OLD_LINKS[0], (*OLD_LINKS[1][:3], bytes(16)), OLD_LINKS[2]], right).kept) == 1
 
 
 def test_the_chain_of_a_lane_without_events_is_compared_too() -> None:
     findings = Findings()
-    ChainComparison().finish(findings, {0: bytes(16), 1: bytes([1]) * 16})
-    assert [difference.key for difference in findings.kept] == [{"lane": 1}]
+    ChainComparison([], []).finish(findings, {0: (0, bytes(16)), 1: (0, bytes([1]) * 16), 2: (1, bytes(16))})
+    assert [difference.key for difference in findings.kept] == [{"lane": 1}, {"lane": 2}]
 
 
 @pytest.mark.parametrize("step", [timedelta(0), timedelta(microseconds=-1)])
 def test_recorded_at_rises_strictly_within_a_lane(step: timedelta) -> None:
-    rows = [LINKS[0], (2, 4, LINKS[0][2] + step, bytes(16)), (3, 1, NOON - timedelta(days=1), bytes(16))]
+    rows = [OLD_LINKS[0], (2, 4, OLD_LINKS[0][2] + step, bytes(16)), (3, 1, NOON - timedelta(days=1), bytes(16))]
     findings = chained(rows, head_of([rows[0][3], rows[1][3]]))
     [difference] = findings.kept
     assert difference.key == {"lane": 2, "record_offset": 4}

@@ -26,7 +26,7 @@ from pipeline.cache.balances import BalanceCache, CachedBalance, Miss
 from pipeline.errors import CacheUnavailable
 from pipeline.metrics import Metrics
 from pipeline.settings import BatchSettings, DatabaseSettings, KafkaSettings, Settings, WorkerSettings
-from schemas.topics import DEAD_LETTERS, REALTIME_UPDATES, Feed
+from schemas.topics import CHAIN_HEADS, DEAD_LETTERS, REALTIME_UPDATES, Feed
 from tests.simulation.broker import Broker
 from tests.simulation.cache import Cache
 from tests.simulation.clients import SimulatedClients
@@ -92,7 +92,7 @@ class World:
         self.loop = VirtualLoop()
         self.history: list[str] = []
         self.weather = Weather(Random(plan.seed))
-        topics = (*Feed, REALTIME_UPDATES, DEAD_LETTERS)
+        topics = (*Feed, REALTIME_UPDATES, DEAD_LETTERS, CHAIN_HEADS)
         self.broker = Broker(self.loop, BEGINNING, topics, plan.lanes)
         self.database = Database(self.loop)
         self.cache = Cache(self.loop)

@@ -56,10 +56,13 @@ CASES = {
     "safe_watermarks": Case("7", role=READER),
     "upsert_users": Case("'{7,7}', '{7,999999}', '{Asha,Ravi}', now()"),
     "advance_lane": Case(
-        f"1, {UUID}, 5, 4, now(), '\\x00', 5, 4, now(), '\\x00', now(), '\\x00', 9, 1, 1, 1, 1, 1, 1, 1, 7"
+        f"1, {UUID}, 5, 4, now(), '\\x00', 5, 4, now(), '\\x00', now(), 3, '\\x00', 9, 1, 1, 1, 1, 1, 1, 1, 7"
     ),
     "append_adjustments": Case(
         f"'{{7}}', '{{1}}', ARRAY[current_date], ARRAY[{UUID}], " + "'{1}', " * 8 + "ARRAY[now()]"
+    ),
+    "append_chain_links": Case(
+        f"1, 999999, {UUID}, 1, '1-1', 1, 0, now(), now(), '\\x00', decode(repeat('00', 32), 'hex')"
     ),
     "append_corrections": Case(
         "'{7}', ARRAY[gen_random_uuid()], '{1}', ARRAY[current_date], '{recompute}', '{NULL}', '{1}', "
@@ -70,7 +73,7 @@ CASES = {
     "append_events": Case(),
     "append_operator_audit": Case("'me', 'dlq redrive', '{}'", role="folio_operator"),
     "append_redrives": Case("'me', '{t}', '{1}', '{1}', '{1}', '{999999}'"),
-    "append_outbox": Case(f"1, 999999, {UUID}, now(), 1, '\\x00', 1, 1000"),
+    "append_outbox": Case(f"1, 999999, {UUID}, now(), 1, '\\x00', 1, 1000, NULL"),
     "begin_restore": Case("'event_store.events', 'recorded_at', '2031-03-01'", role=OWNER),
     "bound_step": Case("'200ms', '10s'", role=OPERATOR),
     "batch_outbox": Case(f"'{{1,2}}', {UUID}"),

@@ -258,6 +258,13 @@ async def test_not_even_the_owner_rewrites_the_audit_by_the_way(connection: asyn
         await connection.execute(f"{statement} ops.operator_audit{end}")
 
 
+@pytest.mark.parametrize("statement", ["UPDATE", "DELETE FROM", "TRUNCATE"])
+async def test_not_even_the_owner_rewrites_the_chain_by_the_way(connection: asyncpg.Connection, statement: str) -> None:
+    end = " SET events = 0" if statement == "UPDATE" else ""
+    with pytest.raises(DENIED, match="append-only"):
+        await connection.execute(f"{statement} event_store.chain_links{end}")
+
+
 async def test_an_entry_of_the_audit_has_the_login_that_the_database_knows(connection: asyncpg.Connection) -> None:
     login = await connection.fetchval("SELECT session_user")
     await become(connection, "folio_operator")

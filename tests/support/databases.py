@@ -18,6 +18,7 @@ EMPTY_THE_BOOKS = """
     DELETE FROM ops.balance_adjustments; DELETE FROM ops.balance_corrections;
     DELETE FROM ops.org_pause_positions; DELETE FROM ops.org_pauses;
     DELETE FROM ops.outbox; DELETE FROM ops.dead_letters; DELETE FROM ops.lane_rules; DELETE FROM ops.lanes;
+    SET session_replication_role = replica; DELETE FROM event_store.chain_links; RESET session_replication_role;
 """
 
 

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from hashlib import blake2b
 
 from batchers.carry import Balance, carry
 from batchers.coalesce import NOTHING, Figures, coalesce
@@ -38,7 +37,6 @@ class MemoryBooks:
     adjustments: list[Adjustment] = field(default_factory=list)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     version_gaps: int = 0
-    chain: bytes = bytes(16)
 
     def commit(self, records: Sequence[Judged]) -> Decisions:
         """What `Books.commit` does with the records of a batch, between the fence and the outbox."""
@@ -48,7 +46,6 @@ class MemoryBooks:
             place = (stored.record.key, stored.record.event.version)
             assert place not in self.store, "a version was stored twice"
             self.store[place] = Fingerprint(HASH_VERSION, stored.record.content_hash)
-            self.chain = blake2b(self.chain + stored.record.content_hash, digest_size=16).digest()
         self.snapshots |= {key: change.after for key, change in decisions.changes.items()}
         for of_lane in decisions.outcomes.values():
             self.outcomes.update(of_lane)

@@ -223,4 +223,4 @@ class WorkerProcess:
 async def new_topics(endpoints: Endpoints, prefix: str, lanes: int) -> None:
     """The topics of a stream, fresh."""
     created = await create_topics(endpoints.kafka_bootstrap, lanes, 1, prefix)
-    assert len(created) == 4
+    assert len(created) == 5

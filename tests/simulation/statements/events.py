@@ -47,6 +47,19 @@ async def _append_events(at: Transaction, staged: Staged, _moment: Moment) -> Va
     return ()
 
 
+_LINK: Final = (
+    "lane seq batch_id owner_epoch cluster_epoch events corrections first_recorded_at last_recorded_at "
+    "previous_head head"
+)
+
+
+@statement("append_chain_links")
+async def _append_chain_links(at: Transaction, _staged: Staged, _moment: Moment, *values: Any) -> Values:
+    row = dict(zip(names(_LINK), values, strict=True))
+    await at.insert("chain_links", (row["lane"], row["seq"]), row)
+    return ()
+
+
 def _staged_by(staged: Staged, booking: str) -> list[Row]:
     rows = [row for row in staged.get("staging_events", ()) if row["booking"] == booking]
     return sorted(rows, key=lambda row: (row["org_id"], row["aggregate_type"], row["aggregate_id"]))

@@ -18,6 +18,7 @@ _NEW_LANE: Final[Row] = {
     **dict.fromkeys(("corrections_position", "corrections_last_offset")),
     **dict.fromkeys(("corrections_last_appended_at", "corrections_last_record_hash")),
     "last_recorded_at": _NOTHING_RECORDED,
+    "chain_seq": 0,
     "chain_head": bytes(16),
     **dict.fromkeys(("outbox_seq", "published_seq", "invalidated_seq", "properties_revision", "paused_orgs"), 0),
     **dict.fromkeys(("applied", "duplicate", "stale", "conflict", "quarantined", "misrouted", "version_gaps"), 0),
@@ -25,7 +26,7 @@ _NEW_LANE: Final[Row] = {
     "poison_accepted_until": instant_of(NOTHING_ACCEPTED),
 }
 _FENCE: Final = (
-    "lane owner_epoch batch_id finance_position corrections_position outbox_seq last_recorded_at chain_head "
+    "lane owner_epoch batch_id finance_position corrections_position outbox_seq last_recorded_at chain_seq chain_head "
     "properties_revision paused_orgs"
 )
 _CLAIMED: Final = (
@@ -115,11 +116,12 @@ async def _advance_lane(at: Transaction, _staged: Staged, _moment: Moment, lane:
         "finance_position last_offset last_appended_at last_record_hash corrections_position "
         "corrections_last_offset corrections_last_appended_at corrections_last_record_hash"
     )
-    batch_id, standing, (recorded_at, chain_head, outbox_seq) = values[0], values[1:9], values[9:12]
+    batch_id, standing, (recorded_at, *chain, outbox_seq) = values[0], values[1:9], values[9:13]
     changes = {name: value for name, value in zip(set_when_given, standing, strict=True) if value is not None}
     counted = names("applied duplicate stale conflict quarantined misrouted version_gaps")
-    changes |= {name: row[name] + more for name, more in zip(counted, values[12:19], strict=True)}
-    changes |= {"batch_id": batch_id, "last_recorded_at": recorded_at, "chain_head": chain_head}
+    changes |= {name: row[name] + more for name, more in zip(counted, values[13:20], strict=True)}
+    changes |= {"batch_id": batch_id, "last_recorded_at": recorded_at}
+    changes |= dict(zip(("chain_seq", "chain_head"), chain, strict=True))
     await at.update("lanes", (lane,), changes | {"outbox_seq": outbox_seq})
     return ()
 

@@ -5,20 +5,20 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
-from tests.simulation.database import Transaction
+from tests.simulation.database import Row, Transaction
 from tests.simulation.statements.balances import MOVEMENTS, day_of, in_key_order
 from tests.simulation.statements.registry import Moment, Staged, Values, of_the_oracle, picked
 
 
 @of_the_oracle(
     "lanes",
-    "lane finance_position corrections_position published_seq chain_head applied duplicate stale conflict quarantined "
-    "version_gaps misrouted",
+    "lane finance_position corrections_position published_seq chain_seq chain_head applied duplicate stale "
+    "conflict quarantined version_gaps misrouted",
 )
 async def _oracle_lanes(at: Transaction, _staged: Staged, _moment: Moment) -> Values:
     columns = (
-        "lane finance_position corrections_position published_seq chain_head applied duplicate stale conflict "
-        "quarantined version_gaps misrouted"
+        "lane finance_position corrections_position published_seq chain_seq chain_head applied duplicate stale "
+        "conflict quarantined version_gaps misrouted"
     )
     return [picked(row, columns) for _, row in sorted(at.rows("lanes"))]
 
@@ -86,10 +86,43 @@ async def _oracle_corrections_order(at: Transaction, _staged: Staged, moment: Mo
     return [(*picked(row, "lane record_offset finance_position"), moment(row["recorded_at"])) for row in rows]
 
 
-@of_the_oracle("chain", "lane record_offset recorded_at content_hash")
+_CHAINED: Final = (
+    "lane record_offset recorded_at content_hash org_id aggregate_type aggregate_id version event_type event_id "
+    "property_id balance_date occurred_at appended_at outcome hash_version event_data headers"
+)
+_CHAINED_CORRECTION: Final = (
+    "org_id correction_id property_id balance_date kind declared_closing_cents hash_version content_hash lane "
+    "record_offset finance_position appended_at recorded_at issued_at recorded_by_user_id reason correction_data "
+    "headers"
+)
+_LINK: Final = (
+    "lane seq batch_id owner_epoch cluster_epoch events corrections first_recorded_at last_recorded_at "
+    "previous_head head"
+)
+_INSTANTS: Final = ("recorded_at", "occurred_at", "appended_at", "issued_at", "first_recorded_at", "last_recorded_at")
+
+
+def _with_moments(row: Row, moment: Moment) -> Row:
+    return row | {name: moment(row[name]) for name in _INSTANTS if name in row}
+
+
+@of_the_oracle("chain", _CHAINED)
 async def _oracle_chain(at: Transaction, _staged: Staged, moment: Moment) -> Values:
     rows = sorted((row for _, row in at.rows("events")), key=lambda row: (row["lane"], row["record_offset"]))
-    return [(row["lane"], row["record_offset"], moment(row["recorded_at"]), row["content_hash"]) for row in rows]
+    return [picked(_with_moments(row, moment), _CHAINED) for row in rows]
+
+
+@of_the_oracle("chain_corrections", _CHAINED_CORRECTION)
+async def _oracle_chain_corrections(at: Transaction, _staged: Staged, moment: Moment) -> Values:
+    rows = sorted((row for _, row in at.rows("corrections")), key=lambda row: (row["lane"], row["recorded_at"]))
+    return [picked(_with_moments(row, moment), _CHAINED_CORRECTION) for row in rows]
+
+
+@of_the_oracle("chain_links", _LINK)
+async def _oracle_chain_links(at: Transaction, _staged: Staged, moment: Moment) -> Values:
+    return [
+        picked(_with_moments(row, moment), _LINK) for _, row in sorted(at.rows("chain_links"), key=lambda row: row[0])
+    ]
 
 
 @of_the_oracle("recorded_order", "lane record_offset recorded_at")

@@ -7,13 +7,13 @@ from tests.simulation.database import Transaction
 from tests.simulation.statements.registry import Moment, Staged, Values, names, picked, statement
 
 _OUTBOX_ROWS_READ: Final = 64
-_OUTBOX: Final = "lane seq batch_id updates letter_count"
+_OUTBOX: Final = "lane seq batch_id updates letter_count chain_head"
 _LETTER: Final = "outbox_seq topic lane record_offset reason detail appended_at record_key record_value headers"
 
 
 @statement("append_outbox")
 async def _append_outbox(at: Transaction, _staged: Staged, _moment: Moment, lane: int, seq: int, *rest: Any) -> Values:
-    columns_of = names("batch_id recorded_at update_count updates letter_count letter_bytes")
+    columns_of = names("batch_id recorded_at update_count updates letter_count letter_bytes chain_head")
     await at.insert("outbox", (lane, seq), {"lane": lane, "seq": seq, **dict(zip(columns_of, rest, strict=True))})
     return ()
 

@@ -1,0 +1,221 @@
+"""What a chain proves: plain decisions over links, rows and the heads that were told. No server is asked here."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from schemas.chain import CORRECTION_COLUMNS, EVENT_COLUMNS, LinkId, Linking
+from schemas.instants import Instant, moment_of
+
+Row = Sequence[Any]
+_EVENT_RECORDED: Final = EVENT_COLUMNS.index("recorded_at")
+_EVENT_OFFSET: Final = EVENT_COLUMNS.index("record_offset")
+_CORRECTION_RECORDED: Final = CORRECTION_COLUMNS.index("recorded_at")
+# A wholly rewritten store breaks every link; the first hundred show it as well as a million would. All are counted.
+KEPT_MAX: Final = 100
+
+
+class StoredLink(NamedTuple):
+    """A row of event_store.chain_links."""
+
+    id: LinkId
+    first_recorded_at: Instant
+    last_recorded_at: Instant
+    previous_head: bytes
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as the chain says. The offsets are of the rows of the batch that are there now."""
+
+    what: str
+    lane: int
+    seq: int
+    batch_id: UUID | None = None
+    cluster_epoch: str | None = None
+    first_offset: int | None = None
+    last_offset: int | None = None
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was verified, what was not, and what was found."""
+
+    links: int = 0
+    events: int = 0
+    corrections: int = 0
+    before_the_chain: int = 0
+    archived_links: int = 0
+    archived_events: int = 0
+    heads_agreed: int = 0
+    heads_waiting: int = 0  # links that the topic does not have yet: their row waits in the outbox
+    heads_expired: int = 0  # links from before what the topic still holds
+    lost_heads: dict[str, int] = field(default_factory=dict)  # by timeline: told, then lost in a failover
+    findings: list[Finding] = field(default_factory=list)
+    findings_count: int = 0
+
+    def find(self, finding: Finding) -> None:
+        self.findings_count += 1
+        if len(self.findings) < KEPT_MAX:
+            self.findings.append(finding)
+
+
+class LaneChain:
+    """One lane's links, one after the other, each with its rows."""
+
+    def __init__(self, verdict: Verdict, months: frozenset[str], from_the_first: bool) -> None:
+        """`months`: YYYY_MM that the store has. `from_the_first`: no link before is known, nor asked for."""
+        self._verdict = verdict
+        self._months = months
+        self._from_the_first = from_the_first
+        self._last: StoredLink | None = None
+
+    def stray(self, link: StoredLink | None, row: Row, lane: int) -> None:
+        """An event that no link covers: from before the chain, or added later."""
+        if self._last is None and link is not None and self._from_the_first and link.id.seq == 1:
+            self._verdict.before_the_chain += 1
+            return
+        if self._last is None and link is None:
+            self._verdict.before_the_chain += 1
+            return
+        near = self._last or link
+        assert near is not None
+        offset = row[_EVENT_OFFSET]
+        self._verdict.find(
+            Finding("an event that no link covers", lane, near.id.seq, near.id.batch_id, None, offset, offset)
+        )
+
+    def close(self, link: StoredLink, linking: Linking, met: "Met") -> None:
+        """Judge a link whose rows have all been taken in."""
+        verdict, last, self._last = self._verdict, self._last, link
+        verdict.links += 1
+        if (last is None and self._from_the_first and link.id.seq != 1) or (
+            last is not None and link.id.seq != last.id.seq + 1
+        ):
+            verdict.find(_finding("links before it are missing", link, met))
+        if last is not None and link.previous_head != last.head:
+            verdict.find(_finding("it does not stand on the head of the link before", link, met))
+        if link.id.events and not met.events and self._is_archived(link):
+            verdict.archived_links += 1
+            verdict.archived_events += link.id.events
+            return
+        verdict.events += met.events
+        verdict.corrections += met.corrections
+        if met.events != link.id.events:
+            verdict.find(_finding(f"{met.events} events are stored, {link.id.events} were", link, met))
+        elif met.corrections != link.id.corrections:
+            verdict.find(_finding(f"{met.corrections} corrections are stored, {link.id.corrections} were", link, met))
+        elif linking.head != link.head:
+            verdict.find(_finding("what is stored is not what the link covers", link, met))
+
+    def end(self, lane: int, seq: int, head: bytes) -> None:
+        """The lane's own row must name the newest link."""
+        newest = self._last
+        if newest is None:
+            if seq and self._from_the_first:
+                self._verdict.find(Finding(f"the lane stands at link {seq}, and has none", lane, seq))
+            return
+        if (newest.id.seq, newest.head) != (seq, head):
+            what = f"the lane stands at link {seq}, head {head.hex()[:16]}, the newest link is another"
+            self._verdict.find(Finding(what, lane, newest.id.seq, newest.id.batch_id, newest.id.cluster_epoch))
+
+    def _is_archived(self, link: StoredLink) -> bool:
+        """A whole month that left: older than every month that the store has. Rows that miss elsewhere were removed."""
+        month = moment_of(link.last_recorded_at).strftime("%Y_%m")
+        return bool(self._months) and month < min(self._months)
+
+
+@dataclass(slots=True)
+class Met:
+    """The rows of a link that are there."""
+
+    events: int = 0
+    corrections: int = 0
+    first_offset: int | None = None
+    last_offset: int | None = None
+
+    def event(self, offset: int) -> None:
+        self.events += 1
+        self.first_offset = offset if self.first_offset is None else self.first_offset
+        self.last_offset = offset
+
+
+def _finding(what: str, link: StoredLink, met: Met) -> Finding:
+    ours = link.id
+    return Finding(what, ours.lane, ours.seq, ours.batch_id, ours.cluster_epoch, met.first_offset, met.last_offset)
+
+
+def event_recorded_at(row: Row) -> Instant:
+    """When an event was recorded."""
+    instant: Instant = row[_EVENT_RECORDED]
+    return instant
+
+
+def correction_recorded_at(row: Row) -> Instant:
+    """When a correction was recorded."""
+    instant: Instant = row[_CORRECTION_RECORDED]
+    return instant
+
+
+def event_offset(row: Row) -> int:
+    """Where an event stood in its topic."""
+    offset: int = row[_EVENT_OFFSET]
+    return offset
+
+
+Told = Mapping[tuple[int, str], str]  # the head in hex, by number of the link and cluster epoch
+
+
+def judge_heads(
+    verdict: Verdict, lane: int, links: Mapping[int, tuple[str, str]], told: Told, ours: "Standing"
+) -> None:
+    """Hold what the topic says of a lane against its links (epoch and head in hex, by number).
+
+    A head of another cluster epoch that the database does not know was lost in a failover, with the WAL's tail: that
+    timeline ended there. Of the primary that is asked, and of a timeline that goes on behind it, none can be.
+    """
+    known = {epoch: seq for seq, (epoch, _) in sorted(links.items())}  # the newest link of each timeline
+    for (seq, epoch), head in sorted(told.items()):
+        if seq < ours.since_seq:
+            continue
+        link = links.get(seq)
+        if link is not None and link[0] == epoch:
+            if link[1] == head:
+                verdict.heads_agreed += 1
+            else:
+                verdict.find(Finding(f"the topic was told head {head[:16]}", lane, seq, None, epoch))
+        elif epoch == ours.cluster_epoch or known.get(epoch, 0) > seq:
+            verdict.find(Finding("the topic was told of a link that is not there", lane, seq, None, epoch))
+        else:
+            verdict.lost_heads[epoch] = verdict.lost_heads.get(epoch, 0) + 1
+    numbers = [seq for seq, _ in told]
+    first, last = min(numbers, default=None), max((seq for seq, epoch in told if seq in links), default=None)
+    for seq in _untold(links, told):
+        if first is None or last is None or seq > last:
+            _not_told_yet(verdict, lane, seq, links[seq][0], ours)
+        elif seq < first:
+            verdict.heads_expired += 1
+        else:
+            verdict.find(Finding("the topic was not told of it", lane, seq, None, links[seq][0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a lane besides its links."""
+
+    cluster_epoch: str  # of the primary that was asked
+    untold: bool  # whether its outbox has rows that were not published
+    since_seq: int = 1
+
+
+def _untold(links: Mapping[int, tuple[str, str]], told: Told) -> Iterator[int]:
+    return (seq for seq, (epoch, _) in sorted(links.items()) if (seq, epoch) not in told)
+
+
+def _not_told_yet(verdict: Verdict, lane: int, seq: int, epoch: str, ours: Standing) -> None:
+    if ours.untold:
+        verdict.heads_waiting += 1
+    else:
+        verdict.find(Finding("the topic was not told of it, and nothing waits in the outbox", lane, seq, None, epoch))

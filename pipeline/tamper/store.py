@@ -1,0 +1,97 @@
+"""Reading links, events and corrections as of one instant, in the order of the chain, in bounded memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from pipeline.settings import DatabaseSettings
+from pipeline.storage.connect import connect
+from pipeline.tamper.judging import Row, StoredLink
+from pipeline.translate import database_errors
+from schemas.chain import LinkId
+from schemas.instants import Instant
+
+# One round trip for so many rows: enough to hide the trip, and two megabytes at most with ordinary records.
+_ROWS_OF_FETCH: Final = 2_000
+# A whole store is read to its end and sorted; it takes as long as it takes.
+_SESSION: Final = (
+    "SET LOCAL work_mem = '256MB'; SET LOCAL cursor_tuple_fraction = 1; SET LOCAL statement_timeout = 0; "
+    "SET LOCAL transaction_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL jit = off; "
+    "SET LOCAL row_security = off"
+)
+LONG_AGO: Final[Instant] = -(1 << 60)
+
+
+class ChainLane(NamedTuple):
+    """Where a lane's chain stands."""
+
+    lane: int
+    chain_seq: int
+    chain_head: bytes
+    untold: bool
+    cluster_epoch: str
+
+
+@cache
+def _statement(name: str) -> str:
+    return (files(__package__) / f"{name}.sql").read_text(encoding="utf-8")
+
+
+class Store:
+    """The tables as of the instant of the snapshot."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def lanes(self, lane: int | None) -> list[ChainLane]:
+        """All lanes, or the one."""
+        return [ChainLane(*row) for row in await self._connection.fetch(_statement("lanes"), lane)]
+
+    async def months(self) -> frozenset[str]:
+        """YYYY_MM of each month of which the store has a partition."""
+        return frozenset(row["month"] for row in await self._connection.fetch(_statement("months")))
+
+    async def since(self, lane: int, seq: int) -> Instant:
+        """When the link before `seq` ended."""
+        found: Instant | None = await self._connection.fetchval(_statement("since"), lane, seq)
+        return LONG_AGO if found is None else found
+
+    async def links(self, lane: int, since_seq: int) -> AsyncIterator[StoredLink]:
+        """The links of a lane by number."""
+        async for row in self._rows("links", lane, since_seq):
+            yield StoredLink(LinkId(*row[:7]), *row[7:])
+
+    def events(self, lane: int | None, after: Instant) -> AsyncIterator[Row]:
+        """EVENT_COLUMNS of what was recorded later than `after`, by lane and instant."""
+        return self._rows("events", lane, after)
+
+    def corrections(self, lane: int | None, after: Instant) -> AsyncIterator[Row]:
+        """CORRECTION_COLUMNS of what was recorded later than `after`, by lane and instant."""
+        return self._rows("corrections", lane, after)
+
+    async def _rows(self, name: str, *arguments: object) -> AsyncIterator[Any]:
+        cursor = await self._connection.cursor(_statement(name), *arguments)
+        while rows := await cursor.fetch(_ROWS_OF_FETCH):
+            for row in rows:
+                yield tuple(row)
+
+
+@asynccontextmanager
+async def snapshot(url: str, settings: DatabaseSettings) -> AsyncIterator[Store]:
+    """Raises DatabaseUnavailable, and SchemaMismatch where our tables are not there."""
+    with database_errors("verifying the chain"):
+        connection = await connect(url, settings, "folio verify-chain")
+        try:
+            # Instants as numbers, as the writer sends them (pipeline.storage.connect).
+            await connection.set_builtin_type_codec(
+                "timestamptz", schema="pg_catalog", codec_name="int8", format="binary"
+            )
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await connection.execute(_SESSION)
+                yield Store(connection)
+        finally:
+            await connection.close()

@@ -66,7 +66,7 @@ class LaneChain:
     """One lane's links, one after the other, each with its rows."""
 
     def __init__(self, verdict: Verdict, months: frozenset[str], from_the_first: bool) -> None:
-        """`months`: YYYY_MM that the store has. `from_the_first`: no link before is known, nor asked for."""
+        """`months`: YYYY_MM that were taken out of the store. `from_the_first`: no link before is known, nor asked for."""
         self._verdict = verdict
         self._months = months
         self._from_the_first = from_the_first
@@ -122,9 +122,8 @@ class LaneChain:
             self._verdict.find(Finding(what, lane, newest.id.seq, newest.id.batch_id, newest.id.cluster_epoch))
 
     def _is_archived(self, link: StoredLink) -> bool:
-        """A whole month that left: older than every month that the store has. Rows that miss elsewhere were removed."""
-        month = moment_of(link.last_recorded_at).strftime("%Y_%m")
-        return bool(self._months) and month < min(self._months)
+        """A month that maintenance took out, on record. Rows that miss elsewhere were removed."""
+        return moment_of(link.last_recorded_at).strftime("%Y_%m") in self._months
 
 
 @dataclass(slots=True)

@@ -1,5 +1,4 @@
--- months: the months of which the store has a partition; of others it holds what the default partition holds.
-SELECT right(inhrelid::regclass::text, 7) AS month
-FROM pg_inherits
-WHERE inhparent = 'event_store.events'::regclass AND inhrelid::regclass::text ~ '_\d{4}_\d{2}$'
-ORDER BY month
+-- months: the months of the event store that left for good, and did not come back.
+SELECT to_char(month, 'YYYY_MM') AS month
+FROM ops.expired_months
+WHERE parent = 'event_store.events' AND restored_at IS NULL

@@ -23,7 +23,7 @@ _SESSION: Final = (
     "SET LOCAL transaction_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL jit = off; "
     "SET LOCAL row_security = off"
 )
-LONG_AGO: Final[Instant] = -(1 << 60)
+LONG_AGO: Final[Instant] = -(1 << 63)  # PostgreSQL's own -infinity
 
 
 class ChainLane(NamedTuple):
@@ -52,7 +52,7 @@ class Store:
         return [ChainLane(*row) for row in await self._connection.fetch(_statement("lanes"), lane)]
 
     async def months(self) -> frozenset[str]:
-        """YYYY_MM of each month of which the store has a partition."""
+        """YYYY_MM of each month that was taken out of the store."""
         return frozenset(row["month"] for row in await self._connection.fetch(_statement("months")))
 
     async def since(self, lane: int, seq: int) -> Instant:

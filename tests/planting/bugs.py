@@ -516,4 +516,25 @@ BUGS = (
         "            if False:\n",
         "tests/storage/test_repositories.py::test_a_name_that_another_writer_changed_is_written_again",
     ),
+    Bug(
+        "headers left out of the chain",
+        "schemas/chain.py",
+        "self._hasher.update(_encode(row))",
+        "self._hasher.update(_encode(row[:-1]))",
+        "tests/schemas/test_chain.py::test_the_oracle_makes_the_same_head",
+    ),
+    Bug(
+        "heads not compared with the topic",
+        "pipeline/tamper/judging.py",
+        "            if link[1] == head:\n",
+        "            if link[1]:\n",
+        "tests/tamper/test_judging.py::test_a_rewritten_chain_is_told_by_the_topic_alone",
+    ),
+    Bug(
+        "the epoch left out of a link",
+        "schemas/chain.py",
+        "                    link.cluster_epoch,\n",
+        "                    None,\n",
+        "tests/schemas/test_chain.py::test_the_oracle_makes_the_same_head",
+    ),
 )

@@ -1,6 +1,11 @@
 """What the topic was told against what the database has: failovers told apart from rewriting."""
 
-from pipeline.tamper.judging import Standing, Verdict, judge_heads
+from datetime import UTC, datetime
+from uuid import UUID
+
+from pipeline.tamper.judging import LaneChain, Met, Standing, StoredLink, Verdict, judge_heads
+from schemas.chain import LinkId, Linking
+from schemas.instants import instant_of
 
 OLD, NEW = "7-1", "7-2"
 OURS = Standing(NEW, untold=False)
@@ -54,3 +59,21 @@ def test_heads_that_left_the_topic_are_counted() -> None:
 def test_a_link_in_the_middle_that_was_never_told_is_a_finding() -> None:
     links = {1: (NEW, "a"), 2: (NEW, "b"), 3: (NEW, "c")}
     assert [finding.seq for finding in judged(links, {(1, NEW): "a", (3, NEW): "c"}).findings] == [2]
+
+
+def closed_without_rows(months: frozenset[str]) -> Verdict:
+    at = instant_of(datetime(2026, 3, 5, tzinfo=UTC))
+    link = StoredLink(LinkId(0, 1, UUID(int=1), 1, NEW, 5, 0), at, at + 4, bytes(16), bytes(32))
+    verdict = Verdict()
+    LaneChain(verdict, months, from_the_first=True).close(link, Linking(bytes(16), link.id), Met())
+    return verdict
+
+
+def test_rows_of_a_month_that_was_archived_are_not_missed() -> None:
+    verdict = closed_without_rows(frozenset({"2026_03"}))
+    assert (verdict.findings, verdict.archived_links, verdict.archived_events, verdict.events) == ([], 1, 5, 0)
+
+
+def test_rows_of_any_other_month_are() -> None:
+    verdict = closed_without_rows(frozenset({"2026_02"}))
+    assert [finding.what for finding in verdict.findings] == ["0 events are stored, 5 were"]

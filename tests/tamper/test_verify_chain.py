@@ -48,7 +48,7 @@ CHANGED: Final = {
 def messages() -> Iterator[Message]:
     for number in range(EVENTS):
         org = number % 4 + 1
-        yield str(org).encode(), encoded(event(number, org=org, at=datetime.now(UTC)))
+        yield str(org).encode(), encoded(event(number + 1, org=org, at=datetime.now(UTC)))
 
 
 async def filled(stream: Stream) -> None:

@@ -1,5 +1,5 @@
 -- Tamper evidence: a hash chain of a link for each lane and batch, over every column of what it stores
--- depends: 0017_append_only_audit
+-- depends: 0019_reads
 
 -- migrate: apply
 

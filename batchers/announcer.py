@@ -43,7 +43,7 @@ class Announcer:
             for lane, head in heads:
                 # While a topic grows, it may have fewer partitions than there are lanes for a moment.
                 place = lane % len(partitions)
-                deliveries.append(await self._producer.send(self._topic, head, key=b"%d" % lane, partition=place))
+                deliveries.append(await self._producer.send(self._topic, value=head, key=b"%d" % lane, partition=place))
                 prolong(bound)
             for delivery in deliveries:
                 await delivery

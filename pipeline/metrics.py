@@ -74,7 +74,8 @@ class Metrics:
         )
         self.failed_attempts = Counter(
             "folio_failed_attempts",
-            "Attempts at a step of a batch (commit, publish, export, invalidate) that failed, by class of error.",
+            "Attempts at a step of a batch (commit, publish, export, announce, invalidate) that failed, "
+            "by class of error.",
             ["step", "error"],
             registry=self.registry,
         )

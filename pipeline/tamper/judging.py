@@ -66,7 +66,7 @@ class LaneChain:
     """One lane's links, one after the other, each with its rows."""
 
     def __init__(self, verdict: Verdict, months: frozenset[str], from_the_first: bool) -> None:
-        """`months`: YYYY_MM that were taken out of the store. `from_the_first`: no link before is known, nor asked for."""
+        """`months`: YYYY_MM that were taken out of the store. `from_the_first`: every link is asked for."""
         self._verdict = verdict
         self._months = months
         self._from_the_first = from_the_first

@@ -203,9 +203,8 @@ async def test_each_lane_of_a_batch_has_a_link_of_its_own_on_the_one_before(ledg
     await ledger.commit(ledger.event(1, lane=HOME), ledger.event(2, lane=AWAY), ledger.event(3, lane=AWAY))
     committed = await ledger.commit(ledger.event(4, lane=AWAY), ledger.correction(lane=AWAY))
     links = await ledger.rows("SELECT * FROM event_store.chain_links ORDER BY lane, seq")
-    assert sorted((row["lane"], row["seq"], row["events"], row["corrections"]) for row in links) == [
-        *((HOME, 1, 1, 0), (AWAY, 1, 2, 0), (AWAY, 2, 1, 1))
-    ]
+    found = {(row["lane"], row["seq"], row["events"], row["corrections"]) for row in links}
+    assert found == {(HOME, 1, 1, 0), (AWAY, 1, 2, 0), (AWAY, 2, 1, 1)}
     of_away = [row for row in links if row["lane"] == AWAY]
     assert [row["previous_head"] for row in of_away] == [bytes(16), of_away[0]["head"]]
     row = await ledger.lane(AWAY)

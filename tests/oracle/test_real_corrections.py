@@ -71,12 +71,21 @@ PLANTED: Final = {
     },
     f"UPDATE ops.balance_adjustments SET recorded_at = now() WHERE correction_id = '{ID[1]}'": {"adjustments"},
     f"DELETE FROM ops.balance_adjustments WHERE correction_id = '{ID[3]}'": {"adjustments"},
-    f"DELETE FROM ops.balance_corrections WHERE correction_id = '{ID[4]}'": {"corrections"},
-    f"UPDATE ops.balance_corrections SET declared_closing_cents = 91 WHERE correction_id = '{ID[2]}'": {"corrections"},
-    f"UPDATE ops.balance_corrections SET reason = '' WHERE correction_id = '{ID[1]}'": {"corrections"},
-    f"UPDATE ops.balance_corrections SET content_hash = '' WHERE correction_id = '{ID[1]}'": {"corrections"},
-    f"UPDATE ops.balance_corrections SET finance_position = 0 WHERE correction_id = '{ID[1]}'": {"corrections"},
-    f"UPDATE ops.balance_corrections SET finance_position = 12 WHERE correction_id = '{ID[1]}'": {"corrections"},
+    f"DELETE FROM ops.balance_corrections WHERE correction_id = '{ID[4]}'": {"corrections", "lanes"},
+    f"UPDATE ops.balance_corrections SET declared_closing_cents = 91 WHERE correction_id = '{ID[2]}'": {
+        "corrections",
+        "lanes",
+    },
+    f"UPDATE ops.balance_corrections SET reason = '' WHERE correction_id = '{ID[1]}'": {"corrections", "lanes"},
+    f"UPDATE ops.balance_corrections SET content_hash = '' WHERE correction_id = '{ID[1]}'": {"corrections", "lanes"},
+    f"UPDATE ops.balance_corrections SET finance_position = 0 WHERE correction_id = '{ID[1]}'": {
+        "corrections",
+        "lanes",
+    },
+    f"UPDATE ops.balance_corrections SET finance_position = 12 WHERE correction_id = '{ID[1]}'": {
+        "corrections",
+        "lanes",
+    },
     "UPDATE finance.daily_cash_balances_partitioned SET declared_closing_cents = declared_closing_cents + 1, "
     "closing_balance_cents = closing_balance_cents + 1, balance_discrepancy_cents = balance_discrepancy_cents + 1 "
     f"WHERE org_id = 1 AND property_id = 1 AND balance_date = '{D2.date()}'": {"balances", "realtime"},

@@ -80,6 +80,11 @@ async def _oracle_org_pauses(_at: Transaction, _staged: Staged, _moment: Moment)
     return ()
 
 
+@of_the_oracle("expired_months", "parent month restored")
+async def _oracle_expired_months(_at: Transaction, _staged: Staged, _moment: Moment) -> Values:
+    return ()  # nobody keeps house in the simulation
+
+
 @of_the_oracle("corrections_order", "lane record_offset finance_position recorded_at")
 async def _oracle_corrections_order(at: Transaction, _staged: Staged, moment: Moment) -> Values:
     rows = sorted((row for _, row in at.rows("corrections")), key=lambda row: (row["lane"], row["record_offset"]))

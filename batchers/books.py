@@ -31,6 +31,7 @@ from batchers.fence import (
     check_fence,
     lanes_to_lock,
     lock_lanes,
+    recording_instant,
 )
 from batchers.linking import append_links, links_of
 from batchers.outbox import Marks, OutboxRow, append_outbox, outbox_of_batch, outbox_rows, realtime_updates
@@ -144,7 +145,7 @@ class Books:
         self._connection.discard()
 
     async def _write(self, connection: asyncpg.Connection, batch: Batch, locked: Mapping[int, LockedLane]) -> "_Work":
-        recorded_at = _recording_instant(self._clock, locked)
+        recorded_at = recording_instant(instant_of(self._clock.now()), locked)
         records = [record for feed in Feed for slice_ in batch.of(feed) for record in slice_.records]
         known = await self._known(connection, batch, records, locked)
         self._reach("read")
@@ -205,15 +206,6 @@ class _Work:
     names: Mapping[UserKey, str]
     last_recorded_at: Instant
     committed: Committed
-
-
-def _recording_instant(clock: Clock, locked: Mapping[int, LockedLane]) -> Instant:
-    """Now, or just after the last instant of any locked lane: clocks step back, and differ between workers.
-
-    The home lanes count as well: an organisation's events on two lanes are recorded in the order of their commits.
-    """
-    last = max(lane.last_recorded_at for lane in locked.values())
-    return max(instant_of(clock.now()), last + 1)
 
 
 @dataclass(frozen=True, slots=True)

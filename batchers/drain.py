@@ -1,13 +1,13 @@
 """After the commit: one effect (publish, or invalidate) carried through the outbox, in order, at least once.
 
 Committed rows come by memory while the effect keeps up. What was not handed over that way - the predecessor's rows at
-a claim, or rows that came while the effect was failing - is read back from the table. So memory is bounded, and a
-crash between an effect and its mark only repeats the effect.
+a claim, rows that came while the effect was failing, or rows that a rebuild appended to a lane of ours - is read back
+from the table. So memory is bounded, and a crash between an effect and its mark only repeats the effect.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 import stamina
@@ -66,6 +66,8 @@ class Drain:
         # Lanes of which the table holds rows that are not waiting in memory.
         self._behind = {lane for lane, head in heads.items() if marks[lane] < head}
         self._left_behind: dict[int, int] = {}  # how many times rows of a lane were left to the table
+        # By lane the newest row that we know to be there. Every row is known of once: offered, or told of by a head.
+        self._heads = dict(heads)
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._changed.set()
@@ -90,14 +92,33 @@ class Drain:
     def offer(self, rows: Sequence[OutboxRow]) -> None:
         """Hand over the rows of a committed batch; without room they stay in the table until we come back to them."""
         lanes = {row.lane for row in rows}
-        if not self._has_place or lanes & self._behind:
-            self._behind |= lanes
-            for lane in lanes:
-                self._left_behind[lane] = self._left_behind.get(lane, 0) + 1
+        # A row between was appended by somebody else: it comes first, and the mark must not pass it.
+        follows = all(row.seq <= self._heads[row.lane] + 1 for row in rows)
+        for row in rows:
+            self._heads[row.lane] = max(self._heads[row.lane], row.seq)
+        if not follows or not self._has_place or lanes & self._behind:
+            self._leave(lanes)
         elif rows:
             self._waiting.append((rows, get_current()))
         self._idle.clear()
         self._changed.set()
+
+    def see(self, lane: int, head: int) -> None:
+        """The table was seen to hold rows of the lane up to `head`: beyond what we know of, somebody else's.
+
+        Or our own, of a batch that has committed and is about to be offered: then it is read back, and not done twice.
+        """
+        if head > self._heads[lane]:
+            self._heads[lane] = head
+            self._leave({lane})
+            self._idle.clear()
+            self._changed.set()
+
+    def _leave(self, lanes: Collection[int]) -> None:
+        """Leave rows of these lanes to the table."""
+        self._behind |= set(lanes)
+        for lane in lanes:
+            self._left_behind[lane] = self._left_behind.get(lane, 0) + 1
 
     async def wait_for_room(self) -> None:
         """Wait until a batch can be handed over in memory."""

@@ -52,6 +52,14 @@ async def lock_lanes(connection: asyncpg.Connection, lanes: Iterable[int]) -> di
     return {row["lane"]: LockedLane(*row) for row in rows}
 
 
+def recording_instant(now: Instant, locked: Mapping[int, LockedLane]) -> Instant:
+    """Now, or just after the last instant of any locked lane: clocks step back, and differ between workers.
+
+    The home lanes count as well: an organisation's events on two lanes are recorded in the order of their commits.
+    """
+    return max(now, max(lane.last_recorded_at for lane in locked.values()) + 1)
+
+
 def check_fence(batch: Batch, locked: Mapping[int, LockedLane]) -> None:
     """Raises FenceLost where a lane was claimed by another worker, or does not stand where the batch begins."""
     for slice_ in batch.slices:

@@ -32,6 +32,11 @@ class LaneGroup:
         """Batches that wait for one of the two effects, by its name."""
         return next(drain.depth for drain in (self._publisher, self._invalidator) if drain.name == effect)
 
+    def see_outbox(self, lane: int, head: int) -> None:
+        """Tell both effects how far the lane's outbox goes, whoever has appended to it."""
+        for drain in (self._publisher, self._invalidator):
+            drain.see(lane, head)
+
     async def run(self) -> None:
         """Write until closed and drained, and let everyone hear of the last batch."""
         try:
@@ -92,6 +97,10 @@ class Writers:
     def accept_poison(self, lane: int, until: datetime) -> None:
         """Somebody has resumed the lane: what was appended until then is let through."""
         self._breaker.accept(lane, until)
+
+    def see_outbox(self, lane: int, head: int) -> None:
+        """The lane's outbox was seen to go up to `head`: a rebuild appends to it too, and publishes nothing itself."""
+        self._group_of[lane].see_outbox(lane, head)
 
     def oldest_waiting(self, lane: int, feed: Feed) -> datetime | None:
         """The append time of the oldest record of a feed that is held and not committed."""

@@ -1,7 +1,8 @@
 """Lanes that stand still until somebody resumes them: by an operator's order, or because the breaker has tripped.
 
 The order is in the database, so that it outlives workers and rebalances. Whoever has the lane looks every two seconds,
-and sees by the way whether the database is still the primary that our claims were made on.
+and sees by the way whether the database is still the primary that our claims were made on, and how far the outbox of
+the lane goes: a rebuild appends to it, and it is the lane's owner who publishes.
 """
 
 import asyncio
@@ -43,10 +44,16 @@ class Holds(Protocol):
     def release(self, lane: int) -> None: ...
 
 
-class AcceptsPoison(Protocol):
-    """What counts the poison of a lane, as far as it can be told to let some of it through."""
+class Told(Protocol):
+    """What writes the lanes, as far as it is told what the database says of them."""
 
-    def accept_poison(self, lane: int, until: datetime) -> None: ...
+    def accept_poison(self, lane: int, until: datetime) -> None:
+        """Let through what was appended until then."""
+        ...
+
+    def see_outbox(self, lane: int, head: int) -> None:
+        """The lane's outbox goes up to `head`."""
+        ...
 
 
 class Pausing:
@@ -59,14 +66,14 @@ class Pausing:
         lanes: Collection[int],
         primary: str | None,
         fetching: Holds,
-        breaker: AcceptsPoison,
+        writers: Told,
         metrics: Metrics,
     ) -> None:
         self._connected = connected
         self._lanes = sorted(lanes)
         self._primary = primary  # that claims were made on; None where no lane was claimed
         self._fetching = fetching
-        self._breaker = breaker
+        self._writers = writers
         self._metrics = metrics
         self._paused: set[int] = set()
         # Or what was read before the breaker tripped would release its lane.
@@ -101,8 +108,9 @@ class Pausing:
     def _follow(self, rows: Sequence[asyncpg.Record]) -> None:
         for row in rows:
             lane, who = row["lane"], row["paused_by"]
+            self._writers.see_outbox(lane, row["outbox_seq"])
             if who is None:
-                self._breaker.accept_poison(lane, row["poison_accepted_until"])
+                self._writers.accept_poison(lane, row["poison_accepted_until"])
                 self._release(lane)
             else:
                 self._hold(lane, Pause(who, row["pause_reason"]))

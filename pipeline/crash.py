@@ -25,6 +25,8 @@ POINTS: Final = (
 )
 # Of `folio topics repartition`: before and after the database's commit, and after each topic.
 GROWTH_POINTS: Final = ("lanes_locked", "lanes_grown", "topic_grown")
+# Of `folio rebuild`: within a step before and after its writes, after its commit, and once where it stands is recorded.
+REBUILD_POINTS: Final = ("rebuild_locked", "rebuild_written", "rebuild_committed", "rebuild_recorded")
 
 # Of `folio partitions`: before and after the commit of each kind of step, and around an archive's taking its place.
 PARTITION_POINTS: Final = (
@@ -51,7 +53,7 @@ def crash_point(where: str | None) -> Callable[[str], None]:
     if where is None:
         return _go_on
     point, _, times = where.partition(":")
-    known = (*POINTS, *GROWTH_POINTS, *PARTITION_POINTS)
+    known = (*POINTS, *GROWTH_POINTS, *PARTITION_POINTS, *REBUILD_POINTS)
     if point not in known or (times and not (times.isdecimal() and int(times) > 0)):
         raise SettingsRefused(f"FOLIO_WORKER_CRASH_AT={where!r} is refused: one of {', '.join(known)}, or POINT:N")
     remaining = int(times or 1)

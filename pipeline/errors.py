@@ -22,6 +22,7 @@
         - OffsetExpired         the next position of a lane has left the topic
         - TopicAltered          a topic was recreated or refilled under its old name
         - ArchiveRefused        an archive could not be written, or is not what it was when it was written
+        - StoreDamaged          the event store does not hold what it took in
         - StackFailed           a part of the local stack could not be started
 
 A record that breaks a rule is no exception but a value: `schemas.codec` returns it with its reason code,
@@ -115,6 +116,10 @@ class TopicAltered(Fatal):
 
 class ArchiveRefused(Fatal):
     """An archive could not be written, or is not what it was when it was written."""
+
+
+class StoreDamaged(Fatal):
+    """An event of the store is not what its content hash says: nothing may be rebuilt from it."""
 
 
 class StackFailed(Fatal):

@@ -40,6 +40,7 @@ for _name, _where in {
     "demo": "demo:demo",
     "bench": "bench:bench",
     "properties": "properties:app",
+    "rebuild": "rebuild:app",
     "tail": "tail:tail",
     "settings": "settings:app",
     "completion": "completion:completion",

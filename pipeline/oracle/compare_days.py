@@ -1,7 +1,7 @@
 """Two sides, differences, for days: balances against the fold, and realtime updates against balances."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
@@ -80,7 +80,7 @@ class BalanceComparison:
 
 
 class RealtimeComparison:
-    """Holds updates against rows: every version of every row was told, the newest one rightly.
+    """Holds updates against rows: every version of every row was told, unless a rebuild skipped it; the newest rightly.
 
     Updates beyond a row's version were made after the snapshot and are left out; repeated and reordered ones
     are fine. Of an org whose first updates may have expired, the versions that are there must be without gaps, and
@@ -92,6 +92,7 @@ class RealtimeComparison:
         self._rows = rows
         self._expiry = expiry
         self._versions: defaultdict[DayKey, dict[str, list[int]]] = defaultdict(dict)
+        self._rebuilt: defaultdict[DayKey, set[int]] = defaultdict(set)
         self._newest: dict[DayKey, Update] = {}
 
     def feed(self, findings: Findings, updates: Iterable[Update]) -> None:
@@ -101,6 +102,8 @@ class RealtimeComparison:
             if row is None or update.version > row.version:
                 continue
             self._versions[update.key].setdefault(update.epoch, []).append(update.version)
+            if update.rebuilt:
+                self._rebuilt[update.key].add(update.version)
             self._expiry.hear(update)
             if update.version == row.version:
                 self._take_newest(findings, update)
@@ -122,7 +125,8 @@ class RealtimeComparison:
                 self.not_compared += 1
                 continue
             findings.compared[REALTIME] += 1
-            missing = _untold(epochs, self._first_held(key[0], epochs, row.version), row.version)
+            first = self._first_held(key[0], epochs, row.version)
+            missing = _untold(epochs, first, row.version, self._rebuilt.get(key, frozenset()))
             if missing:
                 findings.differ(REALTIME, _named(key), {"versions_told": f"up to {row.version}"}, {"untold": missing})
             newest = self._newest.get(key)
@@ -148,21 +152,32 @@ def _timeline(epoch: str) -> int:
     return int(timeline) if timeline.isdecimal() else 0
 
 
-def _untold(epochs: Mapping[str, Sequence[int]], first: int, newest: int) -> str:
-    """The versions from `first` to `newest` that no update told, and gaps within an epoch; empty when none."""
+def _untold(epochs: Mapping[str, Sequence[int]], first: int, newest: int, rebuilt: Collection[int]) -> str:
+    """The versions from `first` to `newest` that no update told, and gaps within an epoch; empty when none.
+
+    A rebuild may skip versions before its own: it restores rows of which nobody knows how far they had come.
+    """
     told = set[int]().union(*epochs.values())
-    untold = _absent(told, first, newest)
+    untold = _absent(told, first, newest, rebuilt)
     for versions in epochs.values():
-        untold += _absent(set(versions), min(versions), max(versions))
+        untold += _absent(set(versions), min(versions), max(versions), rebuilt)
     untold = sorted(set(untold))
     more = ", …" if len(untold) > _UNTOLD_SHOWN else ""
     return ", ".join(map(str, untold[:_UNTOLD_SHOWN])) + more
 
 
-def _absent(told: set[int], first: int, last: int) -> list[int]:
+def _absent(told: set[int], first: int, last: int, rebuilt: Collection[int]) -> list[int]:
     if len(told) == last - first + 1:  # all within the two, so all there
         return []
-    return [version for version in range(first, last + 1) if version not in told]
+    if not rebuilt:
+        return [version for version in range(first, last + 1) if version not in told]
+    absent: list[int] = []
+    expected = first
+    for version in sorted(version for version in told if version >= first):
+        if version not in rebuilt:
+            absent += range(expected, version)
+        expected = version + 1
+    return [*absent, *range(expected, last + 1)]
 
 
 def _named(key: DayKey) -> dict[str, object]:

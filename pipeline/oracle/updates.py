@@ -25,6 +25,7 @@ class Update(NamedTuple):
     figures: Figures
     changed_at: datetime
     appended_at: datetime | None  # None while it waits in the outbox
+    rebuilt: bool = False  # a rebuild that restores a lost row skips versions that nobody knows any more
 
 
 def parse_update(value: bytes | None, appended_at: datetime | None) -> Update:
@@ -37,7 +38,8 @@ def parse_update(value: bytes | None, appended_at: datetime | None) -> Update:
         _check_trace(said)
         key = (said["org_id"], said["property_id"], date.fromisoformat(said["balance_date"]))
         figures = Figures._make(map(said.__getitem__, Figures._fields))
-        return Update(said["epoch"], key, said["version"], figures, _instant(said["changed_at"]), appended_at)
+        rebuilt = said.get("cause") == "rebuild"
+        return Update(said["epoch"], key, said["version"], figures, _instant(said["changed_at"]), appended_at, rebuilt)
     except (ValueError, KeyError, TypeError) as error:
         raise UpdateError(f"{error!r} in {value!r:.200}") from error
 

@@ -11,6 +11,9 @@ from pipeline.settings import DatabaseSettings
 from pipeline.translate import database_errors
 
 _CLOSE_SECONDS = 1.0
+# A snapshot that is held for longer keeps vacuum from the rows of a whole busy quarter of an hour.
+_MUCH_SECONDS = 900.0
+_MUCH_MEMORY = "64MB"  # of a sort, before it goes to the disk
 
 # A writer only ever probes by key, whatever the planner believes of tables that were just made or have just grown.
 # Generic plans: a batch's arrays would otherwise be planned anew each time.
@@ -89,6 +92,31 @@ async def connect_writer(url: str, settings: DatabaseSettings, application_name:
         await connection.execute(sql.query("create_staging"))
         # The driver takes most of a microsecond to encode a datetime, and each event brings five: more than all else of
         # its row. Instants count as PostgreSQL does (schemas.instants), and go over the wire as the integers they are.
+        await connection.set_builtin_type_codec("timestamptz", schema="pg_catalog", codec_name="int8", format="binary")
+    return connection
+
+
+async def connect_reader_of_much(url: str, settings: DatabaseSettings, application_name: str) -> asyncpg.Connection:
+    """A connection that reads large parts of the tables, with a writer's rights, and holds no lane.
+
+    Planned as the planner likes: what it reads is sorted and joined as sets. Instants are numbers (schemas.instants).
+    """
+    connection = await asyncpg.connect(
+        url,
+        timeout=settings.connect_timeout_seconds,
+        command_timeout=_MUCH_SECONDS,
+        server_settings={
+            "application_name": application_name,
+            "timezone": "UTC",
+            "transaction_timeout": _milliseconds(_MUCH_SECONDS),
+            "work_mem": _MUCH_MEMORY,
+            # It takes longer to compile than a page of rows takes to read.
+            "jit": "off",
+        },
+    )
+    async with _dropped_on_failure(connection):
+        if settings.role is not None:
+            await _set_role(connection, settings.role)
         await connection.set_builtin_type_codec("timestamptz", schema="pg_catalog", codec_name="int8", format="binary")
     return connection
 

@@ -151,6 +151,69 @@ async def test_a_mark_moves_only_after_the_effect(world: World) -> None:
         assert world.marks[0] == 1
 
 
+# --- rows of somebody else: a rebuild appends to a lane of ours, and publishes nothing itself ---
+
+
+async def test_a_row_that_nobody_offered_has_its_effect_before_the_next(world: World) -> None:
+    drain = world.drain(waiting_max=10)
+    async with running(drain):
+        drain.offer(world.commit(0, 1))
+        world.commit(0)
+        drain.offer(world.commit(0, 1))
+        await drain.wait_until_done()
+    assert (world.of_lane(0), world.of_lane(1)) == ([1, 2, 3], [1, 2])
+    assert world.marks == {0: 3, 1: 2}
+
+
+async def test_a_row_that_nobody_offered_waits_for_those_before_it_in_memory(world: World) -> None:
+    drain = world.drain(waiting_max=10)
+    world.gate.clear()
+    async with running(drain):
+        drain.offer(world.commit(0))
+        await turns()
+        world.commit(0)
+        drain.offer(world.commit(0))
+        await turns()
+        assert world.done == []
+        world.gate.set()
+        await drain.wait_until_done()
+    assert world.of_lane(0) == [1, 2, 3]
+
+
+async def test_a_row_of_a_quiet_lane_is_told_when_it_is_seen(world: World) -> None:
+    drain = world.drain()
+    async with running(drain):
+        world.commit(0)
+        await turns()
+        assert world.done == []
+        drain.see(0, 1)
+        await drain.wait_until_done()
+    assert world.of_lane(0) == [1]
+
+
+async def test_a_head_that_is_known_already_makes_nobody_read(world: World) -> None:
+    drain = world.drain()
+    async with running(drain):
+        drain.offer(world.commit(0))
+        await drain.wait_until_done()
+        drain.see(0, 1)
+        drain.see(0, 0)  # read before that
+        await turns()
+    assert not world.reloads
+
+
+async def test_a_row_of_ours_that_was_seen_before_it_was_offered_has_its_effect_once(world: World) -> None:
+    drain = world.drain()
+    async with running(drain):
+        rows = world.commit(0)
+        drain.see(0, 1)
+        drain.offer(rows)
+        await drain.wait_until_done()
+        drain.offer(world.commit(0))
+        await drain.wait_until_done()
+    assert world.done == [(0, 1), (0, 2)]
+
+
 async def test_a_batch_without_updates_moves_nothing(world: World) -> None:
     drain = world.drain()
     async with running(drain):
@@ -291,7 +354,7 @@ async def test_done_means_that_also_what_is_only_in_the_table_had_its_effect(wor
 
 
 STEPS = [
-    *("commit 0", "commit 1", "commit both", "turn", "turn", "fail"),
+    *("commit 0", "commit 1", "commit both", "turn", "turn", "fail", "foreign 0", "see 0"),
     *("hold effect", "free effect", "hold reload", "free reload"),
 ]
 
@@ -314,6 +377,10 @@ def test_whatever_happens_every_row_has_its_effect_once_and_in_order(
             for step in steps:
                 if step.startswith("commit"):
                     drain.offer(world.commit(*{"0": [0], "1": [1], "both": [0, 1]}[step.split()[1]]))
+                elif step == "foreign 0":
+                    world.commit(0)
+                elif step == "see 0":
+                    drain.see(0, len(world.table.get(0, [])))
                 elif step == "fail":
                     world.failures = min(world.failures + 1, 20)
                 elif step == "turn":
@@ -325,6 +392,7 @@ def test_whatever_happens_every_row_has_its_effect_once_and_in_order(
                 assert drain.depth <= waiting_max
             world.gate.set()
             world.reload_gate.set()
+            drain.see(0, len(world.table.get(0, [])))  # as the session looks again and again
             await drain.wait_until_done()
         return world
 

@@ -29,6 +29,9 @@ class Hand:
     def accept_poison(self, lane: int, until: datetime) -> None:
         pass
 
+    def see_outbox(self, lane: int, head: int) -> None:
+        pass
+
 
 def nobody_asks(doing: str) -> AbstractAsyncContextManager[asyncpg.Connection]:
     raise AssertionError(doing)

@@ -133,6 +133,20 @@ def update(version: int, closing: int | None = None, epoch: str = "a") -> Update
     return Update(epoch, KEY, version, figures(version if closing is None else closing), NOON, NOON)
 
 
+def rebuilt(version: int) -> Update:
+    return update(version)._replace(rebuilt=True)
+
+
+def test_a_rebuild_may_skip_versions_and_nothing_else_may() -> None:
+    assert not told(update(1), rebuilt(7), update(8), version=8).kept
+    assert not told(rebuilt(2), update(3), version=3).kept  # the first one, of a row that was lost and never told
+    [difference] = told(update(1), rebuilt(7), update(9), version=9).kept
+    assert (difference.actual or {})["untold"] == "8"
+    [difference] = told(update(1), update(3), rebuilt(7), version=7).kept
+    assert (difference.actual or {})["untold"] == "2"
+    assert told(update(1), rebuilt(7), version=8).kept  # the newest is never skipped
+
+
 def whole() -> Expiry:
     """A topic of which nothing has expired."""
     return Expiry({0: 0}, Routing(1, ()))

@@ -329,9 +329,9 @@ BUGS = (
     ),
     Bug(
         "instants of recording follow the clock back",
-        "batchers/books.py",
-        "    return max(instant_of(clock.now()), last + 1)\n",
-        "    return instant_of(clock.now())\n",
+        "batchers/fence.py",
+        "    return max(now, max(lane.last_recorded_at for lane in locked.values()) + 1)\n",
+        "    return now\n",
         SEEDS,
     ),
     Bug(
@@ -536,5 +536,56 @@ BUGS = (
         "                    link.cluster_epoch,\n",
         "                    None,\n",
         "tests/schemas/test_chain.py::test_the_oracle_makes_the_same_head",
+    ),
+    Bug(
+        "a rebuilt day keeps its version",
+        "pipeline/rebuild/balances.py",
+        "            version = 1 + (max(before, version_bound) if some_lost else before)\n",
+        "            version = max(1, max(before, version_bound) if some_lost else before)\n",
+        "tests/rebuild/test_books.py::test_a_version_rises_by_one_and_everybody_is_told",
+    ),
+    Bug(
+        "a lost day comes back with the versions that it has had",
+        "pipeline/rebuild/balances.py",
+        "(max(before, version_bound) if some_lost else before)",
+        "before",
+        "tests/rebuild/test_books.py::test_a_lost_row_comes_back_above_every_version_that_it_can_have_had",
+    ),
+    Bug(
+        "a rebuild reads the home lanes without locking them",
+        "pipeline/rebuild/steps.py",
+        "                    lanes = await lock_lanes(connection, homes)\n",
+        '                    statement = sql.query("fence").replace("FOR UPDATE", "")\n'
+        "                    rows = await connection.fetch(statement, sorted(homes))\n"
+        '                    lanes = {row["lane"]: LockedLane(*row) for row in rows}\n',
+        "tests/rebuild/test_locks.py",
+    ),
+    Bug(
+        "a row of the outbox that a rebuild appended is passed over",
+        "batchers/drain.py",
+        "        follows = all(row.seq <= self._heads[row.lane] + 1 for row in rows)\n",
+        "        follows = True\n",
+        "tests/batchers/test_drain.py::test_a_row_that_nobody_offered_has_its_effect_before_the_next",
+    ),
+    Bug(
+        "what a rebuild appended to a quiet lane waits for its next batch",
+        "consumers/pausing.py",
+        '            self._writers.see_outbox(lane, row["outbox_seq"])\n',
+        "",
+        "tests/acceptance/test_rebuild.py::test_the_owner_of_a_quiet_lane_tells_what_was_rebuilt",
+    ),
+    Bug(
+        "a rebuilt transaction was made by who edited it last",
+        "pipeline/rebuild/folding.py",
+        "        current = next_snapshot(current, record, row[5])\n",
+        "        current = next_snapshot(None, record, row[5])\n",
+        "tests/rebuild/test_books.py::test_right_books_stay_as_they_are",
+    ),
+    Bug(
+        "what was stored between the look and the lock is written over",
+        "pipeline/rebuild/transactions.py",
+        "    if not moved_on:\n",
+        "    if True:\n",
+        "tests/rebuild/test_books.py::test_writers_that_go_on_meanwhile_lose_nothing",
     ),
 )

@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Literal
 
+import asyncpg
 from asyncpg import exceptions as pg
 
+from tests.simulation.database import Bounds
 from tests.simulation.plan import Fault, Kind
+from tests.simulation.rebuilding import rebuild_a_day
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+_REBUILD_BOUNDS: Final = Bounds(lock=3, idle_in_transaction=5, transaction=10)
 Server = Literal["database", "broker", "cache"]  # as a world names them
 Strike = Callable[["World", Fault], Awaitable[None]]
 
@@ -163,6 +167,22 @@ async def _lossy_network(world: "World", fault: Fault) -> None:
         world.fired("lossy_network")
 
 
+async def _rebuild(world: "World", fault: Fault) -> None:
+    """Days rise by one version, each in a step as `pipeline.rebuild.balances` makes them, and no worker is told."""
+    for _ in range(fault.count):
+        session = world.database.open_session(_REBUILD_BOUNDS)
+        session.begin()
+        try:
+            told = await rebuild_a_day(session, world.plan.lanes)
+            await asyncio.sleep(0.05)  # its lanes are held for as long
+            if session.transaction is not None and session.commit() == "COMMIT" and told:
+                world.fired("rebuild")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # a trouble met it: it would be run again
+            world.tell(f"rebuild ended: {error}")
+        finally:
+            session.end()
+
+
 STRIKES: Final[dict[Kind, Strike]] = {
     "kill": _kill,
     "kill_at_point": _kill_at_point,
@@ -188,4 +208,5 @@ STRIKES: Final[dict[Kind, Strike]] = {
     "cache_stall": _stall("cache_stall", "cache"),
     "cache_flush": _cache_flush,
     "lossy_network": _lossy_network,
+    "rebuild": _rebuild,
 }

@@ -50,8 +50,13 @@ Kind = Literal[
     "cache_flush",
     # every way
     "lossy_network",
+    # no trouble at all: somebody rebuilds balances beside the workers
+    "rebuild",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_TROUBLES: Final = tuple(kind for kind in KINDS if kind != "rebuild")
+# Every eighth run has rebuilds besides its troubles. The others stay what they were before there were rebuilds.
+_REBUILDING: Final = (8, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +106,8 @@ def plan_of(seed: int) -> Plan:
     workers = chance.choice((1, 2, 2, 3))
     records = Records(chance, lanes)
     sendings = records.make(chance.randint(10, 80))
-    faults = sorted(
-        (_fault(chance, workers) for _ in range(chance.choice((0, 1, 1, 2, 3, 4, 6)))), key=lambda fault: fault.at
-    )
+    faults = [_fault(chance, workers) for _ in range(chance.choice((0, 1, 1, 2, 3, 4, 6)))] + _rebuilds(seed)
+    faults.sort(key=lambda fault: fault.at)
     return Plan(
         seed,
         workers,
@@ -116,7 +120,7 @@ def plan_of(seed: int) -> Plan:
 
 
 def _fault(chance: Random, workers: int) -> Fault:
-    kind = chance.choice(KINDS)
+    kind = chance.choice(_TROUBLES)
     detail = ""
     if kind == "kill_at_point":
         detail = chance.choice(POINTS)
@@ -130,6 +134,14 @@ def _fault(chance: Random, workers: int) -> Fault:
         detail=detail,
         count=chance.choice((1, 1, 2, 4)),
     )
+
+
+def _rebuilds(seed: int) -> list[Fault]:
+    every, which = _REBUILDING
+    if seed % every != which:
+        return []
+    chance = Random(-seed)
+    return [Fault("rebuild", at=chance.uniform(1, TROUBLED_SECONDS), count=chance.randint(1, 4)) for _ in range(6)]
 
 
 @dataclass

@@ -17,6 +17,8 @@ TENANT_TABLES = [
     "ops.balance_corrections",
     "ops.balance_adjustments",
     "read_models.users",
+    "read_models.daily_reports",
+    "read_models.monthly_summaries",
 ]
 DENIED = asyncpg.InsufficientPrivilegeError
 
@@ -53,6 +55,10 @@ async def tenants(module_database: str) -> AsyncIterator[asyncpg.Connection]:
             f"INSERT INTO finance.expenses_partitioned VALUES ({org}, 1, '2026-03-10 12:00:00+00', {transaction});"
             "INSERT INTO finance.daily_cash_balances_partitioned "
             f"VALUES ({org}, 1, '2026-03-10', 1, 0, 5, 0, 0, 0, 5, NULL, 5, 0, NULL, now());"
+            "INSERT INTO read_models.daily_reports "
+            f"VALUES ({org}, 1, '2026-03-10', 5, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, now());"
+            "INSERT INTO read_models.monthly_summaries "
+            f"VALUES ({org}, 1, '2026-03-01', 0, 5, 0, 0, 0, 5, 0, 1, 0, 1, now());"
             + in_the_store(org, 1, "'2026-03-10'", "now()", "'x'")
         )
     await connection.execute("INSERT INTO ops.lanes (lane) VALUES (0)")
@@ -147,7 +153,8 @@ async def test_every_table_with_tenants_money_has_its_policies_forced(connection
     rows = await connection.fetch(
         "SELECT oid::regclass::text, relrowsecurity AND relforcerowsecurity FROM pg_class "
         "WHERE relnamespace::regnamespace::text IN ('finance', 'event_store', 'read_models') "
-        "AND relkind IN ('r', 'p') AND NOT relispartition OR has_table_privilege('folio_reader', oid, 'SELECT') "
+        "AND relname <> 'refreshes' AND relkind IN ('r', 'p') AND NOT relispartition "
+        "OR has_table_privilege('folio_reader', oid, 'SELECT') "
         "AND relnamespace::regnamespace::text = 'ops' ORDER BY 1"
     )
     assert [tuple(row) for row in rows] == [(table, True) for table in sorted(TENANT_TABLES)]

@@ -72,6 +72,10 @@ async def _fill(owner: asyncpg.Connection, org: int) -> None:
             f"INSERT INTO finance.expenses_partitioned VALUES ({org}, {number}, {at}, {transaction});"
             "INSERT INTO finance.daily_cash_balances_partitioned VALUES "
             f"({org}, {number}, {day}, 1, 0, {org}, 0, 0, 0, {org}, NULL, {org}, 0, NULL, now());"
+            "INSERT INTO read_models.daily_reports "
+            f"VALUES ({org}, {number}, {day}, {org}, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, now());"
+            "INSERT INTO read_models.monthly_summaries "
+            f"VALUES ({org}, {number}, '2026-03-01', 0, {org}, 0, 0, 0, {org}, 0, 1, 0, 1, now());"
             "INSERT INTO ops.dead_letters (topic, lane, record_offset, reason, detail, appended_at, recorded_at) "
             f"VALUES ('{org}', 0, {number}, '{org}', '{org}', now(), now());"
             + in_the_store(org, number, day, at, f"'{org}'")

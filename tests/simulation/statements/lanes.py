@@ -101,10 +101,13 @@ async def _pause_lane(
     return ()
 
 
-@statement("lane_pauses", "lane paused_by pause_reason poison_accepted_until")
+@statement("lane_pauses", "lane paused_by pause_reason poison_accepted_until outbox_seq")
 async def _lane_pauses(at: Transaction, _staged: Staged, moment: Moment, lanes: Sequence[int]) -> Values:
     rows = [row for (lane,), row in sorted(at.rows("lanes")) if lane in lanes]
-    return [(*picked(row, "lane paused_by pause_reason"), moment(row["poison_accepted_until"])) for row in rows]
+    return [
+        (*picked(row, "lane paused_by pause_reason"), moment(row["poison_accepted_until"]), row["outbox_seq"])
+        for row in rows
+    ]
 
 
 @statement("advance_lane")

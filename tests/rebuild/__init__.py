@@ -1,0 +1,1 @@
+"""Rebuilding: what follows from the event store, made anew in place."""

@@ -136,7 +136,7 @@ CASES = {
     "read_properties": Case("'{7,8}', '{1,1}'"),
     "read_snapshots": Case("'{7,7}', '{revenue,expense}', '{7,7}'", partitions=1),
     "record_archive": Case("'event_store.events', '2021-03-01', now(), 'x', '\\x00', 7", role=OWNER),
-    "read_refreshes": Case(),
+    "read_refreshes": Case(by_sets=True),
     "rebuild_booked": Case("'{7}', '{1}'", partitions=18),  # each of the 16 of snapshots is entered by its key
     "rebuild_drifted": Case(_SLICE, by_sets=True),
     "rebuild_events": Case(_SLICE, by_sets=True),
@@ -186,8 +186,6 @@ FILES = {path.stem for path in (Path(sql.__file__).parent / "queries").glob("*.s
 KEYS_ALONE = {
     "event_store.chain_links_pkey": "a lane has one link of each number; folio verify-chain reads them in order",
     "ops.expired_months_pkey": "a month that left has one row for each time",
-    "event_store.events_recorded": "for whatever follows the store by time",
-    "ops.jobs_pkey": "a job has one row",
     "ops.reports_pkey": "a report has one row",
     "ops.operator_audit_pkey": "an entry has one row",
     "ops.org_pauses_pkey": "a pause has one row, and its positions refer to it",

@@ -66,7 +66,7 @@ def carry(
     if len(movements) == 1:
         ((moved_day, moved),) = movements.items()
         if not existing or existing[-1].balance_date <= moved_day:
-            return [_moved_last(org_id, property_id, existing, moved_day, moved, opening_cash_cents)]
+            return _moved_last(org_id, property_id, existing, moved_day, moved, opening_cash_cents)
     rows = {row.balance_date: row for row in existing}
     first, last = min(movements), max(movements)
     opening = opening_cash_cents
@@ -82,6 +82,8 @@ def carry(
         if movement is not None and (newest is None or newest.sequence < movement.sequence):
             newest = movement
         after = _moved(org_id, property_id, day, row, movement, opening, newest)
+        if after is None:
+            continue
         if after is not row:
             changed.append(after)
         opening = after.closing_cents
@@ -95,12 +97,13 @@ def _moved_last(
     day: date,
     movement: Movement,
     opening_cash_cents: int,
-) -> Balance:
+) -> list[Balance]:
     """The usual case, of today: one day moves, and no later one has a row."""
     row = existing[-1] if existing and existing[-1].balance_date == day else None
     earlier = existing if row is None else existing[:-1]
     opening = earlier[-1].closing_cents if earlier else opening_cash_cents
-    return _moved(org_id, property_id, day, row, movement, opening, None)
+    after = _moved(org_id, property_id, day, row, movement, opening, None)
+    return [after] if after is not None and after is not row else []
 
 
 def _moved(
@@ -111,9 +114,9 @@ def _moved(
     movement: Movement | None,
     opening: int,
     newest: Movement | None,
-) -> Balance:
-    """The day with its new opening, movements and count; the very same row when none of them changes it."""
-    if row is not None and movement is None and row.opening_cents == opening:
+) -> Balance | None:
+    """The day with its new opening, movements and count; the very same row, or none, when none of them changes it."""
+    if (movement is None or movement.moves_nothing) and (row is None or row.opening_cents == opening):
         return row
     blame = movement or newest
     before = row.figures if row is not None else NOTHING

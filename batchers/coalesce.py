@@ -49,6 +49,11 @@ class Movement(Struct, frozen=True, gc=False):
     count: Count | None = None  # None: the day's count stays as it is
     traceparent: str | None = None  # of the newest
 
+    @property
+    def moves_nothing(self) -> bool:
+        """Whether only the day's opening is looked at: of a day that is recomputed."""
+        return self.figures == NOTHING and self.count is None
+
 
 Movements = dict[PropertyKey, dict[date, Movement]]
 

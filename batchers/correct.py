@@ -2,7 +2,8 @@
 
 figures            the day's movements become the stated ones; the difference is an adjustment, kept for ever
 declared_closing   the day closes with what was counted; null takes the count back
-recompute          the day's movements become what transactions and adjustments say; that is no adjustment
+recompute          the whole day becomes what is written elsewhere: movements as transactions and adjustments say, the
+                   count as last declared, the opening as the day before closes; that is no adjustment
 
 Several corrections of a day leave one new balance, the last word on each of its parts, and every adjustment.
 """
@@ -10,6 +11,7 @@ Several corrections of a day leave one new balance, the last word on each of its
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -20,6 +22,13 @@ from schemas.records import AcceptedCorrection, PropertyKey
 from schemas.traceparent import traceparent_of
 
 DayKey = tuple[int, int, date]  # org_id, property_id, balance_date
+
+
+class Booked(NamedTuple):
+    """What the rest of the database says of a day, whatever its row says."""
+
+    figures: Figures  # of transactions and adjustments
+    declared_closing_cents: int | None  # as the last correction declared it
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ def day_of(record: AcceptedCorrection) -> DayKey:
 
 
 def recomputed_days(corrections: Iterable[AcceptedCorrection]) -> list[DayKey]:
-    """The days of which it must be known what transactions and adjustments say."""
+    """The days of which it must be known what the rest of the database says."""
     return sorted({day_of(record) for record in corrections if record.correction.kind == "recompute"})
 
 
@@ -50,24 +59,33 @@ class _Day:
         self.figures = self._before.plus(movement.figures) if movement is not None else self._before
         self.count = self._count_before
         self.adjusted = NOTHING  # by this batch
+        self.counted = False  # by this batch
+        self.recomputed = False
 
-    def apply(self, record: AcceptedCorrection, booked: Mapping[DayKey, Figures]) -> Adjustment | None:
+    def apply(self, record: AcceptedCorrection, booked: Mapping[DayKey, Booked]) -> Adjustment | None:
         correction, before = record.correction, self.figures
         if correction.figures is not None:
             self.figures = Figures(*msgspec.structs.astuple(correction.figures))
             self.adjusted = self.adjusted.plus(self.figures.minus(before))
             return Adjustment(record, before, self.figures)
         if correction.kind == "recompute":
-            self.figures = booked[day_of(record)].plus(self.adjusted)
+            said = booked[day_of(record)]
+            self.figures = said.figures.plus(self.adjusted)
+            if not self.counted:
+                self.count = said.declared_closing_cents
+            self.recomputed = True
         elif correction.declared_closing_cents is not UNSET:
-            self.count = correction.declared_closing_cents
+            self.count, self.counted = correction.declared_closing_cents, True
         return None
 
     def movement(self, record: AcceptedCorrection, sequence: int) -> Movement | None:
-        """What the batch does to the day in all, blamed on its last correction; None when that is nothing."""
+        """What the batch does to the day in all, blamed on its last correction; None when that is nothing.
+
+        A day that is recomputed is looked at even then: its opening may be wrong.
+        """
         figures = self.figures.minus(self._before)
         count = Count(self.count) if self.count != self._count_before else None
-        if figures == NOTHING and count is None:
+        if figures == NOTHING and count is None and not self.recomputed:
             return None
         traceparent = traceparent_of(record.origin.headers)
         return Movement(figures, sequence, record.correction.correction_id, "correction", count, traceparent)
@@ -77,13 +95,13 @@ def correct(
     movements: Movements,
     corrections: Sequence[AcceptedCorrection],
     existing: Mapping[PropertyKey, Sequence[Balance]],
-    booked: Mapping[DayKey, Figures],
+    booked: Mapping[DayKey, Booked],
     first_sequence: int,
 ) -> tuple[Movements, list[Adjustment]]:
     """The movements of the batch with its corrections applied, and the adjustments that these became.
 
     `existing` holds the rows of every corrected day that has one. `booked` holds, for `recomputed_days`, what the
-    database says of transactions and adjustments with the events of this batch, and without its corrections.
+    database says with the events of this batch, and without its corrections.
     """
     days: dict[DayKey, _Day] = {}
     last: dict[DayKey, tuple[AcceptedCorrection, int]] = {}

@@ -10,7 +10,7 @@ import asyncpg
 import sql
 from batchers.carry import Balance
 from batchers.coalesce import Figures
-from batchers.correct import DayKey
+from batchers.correct import Booked, DayKey
 from batchers.decide import Fingerprint, Snapshot
 from batchers.fence import LockedLane
 from batchers.properties import Property, property_of
@@ -107,12 +107,12 @@ async def read_corrections(
     return {(row[0], row[1]): Fingerprint(row[2], row[3]) for row in rows}
 
 
-async def read_booked_figures(connection: asyncpg.Connection, days: Collection[DayKey]) -> dict[DayKey, Figures]:
-    """The movements of these days as transactions and adjustments say."""
+async def read_booked_figures(connection: asyncpg.Connection, days: Collection[DayKey]) -> dict[DayKey, Booked]:
+    """What transactions, adjustments and corrections say of these days."""
     if not days:
         return {}
     rows = await connection.fetch(sql.query("booked_figures"), *columns(days, 3))
-    return {(row[0], row[1], row[2]): Figures(*map(int, row[3:])) for row in rows}
+    return {(row[0], row[1], row[2]): Booked(Figures(*map(int, row[3:7])), row[7]) for row in rows}
 
 
 async def read_paused_orgs(

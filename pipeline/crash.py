@@ -45,6 +45,11 @@ PARTITION_POINTS: Final = (
 )
 
 
+# Of `folio check`: after a look, and once what it found is recorded. Of its repair: once corrections are sent, and
+# once everything of a round is made right.
+CHECK_POINTS: Final = ("check_looked", "check_recorded", "check_sent", "check_mended")
+
+
 def crash_point(where: str | None) -> Callable[[str], None]:
     """What is told each point as it is reached: nothing, or the end of this process.
 
@@ -53,7 +58,7 @@ def crash_point(where: str | None) -> Callable[[str], None]:
     if where is None:
         return _go_on
     point, _, times = where.partition(":")
-    known = (*POINTS, *GROWTH_POINTS, *PARTITION_POINTS, *REBUILD_POINTS)
+    known = (*POINTS, *GROWTH_POINTS, *PARTITION_POINTS, *REBUILD_POINTS, *CHECK_POINTS)
     if point not in known or (times and not (times.isdecimal() and int(times) > 0)):
         raise SettingsRefused(f"FOLIO_WORKER_CRASH_AT={where!r} is refused: one of {', '.join(known)}, or POINT:N")
     remaining = int(times or 1)

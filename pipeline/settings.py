@@ -278,6 +278,26 @@ class FlagSettings(Section):
     use_read_replicas: bool = Field(True, description="Off: every read goes to the primary.")
 
 
+class ConsistencySettings(Section):
+    """The books held against themselves: `folio check`."""
+
+    # 10 s of one snapshot of the database, which keeps vacuum from what has died since.
+    slice_transactions_max: int = Field(
+        2_500_000, ge=1, description="Transactions of a slice of a full check; at most 16 slices."
+    )
+    orgs_a_step: int = Field(2_000, ge=1, le=100_000, description="Organisations of one step of an incremental check.")
+    drifts_max: int = Field(
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Drifts of one step that are recorded; more are left for the next check.",
+    )
+    repair_user_id: int = Field(1, ge=1, description="User in whose name a repair's corrections are sent.")
+    repair_wait_seconds: float = Field(
+        60, gt=0, le=3_600, description="How long a repair waits for the workers to apply its corrections."
+    )
+
+
 class WorkerSettings(Section):
     """A worker process."""
 
@@ -334,6 +354,7 @@ class Settings(BaseSettings):
     batch: BatchSettings = BatchSettings()
     partitions: PartitionSettings = PartitionSettings()
     flags: FlagSettings = FlagSettings()
+    consistency: ConsistencySettings = ConsistencySettings()
     worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()

@@ -41,6 +41,8 @@ for _name, _where in {
     "bench": "bench:bench",
     "properties": "properties:app",
     "rebuild": "rebuild:app",
+    "check": "check:check",
+    "night-audit": "night_audit:night_audit",
     "tail": "tail:tail",
     "settings": "settings:app",
     "completion": "completion:completion",

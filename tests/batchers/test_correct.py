@@ -4,11 +4,13 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
+from msgspec import UNSET
 
 from batchers.carry import Balance, carry
 from batchers.coalesce import NOTHING, Figures, Movement, Movements
-from batchers.correct import DayKey, correct, recomputed_days
+from batchers.correct import Booked, DayKey, correct, day_of, recomputed_days
 from schemas.records import AcceptedCorrection
 from schemas.topics import Feed
 from tests.support.events import Offsets
@@ -28,6 +30,7 @@ class Property:
         self.rows: dict[date, Balance] = {}
         self.adjustments: list[tuple[date, Figures, Figures]] = []
         self.booked: dict[DayKey, Figures] = {}  # what transactions and adjustments say
+        self.counts: dict[DayKey, int | None] = {}  # as last declared
         self._desk = Offsets(feed=Feed.CORRECTIONS)
 
     def correction(self, day: date, **what: Any) -> AcceptedCorrection:
@@ -39,7 +42,9 @@ class Property:
         moved: Movements = {KEY: movements} if movements else {}
         for day, movement in movements.items():
             self._book(day, movement.figures)
-        booked = {day: self.booked.get(day, NOTHING) for day in recomputed_days(corrections)}
+        booked = {
+            day: Booked(self.booked.get(day, NOTHING), self.counts.get(day)) for day in recomputed_days(corrections)
+        }
         corrected, adjustments = correct(moved, corrections, existing, booked, first_sequence=len(movements))
         for each in adjustments:
             day = each.record.correction.balance_date
@@ -47,6 +52,9 @@ class Property:
             self._book(day, each.after.minus(each.before))
         changed = [row for key, days in corrected.items() for row in carry(*key, existing[KEY], days, 0)]
         self.rows |= {row.balance_date: row for row in changed}
+        for record in corrections:
+            if record.correction.declared_closing_cents is not UNSET:
+                self.counts[day_of(record)] = record.correction.declared_closing_cents
         return changed
 
     def _book(self, day: date, figures: Figures) -> None:
@@ -140,6 +148,44 @@ def test_recompute_brings_back_what_transactions_and_adjustments_say() -> None:
     assert (row.figures, row.version) == ((90, 0, 0, 0), 2)
     assert len(books.adjustments) == 1  # it weighs nothing itself
     assert books.batch({}, books.correction(D1)) == []
+
+
+def test_recompute_brings_back_the_count_and_the_opening_and_what_follows_from_them() -> None:
+    books = Property()
+    books.batch({D1: received(100)}, books.correction(D2, declared=90))
+    books.batch({D3: received(1)})
+    right = dict(books.rows)
+    books.rows[D2] = msgspec.structs.replace(right[D2], opening_cents=7, declared_closing_cents=50)
+    books.rows[D3] = msgspec.structs.replace(right[D3], opening_cents=50)
+    (counted, later) = books.batch({}, books.correction(D2))
+    assert (counted.opening_cents, counted.declared_closing_cents, counted.version) == (100, 90, 2)
+    assert (later.opening_cents, later.cause, later.version) == (90, "carry_forward", 2)
+
+
+def test_recompute_brings_back_an_opening_where_nothing_else_is_wrong() -> None:
+    books = Property()
+    books.batch({D1: received(100), D2: received(5)})
+    books.rows[D1] = msgspec.structs.replace(books.rows[D1], opening_cents=7)
+    books.rows[D2] = msgspec.structs.replace(books.rows[D2], opening_cents=107)
+    first, second = books.batch({}, books.correction(D1))
+    assert (first.opening_cents, first.version, first.cause) == (0, 2, "correction")
+    assert (second.opening_cents, second.version, second.cause) == (100, 2, "carry_forward")
+    assert books.batch({}, books.correction(D1), books.correction(D2)) == []
+
+
+def test_recompute_brings_back_a_row_that_was_lost() -> None:
+    books = Property()
+    books.batch({D1: received(100), D2: received(5)}, books.correction(D2, declared=90))
+    del books.rows[D2]
+    (row,) = books.batch({}, books.correction(D2))
+    assert (row.opening_cents, row.figures, row.declared_closing_cents) == (100, (5, 0, 0, 0), 90)
+
+
+def test_a_count_of_the_same_batch_is_newer_than_the_one_that_is_stored() -> None:
+    books = Property()
+    books.batch({}, books.correction(D1, declared=90))
+    (row,) = books.batch({}, books.correction(D1, declared=80), books.correction(D1))
+    assert row.declared_closing_cents == 80
 
 
 def test_recompute_knows_the_adjustments_of_its_own_batch() -> None:

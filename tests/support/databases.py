@@ -16,6 +16,7 @@ EMPTY_THE_BOOKS = """
     DELETE FROM finance.daily_cash_balances_partitioned;
     DELETE FROM event_store.events; DELETE FROM event_store.snapshots; DELETE FROM read_models.users;
     DELETE FROM ops.balance_adjustments; DELETE FROM ops.balance_corrections; DELETE FROM ops.jobs;
+    DELETE FROM ops.drifts; DELETE FROM ops.night_audit_days; DELETE FROM ops.reports;
     DELETE FROM read_models.daily_reports; DELETE FROM read_models.monthly_summaries; DELETE FROM read_models.refreshes;
     DELETE FROM ops.org_pause_positions; DELETE FROM ops.org_pauses;
     DELETE FROM ops.outbox; DELETE FROM ops.dead_letters; DELETE FROM ops.lane_rules; DELETE FROM ops.lanes;

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from msgspec import UNSET
+
 from batchers.carry import Balance, carry
 from batchers.coalesce import NOTHING, Figures, coalesce
-from batchers.correct import Adjustment, DayKey, correct, day_of, recomputed_days
+from batchers.correct import Adjustment, Booked, DayKey, correct, day_of, recomputed_days
 from batchers.decide import (
     Decisions,
     Fingerprint,
@@ -35,6 +37,7 @@ class MemoryBooks:
     balances: dict[PropertyKey, dict[date, Balance]] = field(default_factory=dict)
     corrections: dict[CorrectionKey, Fingerprint] = field(default_factory=dict)
     adjustments: list[Adjustment] = field(default_factory=list)
+    counts: dict[DayKey, int | None] = field(default_factory=dict)  # as last declared
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     version_gaps: int = 0
 
@@ -83,6 +86,11 @@ class MemoryBooks:
         booked = {day: self._booked(day) for day in recomputed_days(decisions.corrections)}
         movements, adjustments = correct(movements, decisions.corrections, existing, booked, first_sequence)
         self.adjustments += adjustments
+        self.counts |= {
+            day_of(record): record.correction.declared_closing_cents
+            for record in decisions.corrections
+            if record.correction.declared_closing_cents is not UNSET
+        }
         for key, moved in movements.items():
             rows = self.balances.setdefault(key, {})
             changed = carry(*key, existing[key], moved, self.properties[key].opening_cash_cents)
@@ -97,8 +105,8 @@ class MemoryBooks:
         start = max((day for day in rows if day < first), default=first)
         return [rows[day] for day in sorted(rows) if day >= start]
 
-    def _booked(self, key: DayKey) -> Figures:
-        """What transactions and adjustments say of a day, as `read_booked_figures` has it."""
+    def _booked(self, key: DayKey) -> Booked:
+        """What the rest of the books says of a day, as `read_booked_figures` has it."""
         org_id, property_id, day = key
         booked = NOTHING
         for (org, kind, _), snapshot in self.snapshots.items():
@@ -109,4 +117,4 @@ class MemoryBooks:
         for adjustment in self.adjustments:
             if day_of(adjustment.record) == key:
                 booked = booked.plus(adjustment.after.minus(adjustment.before))
-        return booked
+        return Booked(booked, self.counts.get(key))

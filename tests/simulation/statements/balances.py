@@ -90,7 +90,7 @@ async def _append_adjustments(at: Transaction, _staged: Staged, _moment: Moment,
     return ()
 
 
-@statement("booked_figures", f"org_id property_id balance_date {MOVEMENTS}")
+@statement("booked_figures", f"org_id property_id balance_date {MOVEMENTS} declared_closing_cents")
 async def _booked_figures(at: Transaction, _staged: Staged, _moment: Moment, *keys: Sequence[Any]) -> Values:
     found = []
     for day in zip(*keys, strict=True):
@@ -104,5 +104,7 @@ async def _booked_figures(at: Transaction, _staged: Staged, _moment: Moment, *ke
                 for name in figures:
                     part = name.removesuffix("_cents")
                     figures[name] += row[f"{part}_after_cents"] - row[f"{part}_before_cents"]
-        found.append((*day, *figures.values()))
+        counts = [row for _, row in at.rows("corrections") if day_of(row) == day and row["kind"] == "declared_closing"]
+        newest = max(counts, key=lambda row: row["recorded_at"], default=None)
+        found.append((*day, *figures.values(), newest["declared_closing_cents"] if newest is not None else None))
     return found

@@ -1,0 +1,189 @@
+"""`folio check`: hold the books against themselves, remember what has drifted, and make it right when told to."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from aiokafka.errors import KafkaError
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from pipeline import settings as settings_module
+from pipeline.cli.output import Output, print_document
+from pipeline.clock import SystemClock
+from pipeline.consistency.corrections import Repairing
+from pipeline.consistency.job import Means, Order, Progress, run
+from pipeline.consistency.opening import BOOKS, means_of
+from pipeline.consistency.recording import OpenDrift, count_open, open_drifts
+from pipeline.consistency.repair import Repaired, Tools, repair
+from pipeline.crash import crash_point
+from pipeline.endpoints import resolve
+from pipeline.errors import SettingsRefused
+from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
+from pipeline.producer import Producer, new_producer
+from pipeline.rebuild.opening import means_of as means_of_rebuild
+from pipeline.settings import Settings
+from pipeline.stack import Endpoints
+from pipeline.storage.audit import operator
+from pipeline.topics import lane_count
+from pipeline.translate import broker_errors, database_errors
+
+Org = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]
+Flag = Annotated[bool, Parameter(negative="")]
+_SHOWN_MAX: Final = 20
+_CLOSE_SECONDS: Final = 5.0
+
+
+class _Answer:
+    """What the command has to say when it is done."""
+
+    def __init__(self, order: Order, job_id: UUID, progress: Progress) -> None:
+        self.order = order
+        self.job_id = job_id
+        self.progress = progress
+        self.repaired: Repaired | None = None
+        self.open: dict[str, int] = {}
+        self.first: list[OpenDrift] = []
+
+
+def check(
+    *,
+    org: Org | None = None,
+    since: str | None = None,
+    full: Flag = False,
+    repair: Flag = False,
+    restart: Flag = False,
+    output: Output = "text",
+) -> int:
+    """Check that snapshots are what the store says, and transactions and balances what follows from them.
+
+    Looks at what was recorded since the last check, and at what has drifted before; the first check, and --full, look
+    at everything. A killed run is taken up again. Exit code 1: drifts stand open.
+
+    Parameters
+    ----------
+    org
+        Only this organisation.
+    since
+        Only organisations of which something was recorded since an instant (2026-11-01T00:00:00+00:00).
+    full
+        Everything, whenever it was recorded.
+    repair
+        Make right whatever stands open: transactions are rebuilt from the store, days recomputed by the workers.
+    restart
+        Begin anew, though an earlier run of the same order was not done.
+    output
+        text for people, json for programs.
+    """
+    order = _order(org, since, full=full)
+    settings = settings_module.load()
+    answer = asyncio.run(_run(settings, order, mend=repair, restart=restart))
+    _show_document(answer) if output == "json" else _show(answer)
+    return EXIT_DIFFERENT if answer.open else EXIT_OK
+
+
+def _order(org: int | None, since: str | None, *, full: bool) -> Order:
+    if sum((org is not None, since is not None, full)) > 1:
+        raise SettingsRefused("folio check: one of --org, --since and --full at most")
+    return Order(full, org, _instant(since) if since is not None else None)
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsRefused(f"--since {text!r}: an instant such as 2026-11-01T00:00:00+00:00") from error
+    if instant.tzinfo is None:
+        raise SettingsRefused(f"--since {text!r}: without an offset it is no instant; append +00:00 for UTC")
+    return instant
+
+
+async def _run(settings: Settings, order: Order, *, mend: bool, restart: bool) -> _Answer:
+    endpoints = resolve(settings)
+    reach = crash_point(settings.worker.crash_at)
+    with database_errors("checking"):
+        async with means_of(settings, endpoints.database_url, SystemClock(), reach) as means:
+            answer = _Answer(order, *await run(means, order, operator(), _tell, restart=restart))
+            if mend and await count_open(means.operator):
+                answer.repaired = await _repair(settings, endpoints, means, answer)
+            answer.open = await count_open(means.operator)
+            answer.first = await open_drifts(means.operator, 0, _SHOWN_MAX)
+    return answer
+
+
+async def _repair(settings: Settings, endpoints: Endpoints, means: Means, answer: _Answer) -> Repaired:
+    repairing = Repairing(answer.job_id, answer.progress.began_at, settings.consistency.repair_user_id)
+    async with (
+        means_of_rebuild(settings, endpoints.database_url, BOOKS, means.clock, means.reach) as rebuilding,
+        _running_producer(settings, endpoints) as producer,
+    ):
+        tools = Tools(rebuilding, producer, settings.kafka.topic_prefix)
+        return await repair(means, tools, repairing, operator(), _tell)
+
+
+@asynccontextmanager
+async def _running_producer(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Producer]:
+    # A client that is told to send to a topic which does not exist may create it, with wrong settings.
+    await lane_count(endpoints.kafka_bootstrap, settings.kafka.topic_prefix)
+    producer = new_producer(endpoints.kafka_bootstrap, "folio-check")
+    with broker_errors("connecting to the broker"):
+        await producer.start()
+    try:
+        yield producer
+    finally:
+        # Whatever counts was acknowledged before: how the client ends changes nothing of that.
+        with suppress(KafkaError, OSError, TimeoutError):
+            await asyncio.wait_for(producer.stop(), _CLOSE_SECONDS)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _show(answer: _Answer) -> None:
+    progress = answer.progress
+    rate = progress.transactions / progress.seconds if progress.seconds else 0
+    found = _counts(progress.drifts) or "no drift"
+    at_least = "" if progress.whole else ", and there may be more"
+    print(f"{answer.order.kind}: {progress.transactions:,} transactions ({rate:,.0f}/s): {found}{at_least}")
+    done = answer.repaired
+    if done is not None:
+        print(f"repaired: {_counts(done.rebuilt) or 'nothing'} rebuilt, {done.recomputed:,} days recomputed")
+        if done.unapplied:
+            print(
+                f"{done.unapplied:,} corrections are not applied yet: does a worker run? `folio status` tells of lanes"
+            )
+    for drift in answer.first:
+        print(f"  organisation {drift.org_id}: {drift.kind} {drift.subject}: {', '.join(drift.differs)}")
+    if answer.open:
+        print(f"open: {_counts(answer.open)}; every one is in ops.drifts with what is there and what ought to be")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in sorted(counts.items()))
+
+
+def _show_document(answer: _Answer) -> None:
+    progress, done = answer.progress, answer.repaired
+    repaired = done and {
+        "rebuilt": done.rebuilt,
+        "recomputed": done.recomputed,
+        "unapplied": done.unapplied,
+        "left": done.left,
+    }
+    print_document(
+        {
+            "job": answer.order.kind,
+            "job_id": str(answer.job_id),
+            "transactions": progress.transactions,
+            "seconds": progress.seconds,
+            "drifts": progress.drifts,
+            "whole": progress.whole,
+            "repaired": repaired,
+            "open": answer.open,
+        }
+    )

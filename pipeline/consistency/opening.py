@@ -1,0 +1,56 @@
+"""The connections of a check, with an operator's rights: it reads the books, and writes what it found of them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+import asyncpg
+
+import sql
+from batchers.connection import Reach
+from pipeline.clock import Clock
+from pipeline.consistency.job import Means, require_alone
+from pipeline.months import retention_start
+from pipeline.rebuild.looking import Wanted
+from pipeline.rebuild.scope import Part
+from pipeline.settings import Settings
+from pipeline.storage.connect import briefly, connect_reader_of_much
+from pipeline.storage.migrate import require_schema
+from schemas.instants import instant_of
+
+NAME: Final = "folio check"
+_OPERATOR_ROLE: Final = "folio_operator"
+# The worker asks a record's append time for the edge, and the broker's clock may have passed a month's end before ours.
+_SLACK: Final = timedelta(days=1)
+_ALWAYS: Final = -(1 << 63)  # PostgreSQL's -infinity, as an instant
+BOOKS: Final = frozenset({Part.SNAPSHOTS, Part.TRANSACTIONS})
+
+
+@asynccontextmanager
+async def means_of(settings: Settings, database_url: str, clock: Clock, reach: Reach) -> AsyncIterator[Means]:
+    """Everything that a check works with, for as long as it lasts, and nobody else checks meanwhile.
+
+    Raises SettingsRefused while somebody else does, SchemaMismatch, DatabaseUnavailable.
+    """
+    async with (
+        briefly(_connect(settings, database_url), "checking") as operator,
+        briefly(_connect(settings, database_url), "checking") as reading,
+    ):
+        await require_schema(operator)
+        await require_alone(operator)
+        edge = retention_start(clock.now() + _SLACK, settings.batch.retention_months)
+        # Of what may have begun in an archived month nothing can be said: what stands is the better account.
+        begins = await reading.fetchval(sql.query("store_begins"))
+        wanted = Wanted(BOOKS, instant_of(edge), whole_store=begins == _ALWAYS)
+        yield Means(operator, reading, wanted, begins, settings.consistency, clock, reach)
+
+
+async def _connect(settings: Settings, url: str) -> asyncpg.Connection:
+    """Where the settings say that workers stay their login, so does the operator."""
+    role = _OPERATOR_ROLE if settings.database.role is not None else None
+    as_operator = settings.database.model_copy(update={"role": role})
+    connection = await connect_reader_of_much(url, as_operator, NAME)
+    # One plan for all slices would read them all: which one is meant must be known when it is made.
+    await connection.execute("SET plan_cache_mode = 'force_custom_plan'")
+    return connection

@@ -1,5 +1,5 @@
 -- Consistency: what a check of the books against themselves reads, and what it remembers of a drift
--- depends: 0020_rebuilds
+-- depends: 0021_rebuilds
 
 -- migrate: apply
 

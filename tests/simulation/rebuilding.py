@@ -42,9 +42,9 @@ async def rebuild_a_day(session: Session, lane_count: int) -> bool:
     )
     (update,) = realtime_updates([day], session.database.epoch, recorded_at)
     await at.put("balances", key, row)
-    told = {"updates": join_updates([encode_update(update)]), "update_count": 1, "letter_count": 0, "letter_bytes": 0}
-    await at.insert(
-        "outbox", (lane, seq), {"lane": lane, "seq": seq, "batch_id": _JOB, "recorded_at": recorded_at, **told}
-    )
+    place = {"lane": lane, "seq": seq, "batch_id": _JOB, "recorded_at": recorded_at}
+    told = {"updates": join_updates([encode_update(update)]), "update_count": 1}
+    nothing = {"letter_count": 0, "letter_bytes": 0, "chain_head": None}
+    await at.insert("outbox", (lane, seq), place | told | nothing)
     await at.update("lanes", (lane,), {"outbox_seq": seq, "last_recorded_at": recorded_at})
     return True

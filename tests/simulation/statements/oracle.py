@@ -240,8 +240,3 @@ async def _oracle_outbox(at: Transaction, _staged: Staged, _moment: Moment) -> V
     marks = {lane: row["published_seq"] for (lane,), row in at.rows("lanes")}
     rows = sorted((key, row) for key, row in at.rows("outbox") if key[1] > marks[key[0]])
     return [(row["updates"],) for _, row in rows]
-
-
-@of_the_oracle("expired_months", "parent month restored")
-async def _expired_months(_at: Transaction, _staged: Staged, _moment: Moment) -> Values:
-    return ()  # a run is over before a month is

@@ -153,5 +153,37 @@ THRESHOLDS: Final[tuple[Threshold, ...]] = (
     Threshold(
         "scale", "cost of 2% late events on dense days", "below", 0.5, "of the rate", median("scale", "late_cost_share")
     ),
+    Threshold(
+        "storage",
+        "balance of a day, p95 at 100 reads/s beside 5,000 ev/s",
+        "below",
+        5,
+        "ms",
+        median("storage", "balance_p95_ms"),
+    ),
+    Threshold(
+        "storage",
+        "daily report, p95 at 100 reads/s beside 5,000 ev/s",
+        "below",
+        20,
+        "ms",
+        median("storage", "report_p95_ms"),
+    ),
+    Threshold("storage", "three months of partitions made", "below", 1, "s", median("storage", "months_seconds")),
+    Threshold(
+        "storage", "longest wait for a commit meanwhile", "below", 1_000, "ms", most("storage", "months_commit_ms_max")
+    ),
+    Threshold(
+        "storage",
+        "full check",
+        "at least",
+        200_000,
+        "transactions/s",
+        median("storage", "check_transactions_per_second"),
+    ),
+    Threshold("storage", "rebuild", "at least", 50_000, "events/s", median("storage", "rebuild_events_per_second")),
+    Threshold(
+        "storage", "cost of the hash chain", "below", 0.03, "of the CPU of an event", median("storage", "chain_share")
+    ),
     Threshold("all", "differences that the oracle found", "at most", 0, "differences", difference_count),
 )

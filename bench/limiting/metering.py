@@ -23,6 +23,7 @@ PUBLISH: Final = "publish"
 INVALIDATE: Final = "invalidate"
 ENCODE: Final = "encode COPY"
 COMMIT: Final = "commit"
+CHAIN: Final = "chain"
 TRANSACTION: Final = "transaction, the rest"
 
 # Stage to its functions, each as module and name in it, from where the product calls it.
@@ -43,7 +44,8 @@ BOOKS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "balance rows": (("batchers.books", "write_balances"),),
     "encode updates": (("batchers.books", "outbox_rows"),),
     "outbox": (("batchers.books", "append_outbox"),),
-    "lanes, chain": (("batchers.books", "advance_lanes"),),
+    CHAIN: (("batchers.books", "links_of"), ("batchers.books", "append_links")),
+    "lanes": (("batchers.books", "advance_lanes"),),
     "marks": (("batchers.books", "_save_marks"),),
 }
 

@@ -21,6 +21,7 @@ SCENARIOS: Final[dict[str, tuple[str, str]]] = {
     "peers": ("peers", "run"),
     "invalidate": ("invalidate", "run"),
     "scale": ("scale", "run"),
+    "storage": ("storage", "run"),
     "phase1": ("phases", "phase1"),
     "phase2": ("phases", "phase2"),
     "phase3": ("phases", "phase3"),

@@ -207,7 +207,7 @@ def test_a_bar_is_as_long_as_its_pieces() -> None:
 
 def test_every_stage_has_its_piece_of_the_bar() -> None:
     """Those that share the piece of `others` are few, and cost little."""
-    unnamed = {"write events", "lanes, chain", "register properties"}
+    unnamed = {"write events", "lanes", "chain", "register properties"}
     for name in (*FETCHING, *BOOKS):
         assert (family(name) == "others") == (name in unnamed), name
     assert family("append_events") == "store"

@@ -16,6 +16,7 @@ from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_OK
+from pipeline.logs import configure
 from pipeline.positions import Move, move, owned_lanes, plan_move
 from pipeline.settings import Settings
 from pipeline.stack import Endpoints
@@ -40,6 +41,7 @@ def show(*, output: Output = "text") -> int:
         text for people, json for programs.
     """
     settings = settings_module.load()
+    configure(settings.log.level)  # on standard error: a coordinator that is not there yet is waited for, and told
     status, owners = asyncio.run(_look(settings, resolve(settings)))
     if output == "json":
         lanes = [asdict(lane) | {"member": owners.get(lane.lane)} for lane in status.lanes]
@@ -82,6 +84,7 @@ def set_(
         text for people, json for programs.
     """
     settings = settings_module.load()
+    configure(settings.log.level)  # on standard error: a coordinator that is not there yet is waited for, and told
     planned = asyncio.run(_set(settings, resolve(settings), lane, _FEEDS[feed], to, execute=execute))
     if output == "json":
         print_document(asdict(planned) | {"consequence": planned.consequence, "executed": execute})

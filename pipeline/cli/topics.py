@@ -23,6 +23,7 @@ from pipeline.growth import (
     require_drained,
     require_nobody,
 )
+from pipeline.logs import configure
 from pipeline.positions import group_members
 from pipeline.settings import Settings
 from pipeline.stack import Endpoints
@@ -93,6 +94,7 @@ def repartition(
         text for people, json for programs.
     """
     settings = settings_module.load()
+    configure(settings.log.level)  # on standard error: a coordinator that is not there yet is waited for, and told
     growth = asyncio.run(_repartition(settings, resolve(settings), lanes, execute=execute))
     if output == "json":
         document = {"executed": execute, "from": growth.known, "to": growth.target, "topics": growth.topics}

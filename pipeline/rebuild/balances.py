@@ -134,15 +134,23 @@ def rebuilt(
     if not needed and not rows:
         return []
     movements = {day: _movement(booked.get(day, Day(NOTHING, None))) for day in needed | rows.keys()}
+    # Onto rows of nothing: a day on which nothing moved keeps its row, and its opening must be right as well.
+    fresh_rows = {
+        day: msgspec.structs.replace(row, figures=NOTHING, declared_closing_cents=None) for day, row in rows.items()
+    }
+    carried = carry(*key, [fresh_rows[day] for day in sorted(fresh_rows)], movements, opening_cash_cents)
+    fresh_rows |= {row.balance_date: row for row in carried}
     some_lost = not needed <= rows.keys()
     changed = []
-    for fresh in carry(*key, [], movements, opening_cash_cents):
-        row = rows.get(fresh.balance_date)
+    for day in sorted(fresh_rows):
+        fresh, row = fresh_rows[day], rows.get(day)
         if row is None or _content(row) != _content(fresh):
             before = row.version if row is not None else 0
             version = 1 + (max(before, version_bound) if some_lost else before)
             last_event_id = row.last_event_id if row is not None else None
-            changed.append(msgspec.structs.replace(fresh, version=version, last_event_id=last_event_id))
+            changed.append(
+                msgspec.structs.replace(fresh, version=version, last_event_id=last_event_id, cause="rebuild")
+            )
     return changed
 
 

@@ -1,4 +1,6 @@
-"""Verifying the chain: links, store and corrections pass by once, side by side; then what the topic was told.
+"""Verifying the chain: links, store and corrections pass by, side by side; then what the topic was told.
+
+A window of instants over all lanes at a time, each small enough to be sorted in memory:
 
 links        of a lane ─┐
 events       of a lane ─┼─ recompute ── compare with the link ── with the lane's row ── with the topic ── verdict
@@ -6,7 +8,7 @@ corrections  of a lane ─┘
 """
 
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipeline.settings import DatabaseSettings
 from pipeline.tamper.judging import (
@@ -21,15 +23,14 @@ from pipeline.tamper.judging import (
     event_recorded_at,
     judge_heads,
 )
-from pipeline.tamper.store import LONG_AGO, ChainLane, Store, snapshot
-from pipeline.tamper.told import ToldHeads, told_heads
+from pipeline.tamper.store import LONG_AGO, snapshot
+from pipeline.tamper.told import told_heads
 from schemas.chain import CORRECTION_COLUMNS, EVENT_COLUMNS, Linking
 from schemas.instants import Instant
 
 Progress = Callable[[int], None]  # events so far
 _LANE_OF_EVENT: Final = EVENT_COLUMNS.index("lane")
 _LANE_OF_CORRECTION: Final = CORRECTION_COLUMNS.index("lane")
-_EVENTS_OF_PROGRESS: Final = 10_000
 
 
 async def verify_chain(
@@ -50,11 +51,28 @@ async def verify_chain(
     async with told_heads(bootstrap, topic) as told, snapshot(database_url, database) as store:
         lanes = await store.lanes(lane)
         after = await store.since(lane, since_seq) if lane is not None and since_seq > 1 else LONG_AGO
-        verifier = _Verifier(store, told, verdict, await store.months(), since_seq, progress)
-        events = Ahead(store.events(lane, after), _LANE_OF_EVENT, event_recorded_at)
-        corrections = Ahead(store.corrections(lane, after), _LANE_OF_CORRECTION, correction_recorded_at)
-        for standing in lanes:
-            await verifier.lane(standing, events, corrections)
+        windows = await store.windows(lane, since_seq)
+        corrections = Ahead(store.corrections(lane, after, windows), _LANE_OF_CORRECTION, correction_recorded_at)
+        months = await store.months()
+        passing = [
+            _Passing(each.lane, store.links(each.lane, since_seq), LaneChain(verdict, months, since_seq == 1))
+            for each in lanes
+        ]
+        for until in windows:
+            events = Ahead(store.events(lane, after, until), _LANE_OF_EVENT, event_recorded_at)
+            for each in passing:
+                await each.window(events, corrections, until)
+            progress(verdict.events)
+            after = until
+        for standing, each in zip(lanes, passing, strict=True):
+            each.chain.end(standing.lane, standing.chain_seq, standing.chain_head)
+            ours = Standing(standing.cluster_epoch, standing.untold, since_seq)
+            # Once more, now a lane at a time: memory holds the heads of one lane.
+            links = {
+                link.id.seq: (link.id.cluster_epoch, link.head.hex())
+                async for link in store.links(standing.lane, since_seq)
+            }
+            judge_heads(verdict, standing.lane, links, await told.of(standing.lane), ours)
     return verdict
 
 
@@ -67,66 +85,72 @@ class Ahead:
         self._recorded_at = recorded_at
         self._next: Row | None = None
 
-    async def until(self, lane: int, last: Instant | None) -> AsyncIterator[Row]:
-        """Take the rows of a lane up to an instant; up to its end when None."""
+    async def until(self, lane: int, last: Instant) -> AsyncIterator[Row]:
+        """Take the rows of a lane up to an instant."""
         while True:
             row = self._next if self._next is not None else await anext(self._rows, None)
             self._next = row
-            if row is None or row[self._lane_column] != lane or (last is not None and self._recorded_at(row) > last):
+            if row is None or row[self._lane_column] != lane or self._recorded_at(row) > last:
                 return
             self._next = None
             yield row
 
 
-class _Verifier:
-    def __init__(
-        self,
-        store: Store,
-        told: ToldHeads,
-        verdict: Verdict,
-        months: frozenset[str],
-        since_seq: int,
-        progress: Progress,
-    ) -> None:
-        self._store = store
-        self._told = told
-        self._verdict = verdict
-        self._months = months
-        self._since_seq = since_seq
-        self._progress = progress
+class _Open(NamedTuple):
+    """A link whose rows are being taken in. Its corrections wait: they are hashed after the last of its events."""
 
-    async def lane(self, standing: ChainLane, events: Ahead, corrections: Ahead) -> None:
-        chain = LaneChain(self._verdict, self._months, self._since_seq == 1)
-        links: dict[int, tuple[str, str]] = {}
-        previous_head: bytes | None = None
-        async for link in self._store.links(standing.lane, self._since_seq):
-            await self._link(
-                chain, link, link.previous_head if previous_head is None else previous_head, events, corrections
-            )
-            previous_head = link.head
-            links[link.id.seq] = (link.id.cluster_epoch, link.head.hex())
-        async for row in events.until(standing.lane, None):
-            chain.stray(None, row, standing.lane)
-        async for _ in corrections.until(standing.lane, None):
+    link: StoredLink
+    linking: Linking
+    met: Met
+    corrections: list[Row]
+
+
+class _Passing:
+    """One lane, as the windows pass by: a link that a window's end cuts goes on in the next window."""
+
+    def __init__(self, lane: int, links: AsyncIterator[StoredLink], chain: LaneChain) -> None:
+        self._lane = lane
+        self._links = links
+        self.chain = chain
+        self._open: _Open | None = None
+        self._previous_head: bytes | None = None
+
+    async def window(self, events: Ahead, corrections: Ahead, until: Instant) -> None:
+        """Take in the lane's rows up to `until`."""
+        while (at := self._open or await self._begin()) is not None:
+            last = min(at.link.last_recorded_at, until)
+            await self._take(at, events, corrections, last)
+            if at.link.last_recorded_at > until:
+                return
+            self._close(at)
+        async for row in events.until(self._lane, until):
+            self.chain.stray(None, row, self._lane)
+        async for _ in corrections.until(self._lane, until):
             pass
-        chain.end(standing.lane, standing.chain_seq, standing.chain_head)
-        ours = Standing(standing.cluster_epoch, standing.untold, self._since_seq)
-        judge_heads(self._verdict, standing.lane, links, await self._told.of(standing.lane), ours)
 
-    async def _link(
-        self, chain: LaneChain, link: StoredLink, previous_head: bytes, events: Ahead, corrections: Ahead
-    ) -> None:
-        linking, met, lane = Linking(previous_head, link.id), Met(), link.id.lane
-        async for row in events.until(lane, link.last_recorded_at):
-            if event_recorded_at(row) < link.first_recorded_at:
-                chain.stray(link, row, lane)
+    async def _begin(self) -> _Open | None:
+        link = await anext(self._links, None)
+        if link is None:
+            return None
+        previous_head = link.previous_head if self._previous_head is None else self._previous_head
+        self._open = _Open(link, Linking(previous_head, link.id), Met(), [])
+        return self._open
+
+    async def _take(self, at: _Open, events: Ahead, corrections: Ahead, last: Instant) -> None:
+        async for row in events.until(self._lane, last):
+            if event_recorded_at(row) < at.link.first_recorded_at:
+                self.chain.stray(at.link, row, self._lane)
                 continue
-            linking.add(row)
-            met.event(event_offset(row))
-        async for row in corrections.until(lane, link.last_recorded_at):
-            if correction_recorded_at(row) >= link.first_recorded_at:
-                linking.add(row)
-                met.corrections += 1
-        chain.close(link, linking, met)
-        if self._verdict.events // _EVENTS_OF_PROGRESS != (self._verdict.events - met.events) // _EVENTS_OF_PROGRESS:
-            self._progress(self._verdict.events)
+            at.linking.add(row)
+            at.met.event(event_offset(row))
+        async for row in corrections.until(self._lane, last):
+            if correction_recorded_at(row) >= at.link.first_recorded_at:
+                at.corrections.append(row)
+
+    def _close(self, at: _Open) -> None:
+        for row in at.corrections:
+            at.linking.add(row)
+            at.met.corrections += 1
+        self.chain.close(at.link, at.linking, at.met)
+        self._previous_head = at.link.head
+        self._open = None

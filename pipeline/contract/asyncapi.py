@@ -7,7 +7,7 @@ import msgspec
 
 from pipeline.contract import json_schemas
 from schemas.codec import RECORD_BYTES_MAX
-from schemas.topics import BALANCE_CORRECTIONS, FINANCE_EVENTS, REALTIME_UPDATES, topics
+from schemas.topics import BALANCE_CORRECTIONS, CHAIN_HEADS, FINANCE_EVENTS, REALTIME_UPDATES, topics
 
 ASYNCAPI_VERSION: Final = "3.0.0"
 # Of the contract, not of the code: the first number changes when a producer or a subscriber must change.
@@ -26,10 +26,10 @@ _CONTENT_TYPES: Final = (
 _INTRODUCTION: Final = """\
 Finance events of hotels in, exact daily cash balances and realtime updates out.
 
-Every record's key is its org_id as decimal text, and producers place it with Kafka's own murmur2 partitioner
-(librdkafka: partitioner=murmur2_random): an organisation's records then meet on one partition. Another partitioner is
-correct, only slower. Topic names may have a prefix that the operator tells; all topics have the same number of
-partitions."""
+The key of every record but those of chain-heads is its org_id as decimal text, and producers place it with Kafka's own
+murmur2 partitioner (librdkafka: partitioner=murmur2_random): an organisation's records then meet on one partition.
+Another partitioner is correct, only slower. Topic names may have a prefix that the operator tells; all topics have the
+same number of partitions."""
 
 _LIMITS: Final = f"""\
 At most {RECORD_BYTES_MAX // 1024} KiB. A record that breaks a rule is quarantined with a reason code; others go on."""
@@ -58,6 +58,10 @@ _UPDATE: Final = """\
 Every figure of a day, each time a committed batch changed it. At least once: drop what is not newer, refetch on a gap.
 Always JSON; the state comes from the database, this topic is not compacted."""
 
+_HEAD: Final = """\
+The head of a lane's hash chain after each batch that stored anything of the lane. At least once: the same head again
+says the same. Whoever keeps these, out of reach of those who write to the database, can tell that books were rewritten."""
+
 
 def document() -> Document:
     """The whole document."""
@@ -71,11 +75,13 @@ def document() -> Document:
                 BALANCE_CORRECTIONS, "BalanceCorrection", "What accountants say about a day, besides its events."
             ),
             REALTIME_UPDATES: _channel(REALTIME_UPDATES, "BalanceUpdate", "The balances, as they change."),
+            CHAIN_HEADS: _channel(CHAIN_HEADS, "ChainHead", "What the store was, for whoever proves it later."),
         },
         "operations": {
             "receiveFinanceEvents": _operation("receive", FINANCE_EVENTS, "FinanceEvent"),
             "receiveBalanceCorrections": _operation("receive", BALANCE_CORRECTIONS, "BalanceCorrection"),
             "sendRealtimeUpdates": _operation("send", REALTIME_UPDATES, "BalanceUpdate"),
+            "sendChainHeads": _operation("send", CHAIN_HEADS, "ChainHead"),
         },
         "components": {
             "messages": {
@@ -83,6 +89,7 @@ def document() -> Document:
                 "BalanceCorrection": _message(BALANCE_CORRECTIONS, "BalanceCorrection", _CORRECTION)
                 | _accepted_headers(),
                 "BalanceUpdate": _message(REALTIME_UPDATES, "BalanceUpdate", _UPDATE) | _sent_headers(),
+                "ChainHead": _message(CHAIN_HEADS, "ChainHead", _HEAD, _lane_key()),
             },
             "schemas": json_schemas.components("#/components/schemas/{name}"),
         },
@@ -117,14 +124,14 @@ def _operation(action: Literal["receive", "send"], topic: str, message: str) -> 
     }
 
 
-def _message(topic: str, struct: str, description: str) -> Document:
+def _message(topic: str, struct: str, description: str, key: Document | None = None) -> Document:
     return {
         "name": struct,
         "title": struct,
         "description": description,
         "contentType": "application/json",
         "payload": {"$ref": f"#/components/schemas/{struct}"},
-        "bindings": {"kafka": {"key": _key(), "bindingVersion": KAFKA_BINDING_VERSION}},
+        "bindings": {"kafka": {"key": key or _key(), "bindingVersion": KAFKA_BINDING_VERSION}},
         "examples": _examples(topic),
     }
 
@@ -134,6 +141,14 @@ def _key() -> Document:
         "type": "string",
         "pattern": "^[1-9][0-9]{0,18}$",
         "description": "org_id as decimal text; placed by murmur2, as Kafka's own partitioner does.",
+    }
+
+
+def _lane_key() -> Document:
+    return {
+        "type": "string",
+        "pattern": "^(0|[1-9][0-9]{0,4})$",
+        "description": "The lane as decimal text; its heads are all on the partition lane modulo number of partitions.",
     }
 
 

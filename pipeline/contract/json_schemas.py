@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from schemas.chain import HEAD_BYTES, ChainHead
 from schemas.corrections import BalanceCorrection
 from schemas.events import AGREEING, FinanceEvent
 from schemas.updates import BalanceUpdate
@@ -23,6 +24,7 @@ MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
     "finance-event": FinanceEvent,
     "balance-correction": BalanceCorrection,
     "balance-update": BalanceUpdate,
+    "chain-head": ChainHead,
 }
 
 # Many validators take formats for remarks; patterns bind them all. This one: the offset, without which a time is none.
@@ -56,6 +58,11 @@ _MEANINGS: Final[dict[str, dict[str, str]]] = {
         "epoch": "Versions are comparable within one epoch; in a new one, fetch the day again.",
         "version": "Rises by exactly one with each update of the day; drop what is not newer, refetch on a gap.",
         "traceparent": "W3C Trace Context of the event or correction that caused it; absent where it had none.",
+    },
+    "ChainHead": {
+        "seq": "Of the link within its lane; one link for each lane and batch, without gaps within one cluster_epoch.",
+        "head": "BLAKE2b-256 in hex, over the head before and all that the batch stored of the lane.",
+        "cluster_epoch": "The timeline of the database; heads of one that ended in a failover may be unknown to it.",
     },
 }
 
@@ -95,6 +102,8 @@ def _completed(structs: tuple[type[msgspec.Struct], ...], ref_template: str) -> 
         # Always UTC, though its Struct does not say so: we write it.
         found["BalanceUpdate"]["properties"]["changed_at"] |= {"format": "date-time", "pattern": _WITH_OFFSET}
         found["BalanceUpdate"]["properties"]["traceparent"] |= {"pattern": TRACEPARENT}
+    if "ChainHead" in found:
+        found["ChainHead"]["properties"]["head"]["pattern"] = f"^[0-9a-f]{{{2 * HEAD_BYTES}}}$"
     return found
 
 

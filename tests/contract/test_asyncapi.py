@@ -17,7 +17,7 @@ from pipeline.contract.documents import text
 from schemas.codec import Rules, judge, judge_correction
 from schemas.envelope import envelope_of
 from schemas.records import Judged, Origin, Rejected
-from schemas.topics import BALANCE_CORRECTIONS, FINANCE_EVENTS, REALTIME_UPDATES
+from schemas.topics import BALANCE_CORRECTIONS, CHAIN_HEADS, FINANCE_EVENTS, REALTIME_UPDATES
 from tests.schemas.test_correction_samples import APPENDED_AT, RULES
 
 VALIDATOR = Path(__file__).parent / "asyncapi"
@@ -106,7 +106,7 @@ def _a_dead_reference(spoiled: dict[str, Any]) -> None:
     spoiled["channels"][FINANCE_EVENTS]["messages"]["FinanceEvent"]["$ref"] = "#/components/messages/Nothing"
 
 
-def test_the_application_receives_two_topics_and_sends_one() -> None:
+def test_the_application_receives_two_topics_and_sends_two() -> None:
     operations = document()["operations"].values()
     assert {
         (operation["channel"]["$ref"].removeprefix("#/channels/"), operation["action"]) for operation in operations
@@ -114,6 +114,7 @@ def test_the_application_receives_two_topics_and_sends_one() -> None:
         (FINANCE_EVENTS, "receive"),
         (BALANCE_CORRECTIONS, "receive"),
         (REALTIME_UPDATES, "send"),
+        (CHAIN_HEADS, "send"),
     }
 
 

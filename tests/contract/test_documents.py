@@ -11,11 +11,16 @@ import pytest
 from pipeline.contract import asyncapi
 from pipeline.contract.documents import documents
 from pipeline.exits import EXIT_CANNOT, EXIT_OK
-from schemas.topics import BALANCE_CORRECTIONS, FINANCE_EVENTS, REALTIME_UPDATES
+from schemas.topics import BALANCE_CORRECTIONS, CHAIN_HEADS, FINANCE_EVENTS, REALTIME_UPDATES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMMITTED = REPOSITORY / "docs" / "schema"
-SAMPLES_OF = {FINANCE_EVENTS: "events", BALANCE_CORRECTIONS: "corrections", REALTIME_UPDATES: "updates"}
+SAMPLES_OF = {
+    FINANCE_EVENTS: "events",
+    BALANCE_CORRECTIONS: "corrections",
+    REALTIME_UPDATES: "updates",
+    CHAIN_HEADS: "heads",
+}
 
 
 def folio_schema(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

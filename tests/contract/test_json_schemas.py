@@ -16,6 +16,7 @@ from tests.schemas.test_correction_samples import APPENDED_AT, CORRECTIONS, RULE
 from tests.schemas.test_correction_samples import POISON as CORRECTION_POISON
 from tests.schemas.test_samples import EVENTS, POISON, SAMPLES
 
+HEADS = sorted((SAMPLES / "heads").glob("*.json"))
 UPDATES = sorted((SAMPLES / "updates").glob("*.json"))
 # What is no JSON never comes to a schema, and what hangs on the broker's clock none can say.
 BEYOND_SCHEMAS = ("malformed.", "time_out_of_bounds.")
@@ -40,7 +41,13 @@ def test_a_schema_keeps_to_its_metaschema(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "samples"), [("finance-event", EVENTS), ("balance-correction", CORRECTIONS), ("balance-update", UPDATES)]
+    ("name", "samples"),
+    [
+        ("finance-event", EVENTS),
+        ("balance-correction", CORRECTIONS),
+        ("balance-update", UPDATES),
+        ("chain-head", HEADS),
+    ],
 )
 def test_every_accepted_sample_is_valid(name: str, samples: list[Path]) -> None:
     assert samples

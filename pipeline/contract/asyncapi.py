@@ -60,7 +60,8 @@ Always JSON; the state comes from the database, this topic is not compacted."""
 
 _HEAD: Final = """\
 The head of a lane's hash chain after each batch that stored anything of the lane. At least once: the same head again
-says the same. Whoever keeps these, out of reach of those who write to the database, can tell that books were rewritten."""
+says the same. Whoever keeps these, out of reach of those who write to the database, can tell whether books were
+rewritten."""
 
 
 def document() -> Document:

@@ -11,6 +11,7 @@ import msgspec
 from bench.target import Ground
 
 _SECONDS_MAX: Final = 3_600.0
+_SHOWN: Final = 2_000  # characters of a document that says why
 
 
 class CommandFailedError(Exception):
@@ -43,6 +44,6 @@ async def folio(ground: Ground, *arguments: str, **overrides: str) -> Ran:
             process.kill()
             await process.wait()
     if process.returncode:
-        told = errors.decode(errors="replace").strip().splitlines()[-1:]
+        told = [*errors.decode(errors="replace").strip().splitlines()[-1:], output.decode(errors="replace")[:_SHOWN]]
         raise CommandFailedError(f"folio {' '.join(arguments)} ended with {process.returncode}: {' '.join(told)}")
     return Ran(time.monotonic() - began, msgspec.json.decode(output, type=dict[str, Any]))

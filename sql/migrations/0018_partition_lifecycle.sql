@@ -41,6 +41,15 @@ LANGUAGE sql STABLE AS $$
     SELECT relnamespace::regnamespace::text || '.' || relname FROM pg_class WHERE oid = relation
 $$;
 
+CREATE FUNCTION ops.give_to_owner(parent regclass, child text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    -- A member of the owner's role, or a superuser, may run maintenance: what it makes is the owner's all the same, who
+    -- could not detach or alter it otherwise.
+    EXECUTE format('ALTER TABLE %s OWNER TO %I', child, (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = parent));
+END
+$$;
+
 CREATE FUNCTION ops.default_table(parent regclass) RETURNS regclass
 LANGUAGE sql STABLE AS $$ SELECT partdefid FROM pg_partitioned_table WHERE partrelid = parent $$;
 
@@ -86,6 +95,7 @@ BEGIN
     END IF;
     -- The table first, then the lock that writers may meet: making it takes most of the time.
     EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING ALL)%s', child, parent, storage);
+    PERFORM ops.give_to_owner(parent, child);
     PERFORM ops.sample_little(to_regclass(child));
     PERFORM ops.attach_month(parent, column_name, first_day, child);
     RETURN true;
@@ -132,6 +142,7 @@ DECLARE
 BEGIN
     IF to_regclass(aside) IS NULL THEN
         EXECUTE format('CREATE TABLE %s (LIKE %s)', aside, parent);
+        PERFORM ops.give_to_owner(parent, aside);
         INSERT INTO ops.expired_months (parent, month, to_archive)
         VALUES (ops.full_name(set_aside_month.parent), month, to_archive);
     END IF;
@@ -178,6 +189,7 @@ BEGIN
     -- What an interrupted run has left is in its archive as a whole.
     EXECUTE format('DROP TABLE IF EXISTS %s', restored);
     EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING ALL)', restored, parent);
+    PERFORM ops.give_to_owner(parent, restored);
     PERFORM ops.sample_little(to_regclass(restored));
     -- Refuses a row of another month, and spares the attaching a look at each.
     EXECUTE format('ALTER TABLE %s ADD CONSTRAINT one_month CHECK (%s)', restored, ops.in_month(column_name, month));
@@ -250,5 +262,5 @@ BEGIN
 END
 $$;
 
-DROP FUNCTION ops.attach_month, ops.in_month, ops.default_table, ops.full_name, ops.month_table;
+DROP FUNCTION ops.attach_month, ops.in_month, ops.default_table, ops.give_to_owner, ops.full_name, ops.month_table;
 DROP TABLE ops.expired_months;

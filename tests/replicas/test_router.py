@@ -62,6 +62,16 @@ async def test_without_replicas_or_with_the_flag_off_everything_goes_to_the_prim
             assert readers.metrics.replica_share() == 0
 
 
+async def test_a_standby_at_the_primarys_address_answers_nobody_who_needs_the_primary(cluster: Cluster) -> None:
+    """As for a moment in a failover, when the address has moved before the promotion."""
+    moved = replace(cluster.endpoints, database_url=cluster.endpoints.replica_urls[0], replica_urls=())
+    async with opened(replace(cluster, endpoints=moved)) as readers:
+        assert await of_anyone(readers)
+        for intent in (Write(), ReadYourWrites(1)):
+            with pytest.raises(DatabaseUnavailable, match="leads to a standby"):
+                await readers.read(1, intent, where)
+
+
 async def test_organisations_read_from_the_pool_of_their_range_and_else_from_the_primary(cluster: Cluster) -> None:
     first, _ = cluster.replica_urls
     named = replace(cluster.endpoints, replica_urls=(f"near={first}", "far=postgresql://folio@127.0.0.1:1/folio"))

@@ -23,6 +23,12 @@ def require_restorable(header: Header, state: State) -> None:
         )
     if any(partition.covers(header.month) for partition in state.of(header.table)):
         raise SettingsRefused(f"{header.table} has {header.month:%Y-%m}: there is nothing to restore")
+    # Else its rows would be there twice, and the run that is taken up again would drop what nobody knows to be back.
+    if any((waiting.table, waiting.month) == (header.table, header.month) for waiting in state.waiting):
+        raise SettingsRefused(
+            f"{header.table} {header.month:%Y-%m}: the run that archives it is not finished; "
+            "run `folio partitions apply` first"
+        )
 
 
 async def restore(

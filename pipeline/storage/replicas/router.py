@@ -101,7 +101,9 @@ class ReplicaReaders:
         try:
             with database_errors(f"reading from {server.name}"):
                 async with server.reading(org_id) as (connection, position):
-                    if server is not self._primary and not await self._has(connection, position, intent):
+                    if server is self._primary:
+                        self._require_primary(position, intent)
+                    elif not await self._has(connection, position, intent):
                         self.metrics.behind.labels(server.name).inc()
                         return None
                     answer = _Answer(await work(connection))
@@ -111,6 +113,15 @@ class ReplicaReaders:
         self.metrics.reads.labels(server.name, _INTENTS[type(intent)]).inc()
         self.metrics.read_seconds.labels(server.name).observe(self._clock.monotonic() - began)
         return answer
+
+    def _require_primary(self, position: Position, intent: Intent) -> None:
+        """Raises DatabaseUnavailable where the primary's address leads to a server that may lack what was written.
+
+        A virtual address moves with a failover: for a moment it may lead to a standby.
+        """
+        if position.in_recovery and not isinstance(intent, Read):
+            self.checks.at_once()
+            raise DatabaseUnavailable("the primary's address leads to a standby; this read needs the primary itself")
 
     async def _has(self, connection: asyncpg.Connection, position: Position, intent: Intent) -> bool:
         """Whether a replica has what the read must see, now or in a moment."""

@@ -82,3 +82,20 @@ async def test_the_owner_maintains_though_it_is_no_superuser_and_an_operator_onl
     assert [tuple(row) for row in rows] == [(2, f"finance.revenues_{NOW:%Y_%m}")]
     assert len(list(owned.archives.iterdir())) == 1
     await superuser.close()
+
+
+async def test_what_a_superuser_makes_is_the_owners(owned: Command, stack: Endpoints, logins: dict[str, str]) -> None:
+    superuser_url = as_login(owned.database_url, urlsplit(stack.database_url).username or "")
+    superuser = await asyncpg.connect(superuser_url)
+    await superuser.execute(f"DROP TABLE finance.revenues_{NOW:%Y_%m}")
+    applied = await replace(owned, database_url=superuser_url)("apply", "--only", "create")
+    assert applied.returncode == 0, applied.stderr
+    strangers = await superuser.fetch(
+        "SELECT inhrelid::regclass::text FROM pg_inherits JOIN pg_class ON oid = inhrelid "
+        "WHERE inhparent = $1::text::regclass AND pg_get_userbyid(relowner) <> $2",
+        REVENUES,
+        logins["owner"],
+    )
+    assert f"{NOW:%Y_%m}" in await months_of(superuser, REVENUES)
+    assert strangers == []
+    await superuser.close()

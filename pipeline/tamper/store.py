@@ -23,7 +23,7 @@ _LINKS_OF_FETCH: Final = 200
 _ROWS_OF_WINDOW: Final = 50_000
 # A whole store is read to its end; it takes as long as it takes. Each window by events_recorded, whatever statistics
 # say: read from end to end for every window, a large store would never be through.
-_SESSION: Final = (
+SESSION: Final = (
     "SET LOCAL work_mem = '256MB'; SET LOCAL cursor_tuple_fraction = 1; SET LOCAL statement_timeout = 0; "
     "SET LOCAL transaction_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL jit = off; "
     "SET LOCAL row_security = off; SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_custom_plan"
@@ -43,7 +43,8 @@ class ChainLane(NamedTuple):
 
 
 @cache
-def _statement(name: str) -> str:
+def statement(name: str) -> str:
+    """A statement of this package."""
     return (files(__package__) / f"{name}.sql").read_text(encoding="utf-8")
 
 
@@ -55,15 +56,15 @@ class Store:
 
     async def lanes(self, lane: int | None) -> list[ChainLane]:
         """All lanes, or the one."""
-        return [ChainLane(*row) for row in await self._connection.fetch(_statement("lanes"), lane)]
+        return [ChainLane(*row) for row in await self._connection.fetch(statement("lanes"), lane)]
 
     async def months(self) -> frozenset[str]:
         """YYYY_MM of each month that was taken out of the store."""
-        return frozenset(row["month"] for row in await self._connection.fetch(_statement("months")))
+        return frozenset(row["month"] for row in await self._connection.fetch(statement("months")))
 
     async def since(self, lane: int, seq: int) -> Instant:
         """When the link before `seq` ended."""
-        found: Instant | None = await self._connection.fetchval(_statement("since"), lane, seq)
+        found: Instant | None = await self._connection.fetchval(statement("since"), lane, seq)
         return LONG_AGO if found is None else found
 
     async def links(self, lane: int, since_seq: int) -> AsyncIterator[StoredLink]:
@@ -73,7 +74,7 @@ class Store:
 
     async def windows(self, lane: int | None, since_seq: int) -> list[Instant]:
         """The last instant of each window, rising; the last one has no end: rows without a link are in it, too."""
-        rows = await self._connection.fetch(_statement("windows"), lane, since_seq, _ROWS_OF_WINDOW)
+        rows = await self._connection.fetch(statement("windows"), lane, since_seq, _ROWS_OF_WINDOW)
         return [*(row["until"] for row in rows[:-1]), FOR_EVER]
 
     def events(self, lane: int | None, after: Instant, until: Instant) -> AsyncIterator[Row]:
@@ -85,7 +86,7 @@ class Store:
         return self._rows("corrections", _ROWS_OF_FETCH, lane, after, windows)
 
     async def _rows(self, name: str, rows_of_fetch: int, *arguments: object) -> AsyncIterator[Any]:
-        cursor = await self._connection.cursor(_statement(name), *arguments)
+        cursor = await self._connection.cursor(statement(name), *arguments)
         while rows := await cursor.fetch(rows_of_fetch):
             for row in rows:
                 yield tuple(row)
@@ -102,7 +103,7 @@ async def snapshot(url: str, settings: DatabaseSettings) -> AsyncIterator[Store]
                 "timestamptz", schema="pg_catalog", codec_name="int8", format="binary"
             )
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                await connection.execute(_SESSION)
+                await connection.execute(SESSION)
                 yield Store(connection)
         finally:
             await connection.close()

@@ -26,7 +26,7 @@ class ToldHeads:
 
     def __init__(self, consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]]) -> None:
         self._consumer = consumer
-        self._spans = spans
+        self.spans = spans
         self.unreadable = 0
 
     async def of(self, lane: int) -> dict[tuple[int, str], str]:
@@ -36,10 +36,10 @@ class ToldHeads:
         """
         found: dict[tuple[int, str], str] = {}
         # After a growth, lanes that were added late have told nothing before; none has moved to another partition.
-        at = next((at for at in self._spans if at.partition == lane % len(self._spans)), None)
-        if at is None or self._spans[at][0] >= self._spans[at][1]:
+        at = next((at for at in self.spans if at.partition == lane % len(self.spans)), None)
+        if at is None or self.spans[at][0] >= self.spans[at][1]:
             return found
-        start, end = self._spans[at]
+        start, end = self.spans[at]
         self._consumer.assign([at])
         self._consumer.seek(at, start)
         quiet, before = 0, -1

@@ -1,19 +1,30 @@
 """`folio verify-chain` on a real stream: it holds, and whatever is changed in the store names its batch."""
 
 import json
+import logging
+import signal
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from pogo_core.util import migrate as pogo
 from uuid_utils.compat import uuid7
 
+import sql
+from pipeline.broker import broker_options
 from pipeline.settings import DatabaseSettings
+from pipeline.storage.migrate import known_migrations
+from pipeline.tamper import store
 from pipeline.tamper.judging import Verdict
+from pipeline.tamper.told import told_heads
 from pipeline.tamper.verifying import verify_chain
 from schemas.chain import EVENT_COLUMNS, LinkId, head_after
+from schemas.instants import Instant
 from schemas.topics import CHAIN_HEADS, Feed
 from tests.support.events import encoded, event
 from tests.support.stream import Message, Stream
@@ -107,6 +118,46 @@ async def test_the_chain_holds_and_names_the_batch_of_whatever_was_changed(strea
     assert (await verdict_of(stream)).findings == []
 
 
+async def test_windows_that_cut_every_link_prove_the_same(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    await filled(stream)
+    whole = await verdict_of(stream)
+    monkeypatch.setattr(store, "_ROWS_OF_WINDOW", 1)
+    assert await verdict_of(stream) == whole
+    async with stream.database() as connection:
+        await connection.set_builtin_type_codec("timestamptz", schema="pg_catalog", codec_name="int8", format="binary")
+        rows = await connection.fetch("SELECT recorded_at FROM event_store.events ORDER BY recorded_at")
+
+    async def at_every_event(*_: object) -> list[Instant]:
+        return [*(row[0] for row in rows), store.FOR_EVER]
+
+    monkeypatch.setattr(store.Store, "windows", at_every_event)
+    assert await verdict_of(stream) == whole
+    assert whole.events == EVENTS
+
+
+async def test_a_window_is_found_by_the_index_on_the_instant(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    try:
+        async with connection.transaction():
+            await connection.execute(store.SESSION)
+            statement = store.statement("events").replace("$1", "NULL").replace("$2", "now()").replace("$3", "now()")
+            plan = str(await connection.fetch(f"EXPLAIN {statement}"))
+            await connection.execute("DROP INDEX event_store.events_recorded")
+            without = str(await connection.fetch(f"EXPLAIN {statement}"))
+    finally:
+        await connection.close()
+    assert "recorded_at_idx" in plan
+    assert "Seq Scan" not in plan
+    assert "Seq Scan" in without
+
+
+Named = tuple[int, int, str | None]  # lane, number of the link, batch
+# Where the first event is, and every link, before anything is done.
+PLACE_OF_ONE: Final = (
+    "SELECT lane, seq, batch_id::text FROM event_store.chain_links l JOIN event_store.events e USING (lane) "
+    f"WHERE recorded_at BETWEEN first_recorded_at AND last_recorded_at AND {ONE}"
+)
+LINKS: Final = "SELECT lane, seq, batch_id::text FROM event_store.chain_links"
 DONE_TO_IT: Final = {
     "a row removed": f"DELETE FROM event_store.events WHERE {ONE}",
     "a row added": f"INSERT INTO event_store.events SELECT * FROM event_store.events WHERE {ONE}",
@@ -114,6 +165,8 @@ DONE_TO_IT: Final = {
     "FROM event_store.chain_links WHERE lane = events.lane AND seq = 2) + interval '1 microsecond' WHERE " + ONE,
     "a link altered": "UPDATE event_store.chain_links SET owner_epoch = owner_epoch + 1 WHERE seq = 1",
     "another timeline": "UPDATE event_store.chain_links SET cluster_epoch = '1-1' WHERE seq = 1",
+    "two batches swapped": "UPDATE event_store.chain_links SET seq = seq + 1000 WHERE seq <= 2; "
+    "UPDATE event_store.chain_links SET seq = 1003 - seq WHERE seq > 1000",
     "the tail cut off": "DELETE FROM event_store.chain_links WHERE seq > 1; DELETE FROM event_store.events e WHERE "
     "recorded_at > (SELECT max(last_recorded_at) FROM event_store.chain_links l WHERE l.lane = e.lane); "
     "UPDATE ops.lanes o SET (chain_seq, chain_head) = (SELECT seq, head FROM event_store.chain_links l "
@@ -121,17 +174,34 @@ DONE_TO_IT: Final = {
 }
 
 
+def expected(done: str, one: Named, links: set[Named]) -> set[Named]:
+    """What must be named: the batch of the row; every first link; both places; what only the topic remembers."""
+    if done.startswith("a row"):
+        return {one}
+    if done == "two batches swapped":
+        return {(lane, 3 - seq, batch) for lane, seq, batch in links if seq <= 2}
+    if done == "the tail cut off":
+        return {(lane, seq, None) for lane, seq, _ in links if seq > 1}
+    return {(lane, seq, batch) for lane, seq, batch in links if seq == 1}
+
+
 @pytest.mark.parametrize("done", DONE_TO_IT)
 async def test_rows_links_and_tails(stream: Stream, done: str) -> None:
     await filled(stream)
     async with stream.database() as connection:
+        (one,) = map(tuple, await connection.fetch(PLACE_OF_ONE))
+        links = {tuple(row) for row in await connection.fetch(LINKS)}
         await connection.execute(AS_OWNER_WHO_BYPASSES)
         await connection.execute(DONE_TO_IT[done])
     command = stream.folio("verify-chain", "--output", "json")
     assert command.returncode == 1, command.stdout + command.stderr
-    document = json.loads(command.stdout)
-    assert {finding["lane"] for finding in document["findings"]} <= {0, 1}
-    assert document["findings_count"] > 0
+    findings = json.loads(command.stdout)["findings"]
+    named = {(finding["lane"], finding["seq"], finding["batch_id"]) for finding in findings}
+    wanted = expected(done, one, links)
+    assert named >= wanted, findings
+    assert {lane for lane, *_ in named} == {lane for lane, *_ in wanted}
+    if done == "the tail cut off":
+        assert {finding["what"] for finding in findings} == {"the topic was told of a link that is not there"}
 
 
 async def test_a_chain_that_is_wholly_rewritten_is_noticed_by_the_topic_alone(stream: Stream) -> None:
@@ -199,3 +269,54 @@ async def test_corrections_are_in_the_chain(stream: Stream) -> None:
 
 async def test_without_a_link_nothing_is_verified(stream: Stream) -> None:
     assert stream.folio("verify-chain").returncode == 2
+
+
+async def test_a_database_from_before_the_chain_goes_on_with_one(stream: Stream) -> None:
+    sent = list(messages())
+    with stream.worker() as worker:
+        await stream.send(sent[:10])
+        await stream.wait_until_consumed(10)
+        await worker.stop()
+    await forget_the_chain(stream)
+    assert stream.folio("migrate").returncode == 0
+    with stream.worker(KAFKA_GROUP=f"{stream.prefix}successor") as worker:
+        await stream.send(sent[10:])
+        await stream.wait_until_consumed(EVENTS)
+        await worker.stop()
+    verdict = await verdict_of(stream)
+    assert (verdict.findings, verdict.before_the_chain, verdict.events) == ([], 10, EVENTS - 10)
+    assert verdict.heads_agreed == verdict.links
+    assert (await stream.prove()).exit_code == 0
+
+
+async def forget_the_chain(stream: Stream) -> None:
+    """As it was before the migration: no link, each lane's head over single content hashes, and nothing told."""
+    quiet = logging.getLogger("tests.migrations")
+    since = [name for name in known_migrations() if name >= "0020"]
+    async with stream.database() as connection:
+        await pogo.rollback(connection, sql.MIGRATIONS, schema_name="public", count=len(since), logger=quiet)
+        heads: dict[int, bytes] = {}
+        for lane, content_hash in await connection.fetch(
+            "SELECT lane, content_hash FROM event_store.events ORDER BY lane, recorded_at"
+        ):
+            heads[lane] = blake2b(heads.get(lane, bytes(16)) + content_hash, digest_size=16).digest()
+        await connection.executemany("UPDATE ops.lanes SET chain_head = $2 WHERE lane = $1", list(heads.items()))
+    async with told_heads(stream.endpoints.kafka_bootstrap, stream.prefix + CHAIN_HEADS) as told:
+        ends = {at: RecordsToDelete(before_offset=end) for at, (_, end) in told.spans.items()}
+    admin = AIOKafkaAdminClient(**broker_options(stream.endpoints.kafka_bootstrap))
+    await admin.start()
+    await admin.delete_records(ends)
+    await admin.close()
+
+
+async def test_a_head_that_a_killed_worker_told_is_told_again_and_says_the_same(stream: Stream) -> None:
+    await stream.send(list(messages()))
+    with stream.worker(WORKER_CRASH_AT="announced:2", BATCH_ROWS_MAX="10") as killed:
+        assert await killed.wait() == -signal.SIGKILL
+    with stream.worker(KAFKA_GROUP=f"{stream.prefix}successor") as successor:
+        await stream.wait_until_consumed(EVENTS)
+        await successor.stop()
+    verdict = await verdict_of(stream)
+    assert (verdict.findings, verdict.events, verdict.heads_agreed) == ([], EVENTS, verdict.links)
+    async with told_heads(stream.endpoints.kafka_bootstrap, stream.prefix + CHAIN_HEADS) as told:
+        assert sum(end - start for start, end in told.spans.values()) > verdict.links

@@ -83,7 +83,7 @@ def check(
     settings = settings_module.load()
     answer = asyncio.run(_run(settings, order, mend=repair, restart=restart))
     _show_document(answer) if output == "json" else _show(answer)
-    return EXIT_DIFFERENT if answer.open else EXIT_OK
+    return EXIT_DIFFERENT if answer.open or not answer.progress.whole else EXIT_OK
 
 
 def _order(org: int | None, since: str | None, *, full: bool) -> Order:

@@ -72,7 +72,6 @@ class Means:
     operator: asyncpg.Connection  # holds the lock on checking, and writes job and drifts
     reading: asyncpg.Connection
     wanted: Wanted
-    store_begins: Instant  # whatever was recorded from then on is in the store, and not in an archive
     settings: ConsistencySettings
     clock: Clock
     reach: Reach
@@ -188,7 +187,7 @@ class _Job:
         means, progress = self._means, self._progress
         started = time.perf_counter()
         at = instant_of(means.clock.now())
-        found = await look(means.reading, scope, means.wanted, means.store_begins, means.settings.drifts_max)
+        found = await look(means.reading, scope, means.wanted, means.settings.drifts_max)
         means.reach("check_looked")
         progress.seconds += time.perf_counter() - started
         progress.transactions += found.transactions

@@ -16,8 +16,8 @@ from pipeline.consistency.drifts import Drift, balance_drift, transaction_drifts
 from pipeline.consistency.scope import Scope
 from pipeline.errors import StoreDamaged
 from pipeline.rebuild.looking import Wanted, Wrong, judge_page
+from pipeline.rebuild.months import with_months_held
 from pipeline.rebuild.paging import key_of
-from schemas.instants import Instant
 from schemas.records import AggregateKey
 
 # Stored events are fetched with their bytes, about 1.5 KB each here.
@@ -34,12 +34,10 @@ class Found:
     whole: bool = True  # False: there may be more than was asked for
 
 
-async def look(
-    connection: asyncpg.Connection, scope: Scope, wanted: Wanted, store_begins: Instant, drifts_max: int
-) -> Found:
+async def look(connection: asyncpg.Connection, scope: Scope, wanted: Wanted, drifts_max: int) -> Found:
     """Hold a scope against itself. Beside live writers too: each batch is one transaction, and so is this look."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return await _Look(connection, scope, wanted, drifts_max).run(store_begins)
+        return await _Look(connection, scope, await with_months_held(connection, wanted), drifts_max).run()
 
 
 class _Look:
@@ -52,9 +50,9 @@ class _Look:
         self._judged: set[AggregateKey] = set()
         self._wrong: list[Wrong] = []  # transactions whose snapshot is wrong
 
-    async def run(self, store_begins: Instant) -> Found:
+    async def run(self) -> Found:
         self._found.transactions = await self._connection.fetchval(sql.query("count_checked"), *self._scope.arguments)
-        await self._judge(await self._suspects("suspect_snapshots", store_begins))
+        await self._judge(await self._suspects("suspect_snapshots", self._wanted.store_begins))
         await self._judge(await self._suspects("suspect_transactions", self._wanted.retained_from))
         days = await self._days()
         # A transaction past retention has no row that could have told of its snapshot: its day does.

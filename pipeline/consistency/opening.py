@@ -7,7 +7,6 @@ from typing import Final
 
 import asyncpg
 
-import sql
 from batchers.connection import Reach
 from pipeline.clock import Clock
 from pipeline.consistency.job import Means, require_alone
@@ -23,7 +22,6 @@ NAME: Final = "folio check"
 _OPERATOR_ROLE: Final = "folio_operator"
 # The worker asks a record's append time for the edge, and the broker's clock may have passed a month's end before ours.
 _SLACK: Final = timedelta(days=1)
-_ALWAYS: Final = -(1 << 63)  # PostgreSQL's -infinity, as an instant
 BOOKS: Final = frozenset({Part.SNAPSHOTS, Part.TRANSACTIONS})
 
 
@@ -40,10 +38,7 @@ async def means_of(settings: Settings, database_url: str, clock: Clock, reach: R
         await require_schema(operator)
         await require_alone(operator)
         edge = retention_start(clock.now() + _SLACK, settings.batch.retention_months)
-        # Of what may have begun in an archived month nothing can be said: what stands is the better account.
-        begins = await reading.fetchval(sql.query("store_begins"))
-        wanted = Wanted(BOOKS, instant_of(edge), whole_store=begins == _ALWAYS)
-        yield Means(operator, reading, wanted, begins, settings.consistency, clock, reach)
+        yield Means(operator, reading, Wanted(BOOKS, instant_of(edge)), settings.consistency, clock, reach)
 
 
 async def _connect(settings: Settings, url: str) -> asyncpg.Connection:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pipeline.rebuild.folding import Folded, Row, fold, snapshot_row, transaction_row
 from pipeline.rebuild.paging import key_of
 from pipeline.rebuild.scope import Part
 from schemas.instants import Instant
 from schemas.records import AggregateKey
+
+FROM_THE_BEGINNING: Final[Instant] = -(1 << 63)  # PostgreSQL's -infinity
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Wanted:
     parts: frozenset[Part]
     retained_from: Instant  # a transaction that occurred before is not given a row that it lacks
     whole_store: bool = True  # False: months have left it, and a transaction may have begun in one of them
+    store_begins: Instant = FROM_THE_BEGINNING  # what was recorded from then on is in no archive
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,23 @@ def judge_page(events: Sequence[Row], snapshots: Sequence[Row], rows: Sequence[R
     rows_of = _by_key(rows)
     for key in events_of.keys() | snapshot_of.keys() | rows_of.keys():
         stored = events_of.get(key)
-        if not wanted.whole_store and (stored is None or stored[0][3] != 1):
-            continue  # its first event may be in an archive: what stands is the better account
+        if not wanted.whole_store and not _told_whole(stored, snapshot_of.get(key), wanted.store_begins):
+            continue  # some of its events may be in an archive: what stands is the better account
         folded = fold(None, stored) if stored is not None else None
         wrong = _judge(key, folded, snapshot_of.get(key), rows_of.get(key, ()), wanted)
         if wrong is not None:
             yield wrong
+
+
+def _told_whole(stored: Sequence[Row] | None, snapshot: tuple[Any, ...] | None, store_begins: Instant) -> bool:
+    """Whether the store, of which months have left, holds all of a transaction.
+
+    A version 1 that came late is not its beginning, nor is one from a month that was restored beside a gap; and what
+    stops short of the version that stands is not its end.
+    """
+    if stored is None or stored[0][3] != 1 or stored[0][14] != "applied" or stored[0][8] < store_begins:
+        return False
+    return snapshot is None or snapshot[0] <= stored[-1][3]
 
 
 def _judge(

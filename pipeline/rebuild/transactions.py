@@ -11,6 +11,7 @@ import sql
 from batchers.reading import columns
 from pipeline.rebuild.folding import Folded, Row, fold
 from pipeline.rebuild.looking import Wanted, Wrong, judge_page
+from pipeline.rebuild.months import with_months_held
 from pipeline.rebuild.paging import key_of, pages
 from pipeline.rebuild.scope import Slice, Tally
 from pipeline.rebuild.steps import ROWS_A_STEP, Locked, Steps
@@ -29,6 +30,7 @@ async def rebuild_transactions(
     """
     tally = Tally()
     async with reading.transaction(isolation="repeatable_read", readonly=True):
+        wanted = await with_months_held(reading, wanted)
         watermarks = {row[0]: row[1] for row in await reading.fetch(sql.query("rebuild_watermarks"))}
         statements = sql.query("rebuild_events"), sql.query("rebuild_snapshots"), sql.query("rebuild_transactions")
         cursors = [await reading.cursor(statement, *slice_.arguments) for statement in statements]

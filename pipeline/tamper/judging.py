@@ -12,6 +12,7 @@ Row = Sequence[Any]
 _EVENT_RECORDED: Final = EVENT_COLUMNS.index("recorded_at")
 _EVENT_OFFSET: Final = EVENT_COLUMNS.index("record_offset")
 _CORRECTION_RECORDED: Final = CORRECTION_COLUMNS.index("recorded_at")
+_CORRECTION_OFFSET: Final = CORRECTION_COLUMNS.index("record_offset")
 # A wholly rewritten store breaks every link; the first hundred show it as well as a million would. All are counted.
 KEPT_MAX: Final = 100
 
@@ -72,20 +73,26 @@ class LaneChain:
         self._from_the_first = from_the_first
         self._last: StoredLink | None = None
 
-    def stray(self, link: StoredLink | None, row: Row, lane: int) -> None:
-        """An event that no link covers: from before the chain, or added later."""
-        if self._last is None and link is not None and self._from_the_first and link.id.seq == 1:
-            self._verdict.before_the_chain += 1
-            return
-        if self._last is None and link is None:
-            self._verdict.before_the_chain += 1
-            return
+    def stray_event(self, link: StoredLink | None, row: Row, lane: int) -> None:
+        """An event that no link covers: from before the chain, or added later.
+
+        A first link that stands on nothing says that no event came before it.
+        """
+        first = link is None or (self._from_the_first and link.id.seq == 1 and any(link.previous_head))
+        self._stray("an event", link, event_offset(row), lane, from_before=first)
+
+    def stray_correction(self, link: StoredLink | None, row: Row, lane: int) -> None:
+        """A correction that no link covers. Before there were links, no chain told of any."""
+        first = link is None or (self._from_the_first and link.id.seq == 1)
+        self._stray("a correction", link, row[_CORRECTION_OFFSET], lane, from_before=first)
+
+    def _stray(self, what: str, link: StoredLink | None, offset: int, lane: int, *, from_before: bool) -> None:
         near = self._last or link
-        assert near is not None
-        offset = row[_EVENT_OFFSET]
-        self._verdict.find(
-            Finding("an event that no link covers", lane, near.id.seq, near.id.batch_id, None, offset, offset)
-        )
+        if self._last is None and from_before:
+            self._verdict.before_the_chain += 1
+        elif near is not None:
+            finding = Finding(f"{what} that no link covers", lane, near.id.seq, near.id.batch_id, None, offset, offset)
+            self._verdict.find(finding)
 
     def close(self, link: StoredLink, linking: Linking, met: "Met") -> None:
         """Judge a link whose rows have all been taken in."""

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from pipeline.settings import DatabaseSettings
 from pipeline.tamper.judging import (
+    Finding,
     LaneChain,
     Met,
     Row,
@@ -62,6 +63,10 @@ async def verify_chain(
             events = Ahead(store.events(lane, after, until), _LANE_OF_EVENT, event_recorded_at)
             for each in passing:
                 await each.window(events, corrections, until)
+            async for row in events.rest(until):
+                verdict.find(Finding("an event of a lane that is not there", row[_LANE_OF_EVENT], 0))
+            async for row in corrections.rest(until):
+                verdict.find(Finding("a correction of a lane that is not there", row[_LANE_OF_CORRECTION], 0))
             progress(verdict.events)
             after = until
         for standing, each in zip(lanes, passing, strict=True):
@@ -95,6 +100,16 @@ class Ahead:
             self._next = None
             yield row
 
+    async def rest(self, last: Instant) -> AsyncIterator[Row]:
+        """Take what no lane has taken of a window that ends there."""
+        while True:
+            row = self._next if self._next is not None else await anext(self._rows, None)
+            self._next = row
+            if row is None or self._recorded_at(row) > last:
+                return
+            self._next = None
+            yield row
+
 
 class _Open(NamedTuple):
     """A link whose rows are being taken in. Its corrections wait: they are hashed after the last of its events."""
@@ -124,9 +139,9 @@ class _Passing:
                 return
             self._close(at)
         async for row in events.until(self._lane, until):
-            self.chain.stray(None, row, self._lane)
-        async for _ in corrections.until(self._lane, until):
-            pass
+            self.chain.stray_event(None, row, self._lane)
+        async for row in corrections.until(self._lane, until):
+            self.chain.stray_correction(None, row, self._lane)
 
     async def _begin(self) -> _Open | None:
         link = await anext(self._links, None)
@@ -139,13 +154,15 @@ class _Passing:
     async def _take(self, at: _Open, events: Ahead, corrections: Ahead, last: Instant) -> None:
         async for row in events.until(self._lane, last):
             if event_recorded_at(row) < at.link.first_recorded_at:
-                self.chain.stray(at.link, row, self._lane)
+                self.chain.stray_event(at.link, row, self._lane)
                 continue
             at.linking.add(row)
             at.met.event(event_offset(row))
         async for row in corrections.until(self._lane, last):
             if correction_recorded_at(row) >= at.link.first_recorded_at:
                 at.corrections.append(row)
+            else:
+                self.chain.stray_correction(at.link, row, self._lane)
 
     def _close(self, at: _Open) -> None:
         for row in at.corrections:

@@ -18,6 +18,9 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
           AND NOT EXISTS (SELECT FROM event_store.events AS e
                           WHERE e.aggregate_id = k.aggregate_id AND e.org_id = k.org_id
                             AND e.aggregate_type = k.aggregate_type)
+          -- While months are in archives, its events may be there.
+          AND NOT EXISTS (SELECT FROM ops.expired_months AS m
+                          WHERE m.parent = 'event_store.events' AND m.restored_at IS NULL)
         RETURNING 1
     )
     SELECT count(*) FROM deleted
@@ -27,6 +30,8 @@ CREATE POLICY of_the_owner ON event_store.events FOR SELECT TO CURRENT_USER USIN
 CREATE POLICY of_the_owner ON event_store.snapshots TO CURRENT_USER USING (true);
 REVOKE EXECUTE ON FUNCTION ops.delete_orphaned_snapshots FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ops.delete_orphaned_snapshots TO folio_writer;
+-- Of which months have left the store: a rebuild must not take what went with them for lost.
+GRANT SELECT ON ops.expired_months TO folio_writer;
 -- A job is an operator's; what it does to the books, it does with a writer's rights.
 GRANT INSERT, UPDATE ON ops.jobs TO folio_operator;
 
@@ -112,6 +117,7 @@ GRANT SELECT, INSERT, UPDATE ON read_models.refreshes TO folio_writer;
 
 DROP TABLE read_models.refreshes, read_models.monthly_summaries, read_models.daily_reports;
 REVOKE INSERT, UPDATE ON ops.jobs FROM folio_operator;
+REVOKE SELECT ON ops.expired_months FROM folio_writer;
 DROP FUNCTION ops.delete_orphaned_snapshots;
 DROP POLICY of_the_owner ON event_store.snapshots;
 DROP POLICY of_the_owner ON event_store.events;

@@ -269,3 +269,18 @@ async def test_a_check_reads_with_an_operators_rights(ledger: Ledger, means: Ope
     async with means(ledger) as opened:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await opened.operator.execute(f"UPDATE {_BALANCE} SET version = 9")
+
+
+async def test_a_check_that_was_cut_short_is_not_the_one_that_the_next_goes_on_from(
+    ledger: Ledger, means: Open
+) -> None:
+    await ledger.commit(*(ledger.event(1, org=org, amount=100) for org in range(1, 9)))
+    await ledger.admin.execute("UPDATE finance.revenues_partitioned SET amount_cents = 900")
+    assert not (await check(ledger, means, drifts_max=3)).whole
+    mend = "UPDATE finance.revenues_partitioned SET amount_cents = 100 WHERE org_id IN (SELECT org_id FROM ops.drifts)"
+    assert 0 < int((await ledger.admin.execute(mend)).split()[1]) < 8
+    ledger.clock.pass_seconds(1)
+    assert (await check(ledger, means, Order())).whole
+    rows = await ledger.rows("SELECT org_id FROM finance.revenues_partitioned WHERE amount_cents = 900")
+    wrong = [row["org_id"] for row in rows]
+    assert sorted(drift.org_id for drift in await open_drifts(ledger.admin, 0, 100)) == sorted(wrong)

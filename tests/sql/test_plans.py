@@ -119,6 +119,7 @@ CASES = {
     "note_refresh": Case("'{1,2}', ARRAY[now(), now()]"),
     "opening_cash": Case("'{7}', '{1}'"),
     "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
+    "reader_role": Case(),
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
     "read_corrections": Case(f"'{{7}}', ARRAY[{UUID}]"),
     "read_dead_letter": Case("'t', 1, 400"),

@@ -16,6 +16,7 @@ from pipeline.consistency.job import Means, Tell
 from pipeline.consistency.looking import look
 from pipeline.consistency.recording import OpenDrift, open_drifts, record
 from pipeline.consistency.scope import Scope
+from pipeline.errors import StoreDamaged
 from pipeline.producer import Producer
 from pipeline.rebuild import job as rebuild
 from pipeline.rebuild.balances import Update, mend_balances
@@ -62,7 +63,7 @@ async def repair(means: Means, tools: Tools, repairing: Repairing, who: str, tel
     """
     done = Repaired()
     async for drifts in _rounds(means):
-        await _Round(means, tools, repairing, done).mend(drifts)
+        await _Round(means, tools, repairing, done, tell).mend(drifts)
         tell(
             f"repaired up to organisation {drifts[-1].org_id}: {done.recomputed:,} days recomputed, {done.left:,} left"
         )
@@ -89,7 +90,9 @@ async def _rounds(means: Means) -> AsyncIterator[list[OpenDrift]]:
 
 
 class _Round:
-    def __init__(self, means: Means, tools: Tools, repairing: Repairing, done: Repaired) -> None:
+    def __init__(self, means: Means, tools: Tools, repairing: Repairing, done: Repaired, tell: Tell) -> None:
+        self._tell = tell
+        self._damaged: set[int] = set()  # organisations whose stored bytes are not what they were
         self._means = means
         self._tools = tools
         self._repairing = repairing
@@ -97,10 +100,10 @@ class _Round:
 
     async def mend(self, drifts: Sequence[OpenDrift]) -> None:
         # What is built from bytes that are not what they were would be wrong: these wait for somebody with a backup.
-        unreadable = {drift.org_id for drift in drifts if drift.kind == "event"}
-        mendable = [drift for drift in drifts if drift.org_id not in unreadable]
-        await self._rebuild_books(sorted({drift.org_id for drift in mendable if drift.kind in _BOOKS}))
-        days = [drift for drift in mendable if drift.kind == "balance"]
+        self._damaged |= {drift.org_id for drift in drifts if drift.kind == "event"}
+        in_books = {drift.org_id for drift in drifts if drift.kind in _BOOKS}
+        await self._rebuild_books(sorted(in_books - self._damaged))
+        days = [drift for drift in drifts if drift.kind == "balance" and drift.org_id not in self._damaged]
         lost = sorted({_day(drift)[:2] for drift in days if "missing" in drift.differs})
         await self._rebuild_balances(lost)
         await self._recompute([_day(drift) for drift in days if _day(drift)[:2] not in set(lost)])
@@ -108,11 +111,22 @@ class _Round:
         await self._check_again(sorted({drift.org_id for drift in drifts}))
 
     async def _rebuild_books(self, orgs: Sequence[int]) -> None:
-        if orgs:
-            tools = self._tools.rebuilding
+        """Together; where one of them is damaged each by itself, so that its neighbours go on."""
+        if not orgs:
+            return
+        tools = self._tools.rebuilding
+        try:
             tally = await rebuild_transactions(tools.reading, tools.steps, Slice.of(orgs), tools.wanted)
-            for what, rows in tally.changed.items():
-                self._done.count(what, rows)
+        except StoreDamaged as error:
+            if len(orgs) > 1:
+                for org_id in orgs:
+                    await self._rebuild_books([org_id])
+                return
+            self._damaged.add(orgs[0])
+            self._tell(f"organisation {orgs[0]} is left as it is: {error}")
+            return
+        for what, rows in tally.changed.items():
+            self._done.count(what, rows)
 
     async def _rebuild_balances(self, keys: Sequence[PropertyKey]) -> None:
         tools = self._tools.rebuilding

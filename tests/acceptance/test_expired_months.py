@@ -18,7 +18,7 @@ SHORT = {"BATCH_RETENTION_MONTHS": "3"}
 
 
 def on(number: int, version: int, at: datetime, **changes: object) -> Message:
-    return b"1", encoded(event(number, version, at=at, **changes))  # type: ignore[arg-type]
+    return b"1", encoded(event(number, version, at=at, **changes))  # type: ignore[arg-type]  # fields of an event, by their names
 
 
 async def ids(stream: Stream) -> list[tuple[int, int]]:

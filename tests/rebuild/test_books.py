@@ -212,7 +212,7 @@ async def test_writers_that_go_on_meanwhile_lose_nothing(ledger: Ledger, means: 
                 )
             return await step(orgs, work)
 
-        steps.run = after_some_writes  # type: ignore[method-assign]
+        steps.run = after_some_writes  # type: ignore[method-assign]  # writers come in between
         await run(found, Order(frozenset({Part.SNAPSHOTS, Part.TRANSACTIONS})), "test", lambda _line: None)
     found_rows = [(row["org_id"], row["version"], row["amount_cents"]) for row in await _of_90(ledger)]
     assert found_rows == [(1, 2, 20), (2, 2, 20), (3, 1, 10)]

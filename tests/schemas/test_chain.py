@@ -38,7 +38,7 @@ def test_the_oracle_makes_the_same_head(
 
 def test_version_1_is_frozen() -> None:
     row = (0, 1, 2, 3, "revenue", 4, 1, "revenue.approved", UUID(int=5), 6, date(2026, 3, 1), -1, 300, "applied", 1)
-    row = (*row, b"\x01" * 16, b"{}", None)  # type: ignore[assignment]
+    row = (*row, b"\x01" * 16, b"{}", None)  # type: ignore[assignment]  # drawn columns, then the bytes
     link = LinkId(1, 1, UUID(int=9), 2, "7-1", 1, 0)
     assert (
         head_after(bytes(16), link, [row]).hex() == "496b7d6206a34cf84cc92e7d11d9354444402eaef3b417840a6d99973e646ad8"

@@ -58,7 +58,7 @@ def months_around(back: int = 24, ahead: int = 3, around: date = MARCH) -> list[
 
 def state(partitions: Iterable[Partition] = (), **changes: object) -> State:
     fields = {"newest_append": NOW, **changes}
-    return State((*partitions, *hashed()), **fields)  # type: ignore[arg-type]
+    return State((*partitions, *hashed()), **fields)  # type: ignore[arg-type]  # fields of a state, by their names
 
 
 def test_when_all_months_are_there_nothing_is_to_be_done() -> None:

@@ -10,13 +10,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 
-from pipeline.broker import broker_options, servers_of
+from pipeline.broker import servers_of
 from pipeline.clock import Clock, SystemClock
-from pipeline.errors import BrokerUnavailable, OffsetExpired, SettingsRefused, TopicMismatch
+from pipeline.errors import BrokerUnavailable, OffsetExpired, SettingsRefused
 from pipeline.onlooker import new_onlooker
+from pipeline.topics import partition_counts
 from pipeline.translate import broker_errors
 from schemas.routing import home_lane
 from schemas.updates import BalanceUpdate, EncodedUpdate
@@ -176,7 +176,8 @@ async def placed_consumer(bootstrap: str, topic: str, wanted: Wanted, start: Sta
 
     Raises TopicMismatch where there is no such topic, BrokerUnavailable.
     """
-    partitions = [TopicPartition(topic, number) for number in wanted.partitions(await _partitions(bootstrap, topic))]
+    counts = await partition_counts(bootstrap, [topic])
+    partitions = [TopicPartition(topic, number) for number in wanted.partitions(counts[topic])]
     consumer = new_onlooker(bootstrap, "folio-tail")
     try:
         with broker_errors(f"following {topic} at {servers_of(bootstrap)}"):
@@ -187,20 +188,6 @@ async def placed_consumer(bootstrap: str, topic: str, wanted: Wanted, start: Sta
         yield consumer
     finally:
         await consumer.stop()
-
-
-async def _partitions(bootstrap: str, topic: str) -> int:
-    # All topics are asked for, none by name: a broker may create a topic that it is asked about.
-    with broker_errors(f"asking the broker at {servers_of(bootstrap)}"):
-        admin = AIOKafkaAdminClient(**broker_options(bootstrap), client_id="folio-tail")
-        try:
-            await admin.start()
-            described = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
-        finally:
-            await admin.close()
-    if not described.get(topic):
-        raise TopicMismatch(f"there is no topic {topic}: run `folio topics create`")
-    return len(described[topic])
 
 
 async def _offsets(

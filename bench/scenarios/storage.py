@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bench.commands import Ran, folio
 from bench.form import Form
 from bench.live.rigging import rigged
 from bench.live.stepping import Rig, Step
@@ -15,7 +16,6 @@ from bench.proving import prove
 from bench.results import Cell, Figure, Proof, ScenarioResult, Table, figure
 from bench.storage.beside import Beside, beside
 from bench.storage.chaining import chain_share
-from bench.storage.commands import Ran, folio
 from bench.storage.filling import Filled, described, filled
 from bench.storage.reading import Answered, Order, Reader, What
 from bench.target import Ground, Target

@@ -2,18 +2,16 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
-from aiokafka.errors import KafkaError
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from pipeline import settings as settings_module
+from pipeline.cli.instants import instant
 from pipeline.cli.output import Output, print_document
+from pipeline.cli.producing import running_producer
 from pipeline.clock import SystemClock
 from pipeline.consistency.corrections import Repairing
 from pipeline.consistency.job import Means, Order, Progress, run
@@ -24,18 +22,15 @@ from pipeline.crash import crash_point
 from pipeline.endpoints import resolve
 from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
-from pipeline.producer import Producer, new_producer
 from pipeline.rebuild.opening import means_of as means_of_rebuild
 from pipeline.settings import Settings
 from pipeline.stack import Endpoints
 from pipeline.storage.audit import operator
-from pipeline.topics import lane_count
-from pipeline.translate import broker_errors, database_errors
+from pipeline.translate import database_errors
 
 Org = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]
 Flag = Annotated[bool, Parameter(negative="")]
 _SHOWN_MAX: Final = 20
-_CLOSE_SECONDS: Final = 5.0
 
 
 class _Answer:
@@ -89,17 +84,7 @@ def check(
 def _order(org: int | None, since: str | None, *, full: bool) -> Order:
     if sum((org is not None, since is not None, full)) > 1:
         raise SettingsRefused("folio check: one of --org, --since and --full at most")
-    return Order(full, org, _instant(since) if since is not None else None)
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsRefused(f"--since {text!r}: an instant such as 2026-11-01T00:00:00+00:00") from error
-    if instant.tzinfo is None:
-        raise SettingsRefused(f"--since {text!r}: without an offset it is no instant; append +00:00 for UTC")
-    return instant
+    return Order(full, org, instant("--since", since) if since is not None else None)
 
 
 async def _run(settings: Settings, order: Order, *, mend: bool, restart: bool) -> _Answer:
@@ -119,25 +104,10 @@ async def _repair(settings: Settings, endpoints: Endpoints, means: Means, answer
     repairing = Repairing(answer.job_id, answer.progress.began_at, settings.consistency.repair_user_id)
     async with (
         means_of_rebuild(settings, endpoints.database_url, BOOKS, means.clock, means.reach) as rebuilding,
-        _running_producer(settings, endpoints) as producer,
+        running_producer(endpoints.kafka_bootstrap, settings.kafka.topic_prefix, "folio-check") as producer,
     ):
         tools = Tools(rebuilding, producer, settings.kafka.topic_prefix)
         return await repair(means, tools, repairing, operator(), _tell)
-
-
-@asynccontextmanager
-async def _running_producer(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Producer]:
-    # A client that is told to send to a topic which does not exist may create it, with wrong settings.
-    await lane_count(endpoints.kafka_bootstrap, settings.kafka.topic_prefix)
-    producer = new_producer(endpoints.kafka_bootstrap, "folio-check")
-    with broker_errors("connecting to the broker"):
-        await producer.start()
-    try:
-        yield producer
-    finally:
-        # Whatever counts was acknowledged before: how the client ends changes nothing of that.
-        with suppress(KafkaError, OSError, TimeoutError):
-            await asyncio.wait_for(producer.stop(), _CLOSE_SECONDS)
 
 
 def _tell(line: str) -> None:

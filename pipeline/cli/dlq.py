@@ -3,21 +3,19 @@
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, TypeVar
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from cyclopts import App, Parameter, Token
 from cyclopts.validators import Number
 
 from pipeline import settings as settings_module
 from pipeline.cli import dlq_views as views
 from pipeline.cli.output import Output
+from pipeline.cli.producing import running_producer
 from pipeline.dead_letters.agreement import disagreements, require_agreement
 from pipeline.dead_letters.letters import (
     LANE_MAX,
@@ -38,14 +36,12 @@ from pipeline.endpoints import resolve
 from pipeline.errors import PipelineError
 from pipeline.exits import EXIT_CANNOT, EXIT_OK
 from pipeline.pauses import open_pauses
-from pipeline.producer import new_producer
 from pipeline.recorded_rules import recorded_rules
 from pipeline.settings import Settings
 from pipeline.storage.audit import audit, operator
 from pipeline.storage.connect import briefly, connect
 from pipeline.storage.migrate import require_schema
-from pipeline.topics import lane_count
-from pipeline.translate import broker_errors, database_errors
+from pipeline.translate import database_errors
 from schemas.codec import Rules
 from schemas.reasons import Reason
 from schemas.topics import Feed
@@ -54,7 +50,6 @@ app = App(name="dlq", help="Dead letters: look at them, count them, send back th
 
 LIST_LIMIT_DEFAULT: Final = 50
 ATTEMPTS_MAX_DEFAULT: Final = 3
-_CLOSE_SECONDS: Final = 5.0
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 T = TypeVar("T")
@@ -255,7 +250,9 @@ async def _redrive(
         if not nobody_else:
             return None
         require_agreement(await disagreements(connection, asdict(recorded_rules(settings.rules))))
-        async with _running_producer(settings) as producer:
+        async with running_producer(
+            resolve(settings).kafka_bootstrap, settings.kafka.topic_prefix, "folio-dlq"
+        ) as producer:
             sending = send_back(connection, producer, filters, policy, max_, who, tally)
             await _audited(connection, who, _asked(filters, policy, max_), tally, sending)
     return tally
@@ -303,22 +300,6 @@ async def _audited(
         if not connection.is_closed():
             with database_errors("writing the operators' audit"):
                 await audit(connection, who, "dlq redrive", detail)
-
-
-@asynccontextmanager
-async def _running_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    bootstrap = resolve(settings).kafka_bootstrap
-    # A client that is told to send to a topic which does not exist may create it, with wrong settings.
-    await lane_count(bootstrap, settings.kafka.topic_prefix)
-    producer = new_producer(bootstrap, "folio-dlq")
-    with broker_errors("connecting to the broker"):
-        await producer.start()
-    try:
-        yield producer
-    finally:
-        # Whatever counts was acknowledged, or told as lost, before: how the client ends changes nothing of that.
-        with suppress(KafkaError, OSError, TimeoutError):
-            await asyncio.wait_for(producer.stop(), _CLOSE_SECONDS)
 
 
 async def _with_database(settings: Settings, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:

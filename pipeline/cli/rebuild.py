@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -10,6 +9,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from pipeline import settings as settings_module
+from pipeline.cli.instants import instant
 from pipeline.cli.output import Output, print_document
 from pipeline.clock import SystemClock
 from pipeline.crash import crash_point
@@ -78,17 +78,7 @@ def _order(parts: tuple[Part, ...], org: int | None, since: str | None, *, dry_r
         raise SettingsRefused(f"--since {since}: only reports are rebuilt in part; leave out {', '.join(parts)}")
     if since == "last":
         return Order(frozenset(parts), org, since_last=True)
-    return Order(frozenset(parts), org, since=_instant(since))
-
-
-def _instant(text: str) -> datetime:
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsRefused(f"--since {text!r}: an instant such as 2026-11-01T00:00:00+00:00, or last") from error
-    if instant.tzinfo is None:
-        raise SettingsRefused(f"--since {text!r}: without an offset it is no instant; append +00:00 for UTC")
-    return instant
+    return Order(frozenset(parts), org, since=instant("--since", since, also="last"))
 
 
 async def _run(settings: Settings, database_url: str, order: Order, *, dry_run: bool, restart: bool) -> Progress:

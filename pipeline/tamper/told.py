@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
-from pipeline.broker import broker_options, servers_of
-from pipeline.errors import BrokerUnavailable, TopicMismatch
+from pipeline.broker import servers_of
+from pipeline.errors import BrokerUnavailable
 from pipeline.onlooker import new_onlooker
+from pipeline.topics import partition_counts
 from pipeline.translate import broker_errors
 from schemas.chain import decode_head
 
@@ -69,26 +69,14 @@ class ToldHeads:
 @asynccontextmanager
 async def told_heads(bootstrap: str, topic: str) -> AsyncIterator[ToldHeads]:
     """Raises TopicMismatch where there is no such topic, BrokerUnavailable."""
+    counts = await partition_counts(bootstrap, [topic])
     consumer = new_onlooker(bootstrap, "folio-verify-chain")
     try:
         with broker_errors(f"reading {topic} at {servers_of(bootstrap)}"):
             await consumer.start()
-            partitions = [TopicPartition(topic, number) for number in await _partitions(bootstrap, topic)]
+            partitions = [TopicPartition(topic, number) for number in range(counts[topic])]
             starts = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
             yield ToldHeads(consumer, {at: (starts[at], ends[at]) for at in partitions})
     finally:
         await consumer.stop()
-
-
-async def _partitions(bootstrap: str, topic: str) -> list[int]:
-    # All topics are asked for, none by name: a broker may create a topic that it is asked about.
-    admin = AIOKafkaAdminClient(**broker_options(bootstrap), client_id="folio-verify-chain")
-    try:
-        await admin.start()
-        described = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
-    finally:
-        await admin.close()
-    if not described.get(topic):
-        raise TopicMismatch(f"there is no topic {topic}: run `folio topics create`")
-    return sorted(each["partition"] for each in described[topic])

@@ -33,6 +33,9 @@ class Standing:
             yield f"{self.table}: the next month is missing; run `folio partitions apply`"
         if self.default_rows:
             yield f"{self.table}: {self.default_rows:,} rows in the default partition; run `folio partitions apply`"
+        if self.waiting_months:
+            months = f"{self.waiting_months} months have left it and wait to be archived or dropped"
+            yield f"{self.table}: {months}; run `folio partitions apply`"
         if self.cleanup_lag_months > LAG_MONTHS_MAX:
             yield f"{self.table}: {self.cleanup_lag_months} months past retention; run `folio partitions apply`"
 

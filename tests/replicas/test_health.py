@@ -1,9 +1,13 @@
 """Checks: what is remembered of servers, when they are asked again, and how long an answer is believed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import pytest
+
 from pipeline.errors import DatabaseUnavailable
+from pipeline.storage.replicas import health
 from pipeline.storage.replicas.choice import Condition, LagBounds, Position
 from pipeline.storage.replicas.health import HealthChecks, Server
 from pipeline.storage.replicas.metrics import ReadMetrics
@@ -143,3 +147,25 @@ async def test_what_was_found_is_not_believed_for_ever() -> None:
     assert found.replicas[0].usable
     clock.pass_seconds(1)
     assert not found.replicas[0].usable
+
+
+async def test_a_look_that_fails_for_a_reason_of_its_own_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_PAUSE_SECONDS", 0.0)
+    looked = checks(Answers([primary(1)]), Answers([standby(1)]))
+    looks = 0
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        looked.at_once()
+        await asyncio.sleep(0)
+        raise LookupError("of its own")
+
+    monkeypatch.setattr(looked, "check", look)
+    looked.at_once()
+    running = asyncio.create_task(looked.run())
+    async with asyncio.timeout(10):
+        while looks < 3 and not running.done():
+            await asyncio.sleep(0)
+    running.cancel()
+    assert looks == 3

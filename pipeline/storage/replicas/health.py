@@ -98,7 +98,11 @@ class HealthChecks:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause_seconds()):
                     await self._wanted.wait()
-            await self.check()
+            try:
+                await self.check()
+            except Exception:
+                # Whatever it was: without the next look no replica would be believed, and nobody would hear of it.
+                log.exception("the health check failed")
 
     async def check(self) -> None:
         """Ask every server once: the primary first, so that what a replica lacks of that is lag."""

@@ -5,7 +5,7 @@ wrong, nor a wrong day the days after it. So what is found are the rows that som
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import asyncpg
@@ -14,6 +14,7 @@ import sql
 from batchers.reading import columns
 from pipeline.consistency.drifts import Drift, balance_drift, transaction_drifts, unreadable_event
 from pipeline.consistency.scope import Scope
+from pipeline.consistency.sieve import suspect_orgs
 from pipeline.errors import StoreDamaged
 from pipeline.rebuild.looking import Wanted, Wrong, judge_page
 from pipeline.rebuild.months import with_months_held
@@ -37,7 +38,11 @@ class Found:
 async def look(connection: asyncpg.Connection, scope: Scope, wanted: Wanted, drifts_max: int) -> Found:
     """Hold a scope against itself. Beside live writers too: each batch is one transaction, and so is this look."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        return await _Look(connection, scope, await with_months_held(connection, wanted), drifts_max).run()
+        wanted = await with_months_held(connection, wanted)
+        transactions = await connection.fetchval(sql.query("count_checked"), *scope.arguments)
+        orgs = scope.orgs if scope.orgs is not None else await suspect_orgs(connection, scope, wanted)
+        found = await _Look(connection, Scope(orgs=orgs), wanted, drifts_max).run() if orgs else Found()
+        return replace(found, transactions=transactions)
 
 
 class _Look:
@@ -51,7 +56,6 @@ class _Look:
         self._wrong: list[Wrong] = []  # transactions whose snapshot is wrong
 
     async def run(self) -> Found:
-        self._found.transactions = await self._connection.fetchval(sql.query("count_checked"), *self._scope.arguments)
         await self._judge(await self._suspects("suspect_snapshots", self._wanted.store_begins))
         await self._judge(await self._suspects("suspect_transactions", self._wanted.retained_from))
         days = await self._days()

@@ -1,0 +1,28 @@
+"""Which organisations of a slice may hold a drift: what is right is passed over quickly, and judges nobody.
+
+Both sides of a comparison are read from end to end, hashed row by row and put together by organisation, as tools that
+compare replicas do. Sides that say the same come to the same; of an organisation where they do not, each row is looked
+at. Two faults of one organisation hide each other when their hashes do: once in 2^64.
+"""
+
+from typing import Final
+
+import asyncpg
+
+import sql
+from pipeline.consistency.scope import Scope
+from pipeline.rebuild.looking import Wanted
+
+_ON: Final = "on"
+_OFF: Final = "off"
+
+
+async def suspect_orgs(connection: asyncpg.Connection, slice_: Scope, wanted: Wanted) -> list[int]:
+    """Organisations of the slice, ascending, that must be looked at, in the caller's transaction."""
+    scope = slice_.arguments
+    await connection.execute(sql.query("prefer_hashing"), _OFF)
+    by_events = await connection.fetch(sql.query("suspect_orgs_by_events"), *scope, wanted.store_begins)
+    by_rows = await connection.fetch(sql.query("suspect_orgs_by_rows"), *scope, wanted.retained_from)
+    by_days = await connection.fetch(sql.query("suspect_orgs_by_days"), *scope)
+    await connection.execute(sql.query("prefer_hashing"), _ON)
+    return sorted({row[0] for rows in (by_events, by_rows, by_days) for row in rows})

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -36,10 +37,22 @@ def test_the_oracle_makes_the_same_head(
     assert oracle.head_after(before, link, map(oracle.packed, rows)) == head
 
 
+A_ROW = (
+    *(0, 1, 2, 3, "revenue", 4, 1, "revenue.approved", UUID(int=5), 6, date(2026, 3, 1), -1, 300, "applied", 1),
+    *(b"\x01" * 16, b"{}", None),
+)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 15, 16, 255, 256, 257, 600])
+def test_rows_are_hashed_alike_however_many_at_a_time(rows: int) -> None:
+    epoch, instant = "7-1", datetime(2026, 3, 1, tzinfo=UTC)
+    head = head_after(bytes(16), LinkId(1, 1, UUID(int=9), 2, epoch, rows, 0), [A_ROW] * rows)
+    link = oracle.Link(1, 1, UUID(int=9), 2, epoch, rows, 0, instant, instant, bytes(16), head)
+    assert oracle.head_after(bytes(16), link, [oracle.packed(A_ROW)] * rows) == head
+
+
 def test_version_1_is_frozen() -> None:
-    row = (0, 1, 2, 3, "revenue", 4, 1, "revenue.approved", UUID(int=5), 6, date(2026, 3, 1), -1, 300, "applied", 1)
-    row = (*row, b"\x01" * 16, b"{}", None)  # type: ignore[assignment]  # drawn columns, then the bytes
     link = LinkId(1, 1, UUID(int=9), 2, "7-1", 1, 0)
     assert (
-        head_after(bytes(16), link, [row]).hex() == "496b7d6206a34cf84cc92e7d11d9354444402eaef3b417840a6d99973e646ad8"
+        head_after(bytes(16), link, [A_ROW]).hex() == "496b7d6206a34cf84cc92e7d11d9354444402eaef3b417840a6d99973e646ad8"
     )

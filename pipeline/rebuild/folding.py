@@ -80,6 +80,8 @@ def _effective(rows: Sequence[Row], newest: int) -> Sequence[Row]:
 
     It may be stored as stale where a snapshot was tampered with, so that it seemed to be newer.
     """
+    if len(rows) == 1 and not newest:
+        return rows  # as most are
     if all(row[14] == "applied" for row in rows):
         return rows
     newest = max((row[3] for row in rows if row[14] == "applied"), default=newest)

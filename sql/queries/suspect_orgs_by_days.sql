@@ -40,12 +40,12 @@ WITH moved AS (
     FROM counted
     WHERE declared IS NOT NULL
     UNION ALL
-    SELECT org_id, -1, suspect, hash_record_extended(ROW(property_id, balance_date, cash_received_cents, bank_received_cents,
+    SELECT org_id, -1, false, hash_record_extended(ROW(property_id, balance_date, cash_received_cents, bank_received_cents,
                cash_expenses_cents, bank_expenses_cents), 0)
     FROM stands
     WHERE (cash_received_cents, bank_received_cents, cash_expenses_cents, bank_expenses_cents) <> (0, 0, 0, 0)
     UNION ALL
-    SELECT org_id, -1, suspect, hash_record_extended(ROW(property_id, balance_date, declared_closing_cents), 0)
+    SELECT org_id, -1, false, hash_record_extended(ROW(property_id, balance_date, declared_closing_cents), 0)
     FROM stands
     WHERE declared_closing_cents IS NOT NULL
     UNION ALL

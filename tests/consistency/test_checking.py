@@ -127,6 +127,10 @@ HURTS: Final[dict[str, tuple[str, dict[tuple[str, str], list[str]]]]] = {
         "UPDATE event_store.snapshots SET version = 1 WHERE org_id = 1 AND aggregate_id = 1",
         {("snapshot", "revenue 1"): ["version"]},
     ),
+    "a snapshot that is ahead": (
+        "UPDATE event_store.snapshots SET version = 9 WHERE org_id = 1 AND aggregate_id = 1",
+        {("snapshot", "revenue 1"): ["version"]},
+    ),
     "a snapshot that is gone": (
         "DELETE FROM event_store.snapshots WHERE org_id = 1 AND aggregate_id = 2",
         {("snapshot", "revenue 2"): ["missing"]},
@@ -155,6 +159,13 @@ HURTS: Final[dict[str, tuple[str, dict[tuple[str, str], list[str]]]]] = {
             f"UPDATE event_store.snapshots SET amount_cents = 3, contribution_cents = 3 {_THE_SNAPSHOT}"
         ),
         {("snapshot", "revenue 1"): ["amount_cents"], ("transaction", "revenue 1"): ["amount_cents"]},
+    ),
+    "a row and its snapshot, both ahead": (
+        (
+            "WITH hurt AS (UPDATE finance.revenues_partitioned SET version = 9 WHERE org_id = 1 AND id = 1) "
+            f"UPDATE event_store.snapshots SET version = 9 {_THE_SNAPSHOT}"
+        ),
+        {("snapshot", "revenue 1"): ["version"], ("transaction", "revenue 1"): ["version"]},
     ),
 }
 

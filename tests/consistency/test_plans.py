@@ -18,6 +18,9 @@ _UUID: Final = "'00000000-0000-0000-0000-000000000001'"
 # The arguments behind those of the scope.
 STATEMENTS: Final[Mapping[str, str]] = {
     "count_checked": "",
+    "suspect_orgs_by_days": "",
+    "suspect_orgs_by_events": ", '-infinity'",
+    "suspect_orgs_by_rows": ", '2024-01-01'",
     "suspect_snapshots": ", '-infinity', 100",
     "suspect_transactions": ", '2024-01-01', 100",
     "drifted_balances": ", " + "'{}', " * 9 + "100",
@@ -56,6 +59,9 @@ async def test_a_slice_is_its_own_partitions_and_an_organisation_is_one(ledger: 
     await history(ledger)
     statements = {
         "count_checked": sql.query("count_checked"),
+        "suspect_orgs_by_days": sql.query("suspect_orgs_by_days"),
+        "suspect_orgs_by_events": sql.query("suspect_orgs_by_events"),
+        "suspect_orgs_by_rows": sql.query("suspect_orgs_by_rows"),
         "suspect_snapshots": sql.query("suspect_snapshots"),
         "suspect_transactions": sql.query("suspect_transactions"),
         "drifted_balances": sql.query("drifted_balances"),

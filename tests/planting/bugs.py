@@ -412,6 +412,27 @@ BUGS = (
         "tests/consistency/test_checking.py",
     ),
     Bug(
+        "a full check passes over openings",
+        "sql/queries/suspect_orgs_by_days.sql",
+        "    SELECT org_id, 0, true, 0 FROM stands WHERE suspect\n",
+        "    SELECT org_id, 0, false, 0 FROM stands WHERE suspect\n",
+        "tests/consistency/test_checking.py",
+    ),
+    Bug(
+        "a full check counts rows and does not compare them",
+        "sql/queries/suspect_orgs_by_rows.sql",
+        "HAVING bit_xor(said) <> 0 OR sum(side) <> 0\n",
+        "HAVING sum(side) <> 0\n",
+        "tests/consistency/test_checking.py",
+    ),
+    Bug(
+        "a snapshot that no stored event stands behind is passed over",
+        "sql/queries/suspect_orgs_by_events.sql",
+        "WHERE met.suspect OR coalesce(met.snapshots, 0) <> coalesce(standing.snapshots, 0)\n",
+        "WHERE met.suspect\n",
+        "tests/consistency/test_checking.py",
+    ),
+    Bug(
         "a check notes at its end what it has seen, and not at its beginning",
         "pipeline/consistency/job.py",
         '    await job.save("done", None)\n',

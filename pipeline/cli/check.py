@@ -50,6 +50,7 @@ def check(
     org: Org | None = None,
     since: str | None = None,
     full: Flag = False,
+    every_byte: Flag = False,
     repair: Flag = False,
     restart: Flag = False,
     output: Output = "text",
@@ -66,7 +67,9 @@ def check(
     since
         Only organisations of which something was recorded since an instant (2026-11-01T00:00:00+00:00).
     full
-        Everything, whenever it was recorded.
+        Everything, whenever it was recorded: sums by organisation, and closely where they do not agree.
+    every_byte
+        Everything, closely: every transaction folded from its stored bytes, texts too.
     repair
         Make right whatever stands open: transactions are rebuilt from the store, days recomputed by the workers.
     restart
@@ -74,17 +77,17 @@ def check(
     output
         text for people, json for programs.
     """
-    order = _order(org, since, full=full)
+    order = _order(org, since, full=full, every_byte=every_byte)
     settings = settings_module.load()
     answer = asyncio.run(_run(settings, order, mend=repair, restart=restart))
     _show_document(answer) if output == "json" else _show(answer)
     return EXIT_DIFFERENT if answer.open or not answer.progress.whole else EXIT_OK
 
 
-def _order(org: int | None, since: str | None, *, full: bool) -> Order:
-    if sum((org is not None, since is not None, full)) > 1:
-        raise SettingsRefused("folio check: one of --org, --since and --full at most")
-    return Order(full, org, instant("--since", since) if since is not None else None)
+def _order(org: int | None, since: str | None, *, full: bool, every_byte: bool) -> Order:
+    if sum((org is not None, since is not None, full, every_byte)) > 1:
+        raise SettingsRefused("folio check: one of --org, --since, --full and --every-byte at most")
+    return Order(full, every_byte, org, instant("--since", since) if since is not None else None)
 
 
 async def _run(settings: Settings, order: Order, *, mend: bool, restart: bool) -> _Answer:

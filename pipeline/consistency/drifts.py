@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final, Literal, get_args
 
-from pipeline.rebuild.folding import Folded, snapshot_row, transaction_row
+from pipeline.rebuild.folding import Folded, Row, snapshot_row, transaction_row
 from pipeline.rebuild.looking import Wrong
 from schemas.instants import moment_of
 from schemas.records import AggregateKey
@@ -69,7 +69,7 @@ def day_of_subject(subject: str) -> tuple[int, date]:
     return int(property_id), date.fromisoformat(day)
 
 
-def transaction_drifts(wrong: Wrong, snapshot: Sequence[Any] | None, rows: Sequence[Sequence[Any]]) -> Iterator[Drift]:
+def transaction_drifts(wrong: Wrong, snapshot: Row | None, rows: Sequence[Row]) -> Iterator[Drift]:
     """What is wrong about a transaction: its snapshot, its row, or both. What stands comes with its key before it."""
     org_id, subject = wrong.key[0], transaction_subject(wrong.key)
     if wrong.snapshot:
@@ -82,7 +82,7 @@ def transaction_drifts(wrong: Wrong, snapshot: Sequence[Any] | None, rows: Seque
         yield Drift("transaction", org_id, subject, before, _right(wrong.folded, TRANSACTION_FIELDS))
 
 
-def balance_drift(row: Sequence[Any]) -> Drift:
+def balance_drift(row: Row) -> Drift:
     """A row of drifted_balances."""
     org_id, property_id, day, there = row[:4]
     before = dict(zip(BALANCE_FIELDS, row[5:11], strict=True)) if there else None

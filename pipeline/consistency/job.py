@@ -23,10 +23,11 @@ from pipeline.settings import ConsistencySettings
 from pipeline.storage.audit import audit
 from schemas.instants import UNIX_OFFSET, Instant, instant_of
 
-# Of more organisations than this their histories are read faster from end to end than one by one.
-ORGS_MAX: Final = 200_000
+# Each step of organisations reads the store from end to end: of more than these, everything is sieved in less time.
+ORGS_MAX: Final = 10_000
 _NOTHING_RECORDED: Final = -UNIX_OFFSET  # 1970: of a lane that nothing came by yet
 _FULL: Final = "check full"
+_EVERY_BYTE: Final = "check every byte"
 _CHANGES: Final = "check changes"
 
 Tell = Callable[[str], None]
@@ -37,6 +38,7 @@ class Order:
     """What is to be checked: all of it, one organisation, what was recorded `since`, or else since the last check."""
 
     full: bool = False
+    every_byte: bool = False  # of all: by the stored bytes, and not only where sums do not agree
     org: int | None = None
     since: datetime | None = None
 
@@ -45,6 +47,8 @@ class Order:
         """What the job is called: one that was killed is taken up again by the same order."""
         if self.org is not None:
             return f"check organisation {self.org}"
+        if self.every_byte:
+            return _EVERY_BYTE
         if self.full:
             return _FULL
         return _CHANGES if self.since is None else f"check since {self.since.isoformat()}"
@@ -119,7 +123,7 @@ async def _begin(means: Means, order: Order) -> Progress:
         return progress
     if order.since is not None:
         progress.since = dict.fromkeys(until, instant_of(order.since))
-    elif not order.full:
+    elif not order.full and not order.every_byte:
         progress.since = await _checked_until(means.operator, until)
     if progress.since is None:
         progress.slices = await _slices(means)
@@ -187,7 +191,8 @@ class _Job:
         means, progress = self._means, self._progress
         started = time.perf_counter()
         at = instant_of(means.clock.now())
-        found = await look(means.reading, scope, means.wanted, means.settings.drifts_max)
+        most, every_byte = means.settings.drifts_max, self._order.every_byte
+        found = await look(means.reading, scope, means.wanted, most, every_byte=every_byte)
         means.reach("check_looked")
         progress.seconds += time.perf_counter() - started
         progress.transactions += found.transactions

@@ -100,7 +100,9 @@ class _Round:
 
     async def mend(self, drifts: Sequence[OpenDrift]) -> None:
         # What is built from bytes that are not what they were would be wrong: these wait for somebody with a backup.
-        self._damaged |= {drift.org_id for drift in drifts if drift.kind == "event"}
+        for drift in drifts:
+            if drift.kind == "event":
+                self._leave(drift.org_id, f"{drift.subject}: its stored bytes are not what they were")
         in_books = {drift.org_id for drift in drifts if drift.kind in _BOOKS}
         await self._rebuild_books(sorted(in_books - self._damaged))
         days = [drift for drift in drifts if drift.kind == "balance" and drift.org_id not in self._damaged]
@@ -109,6 +111,10 @@ class _Round:
         await self._recompute([_day(drift) for drift in days if _day(drift)[:2] not in set(lost)])
         self._means.reach("check_mended")
         await self._check_again(sorted({drift.org_id for drift in drifts}))
+
+    def _leave(self, org_id: int, why: str) -> None:
+        self._damaged.add(org_id)
+        self._tell(f"organisation {org_id} is left as it is: {why}")
 
     async def _rebuild_books(self, orgs: Sequence[int]) -> None:
         """Together; where one of them is damaged each by itself, so that its neighbours go on."""
@@ -122,8 +128,7 @@ class _Round:
                 for org_id in orgs:
                     await self._rebuild_books([org_id])
                 return
-            self._damaged.add(orgs[0])
-            self._tell(f"organisation {orgs[0]} is left as it is: {error}")
+            self._leave(orgs[0], str(error))
             return
         for what, rows in tally.changed.items():
             self._done.count(what, rows)

@@ -2,7 +2,7 @@
 
 Both sides of a comparison are read from end to end, hashed row by row and put together by organisation, as tools that
 compare replicas do. Sides that say the same come to the same; of an organisation where they do not, each row is looked
-at. Two faults of one organisation hide each other when their hashes do: once in 2^64.
+at closely. Two faults of one organisation hide each other when their hashes do: once in 2^64.
 """
 
 from typing import Final
@@ -18,11 +18,20 @@ _OFF: Final = "off"
 
 
 async def suspect_orgs(connection: asyncpg.Connection, slice_: Scope, wanted: Wanted) -> list[int]:
-    """Organisations of the slice, ascending, that must be looked at, in the caller's transaction."""
+    """Organisations of the slice that must be looked at closely, ascending, in the caller's transaction.
+
+    Those whose drifts stand open are among them: what no sum tells of is not settled by one.
+    """
     scope = slice_.arguments
     await connection.execute(sql.query("prefer_hashing"), _OFF)
     by_events = await connection.fetch(sql.query("suspect_orgs_by_events"), *scope, wanted.store_begins)
     by_rows = await connection.fetch(sql.query("suspect_orgs_by_rows"), *scope, wanted.retained_from)
     by_days = await connection.fetch(sql.query("suspect_orgs_by_days"), *scope)
     await connection.execute(sql.query("prefer_hashing"), _ON)
-    return sorted({row[0] for rows in (by_events, by_rows, by_days) for row in rows})
+    by_drifts = await connection.fetch(sql.query("drifted_orgs_of_slice"), *scope[:2])
+    return sorted({row[0] for rows in (by_events, by_rows, by_days, by_drifts) for row in rows})
+
+
+async def orgs_of_slice(connection: asyncpg.Connection, slice_: Scope) -> list[int]:
+    """All organisations of a slice, ascending."""
+    return [row[0] for row in await connection.fetch(sql.query("orgs_of_slice"), *slice_.arguments[:2])]

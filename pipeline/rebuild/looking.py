@@ -6,6 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Final
 
+from pipeline.errors import StoreDamaged
 from pipeline.rebuild.folding import Folded, Row, fold, snapshot_row, transaction_row
 from pipeline.rebuild.scope import Part
 from schemas.instants import Instant
@@ -36,11 +37,21 @@ class Wrong:
     places: tuple[Instant, ...]  # where the row was found: once at most, unless somebody has tampered
 
 
-def judge_page(events: Sequence[Row], snapshots: Sequence[Row], rows: Sequence[Row], wanted: Wanted) -> Iterator[Wrong]:
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A transaction of which an event's bytes are not what they were: what ought to stand nobody can say."""
+
+    key: AggregateKey
+    error: StoreDamaged
+
+
+def judge_page(
+    events: Sequence[Row], snapshots: Sequence[Row], rows: Sequence[Row], wanted: Wanted
+) -> Iterator[Wrong | Unreadable]:
     """Those transactions of a page that are wrong. Each of the three is sorted by key."""
     judge = _Judge(wanted)
     snapshot_of = {_KEY(row): row for row in snapshots}
-    rows_of = _by_key(rows)
+    rows_of = rows_by_key(rows)
     for key, group in groupby(events, _KEY):
         wrong = judge(key, tuple(group), snapshot_of.pop(key, None), rows_of.pop(key, ()))
         if wrong is not None:
@@ -52,7 +63,7 @@ def judge_page(events: Sequence[Row], snapshots: Sequence[Row], rows: Sequence[R
 
 
 class _Judge:
-    """Holds the three accounts of a transaction side by side. Called millions of times: what is wanted is asked once."""
+    """Holds the three accounts of a transaction side by side, millions of times: what is wanted is asked once."""
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
@@ -61,11 +72,14 @@ class _Judge:
 
     def __call__(
         self, key: AggregateKey, stored: Sequence[Row], snapshot: Row | None, rows: Sequence[Row]
-    ) -> Wrong | None:
+    ) -> Wrong | Unreadable | None:
         wanted = self._wanted
         if not wanted.whole_store and not _told_whole(stored, snapshot, wanted.store_begins):
             return None  # some of its events may be in an archive: what stands is the better account
-        folded = fold(None, stored) if stored else None
+        try:
+            folded = fold(None, stored) if stored else None
+        except StoreDamaged as error:
+            return Unreadable(key, error)
         wrong_snapshot = self._snapshots and not _snapshot_is_right(folded, snapshot)
         wrong_row = self._rows and not _row_is_right(folded, rows, wanted.retained_from)
         if not wrong_snapshot and not wrong_row:
@@ -98,8 +112,9 @@ def _row_is_right(folded: Folded | None, rows: Sequence[Row], retained_from: Ins
     return len(rows) == 1 and bool(rows[0][3:] == transaction_row(folded))
 
 
-def _by_key(rows: Sequence[Row]) -> dict[AggregateKey, Sequence[Row]]:
+def rows_by_key(rows: Sequence[Row]) -> dict[AggregateKey, Sequence[Row]]:
+    """The rows of a sorted page; of each key one, unless somebody has tampered."""
     found: dict[AggregateKey, Sequence[Row]] = {_KEY(row): (row,) for row in rows}
-    if len(found) < len(rows):  # somebody has tampered: a transaction has one row
+    if len(found) < len(rows):
         return {key: tuple(group) for key, group in groupby(rows, _KEY)}
     return found

@@ -1,7 +1,7 @@
 """Snapshots and transactions from the event store: looked at without a lock, written under it where they are wrong."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +10,9 @@ import asyncpg
 import sql
 from batchers.reading import columns
 from pipeline.rebuild.folding import Folded, Row, fold
-from pipeline.rebuild.looking import Wanted, Wrong, judge_page
+from pipeline.rebuild.looking import Unreadable, Wanted, Wrong, judge_page
 from pipeline.rebuild.months import with_months_held
-from pipeline.rebuild.paging import key_of, pages
+from pipeline.rebuild.paging import Rows, key_of, pages
 from pipeline.rebuild.scope import Slice, Tally
 from pipeline.rebuild.steps import ROWS_A_STEP, Locked, Steps
 from schemas.instants import Instant
@@ -32,17 +32,30 @@ async def rebuild_transactions(
     async with reading.transaction(isolation="repeatable_read", readonly=True):
         wanted = await with_months_held(reading, wanted)
         watermarks = {row[0]: row[1] for row in await reading.fetch(sql.query("rebuild_watermarks"))}
-        statements = sql.query("rebuild_events"), sql.query("rebuild_snapshots"), sql.query("rebuild_transactions")
-        cursors = [await reading.cursor(statement, *slice_.arguments) for statement in statements]
-        async for events, snapshots, rows in pages(cursors):
+        async for events, snapshots, rows in accounts(reading, slice_):
             tally.looked_at += len(events)
-            wrong = sorted(judge_page(events, snapshots, rows, wanted), key=lambda each: each.key)
-            for group in _groups(wrong):
+            wrong = map(_readable, judge_page(events, snapshots, rows, wanted))
+            for group in _groups(sorted(wrong, key=lambda each: each.key)):
                 if steps is not None:
                     await _mend(steps, group, watermarks, wanted)
                 tally.count("snapshots", sum(each.snapshot for each in group))
                 tally.count("transactions", sum(each.row for each in group))
     return tally
+
+
+async def accounts(connection: asyncpg.Connection, slice_: Slice) -> AsyncIterator[list[Rows]]:
+    """Stored events, snapshots and rows of a slice, page by page, in the caller's transaction."""
+    statements = sql.query("rebuild_events"), sql.query("rebuild_snapshots"), sql.query("rebuild_transactions")
+    cursors = [await connection.cursor(statement, *slice_.arguments) for statement in statements]
+    async for page in pages(cursors):
+        yield page
+
+
+def _readable(wrong: Wrong | Unreadable) -> Wrong:
+    """Nothing is made from a store that was tampered with."""
+    if isinstance(wrong, Unreadable):
+        raise wrong.error
+    return wrong
 
 
 def _groups(wrong: Sequence[Wrong]) -> Iterator[list[Wrong]]:

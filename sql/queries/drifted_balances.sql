@@ -1,15 +1,15 @@
 -- drifted_balances: days that are not what snapshots, adjustments and counts make of them, with what they ought to be.
--- $1 slices, of which $2, or $3 organisations. Snapshots that are known to be wrong are left out ($4 to $6: their keys), and what they
--- ought to book is put in their place ($7 to $12). Openings are carried here from the right figures of earlier days, not
+-- Of the organisations $1. Snapshots that are known to be wrong are left out ($2 to $4: their keys), and what they ought to
+-- book is put in their place ($5 to $10). Openings are carried here from the right figures of earlier days, not
 -- from what stands there: so a wrong day does not put its successors in the wrong. A day without a row is one of zeros.
 WITH moved AS (
     SELECT s.org_id, s.property_id, s.balance_date, s.aggregate_type, s.payment_mode, s.contribution_cents
-    FROM ops.checked_snapshots($1, $2, $3) AS s
-    WHERE s.contribution_cents <> 0 AND NOT EXISTS (
-        SELECT FROM unnest($4::bigint[], $5::text[], $6::bigint[]) AS wrong (org_id, aggregate_type, aggregate_id)
+    FROM event_store.snapshots AS s
+    WHERE s.org_id = ANY ($1::bigint[]) AND s.contribution_cents <> 0 AND NOT EXISTS (
+        SELECT FROM unnest($2::bigint[], $3::text[], $4::bigint[]) AS wrong (org_id, aggregate_type, aggregate_id)
         WHERE wrong.org_id = s.org_id AND wrong.aggregate_type = s.aggregate_type AND wrong.aggregate_id = s.aggregate_id)
     UNION ALL
-    SELECT * FROM unnest($7::bigint[], $8::bigint[], $9::date[], $10::text[], $11::text[], $12::bigint[])
+    SELECT * FROM unnest($5::bigint[], $6::bigint[], $7::date[], $8::text[], $9::text[], $10::bigint[])
 ), booked AS (
     SELECT org_id, property_id, balance_date, sum(cash_received)::bigint AS cash_received,
            sum(bank_received)::bigint AS bank_received, sum(cash_expenses)::bigint AS cash_expenses,
@@ -24,13 +24,14 @@ WITH moved AS (
         UNION ALL
         SELECT org_id, property_id, balance_date, cash_received_cents, bank_received_cents, cash_expenses_cents,
                bank_expenses_cents
-        FROM ops.checked_adjustments($1, $2, $3)
+        FROM ops.balance_adjustments
+        WHERE org_id = ANY ($1::bigint[])
     ) AS movements
     GROUP BY org_id, property_id, balance_date
 ), counted AS (
     SELECT DISTINCT ON (org_id, property_id, balance_date) org_id, property_id, balance_date, declared_closing_cents AS declared
-    FROM ops.checked_corrections($1, $2, $3)
-    WHERE kind = 'declared_closing'
+    FROM ops.balance_corrections
+    WHERE org_id = ANY ($1::bigint[]) AND kind = 'declared_closing'
     ORDER BY org_id, property_id, balance_date, recorded_at DESC
 ), days AS (
     SELECT org_id, property_id, balance_date, b.org_id IS NOT NULL AS there, b.version,
@@ -39,7 +40,7 @@ WITH moved AS (
            coalesce(m.cash_received, 0) AS right_cash_received, coalesce(m.bank_received, 0) AS right_bank_received,
            coalesce(m.cash_expenses, 0) AS right_cash_expenses, coalesce(m.bank_expenses, 0) AS right_bank_expenses,
            c.declared AS right_declared
-    FROM ops.checked_balances($1, $2, $3) AS b
+    FROM (SELECT * FROM finance.daily_cash_balances_partitioned WHERE org_id = ANY ($1::bigint[])) AS b
     FULL JOIN booked AS m USING (org_id, property_id, balance_date)
     FULL JOIN counted AS c USING (org_id, property_id, balance_date)
 ), running AS (
@@ -73,4 +74,4 @@ WHERE CASE
         OR right_bank_expenses <> 0
     END
 ORDER BY 1, 2, 3
-LIMIT $13
+LIMIT $11

@@ -15,6 +15,7 @@ from tests.support.events import NOON, TODAY
 from tests.support.ledger import Ledger
 
 FULL: Final = Order(full=True)
+EVERY_BYTE: Final = Order(every_byte=True)
 YESTERDAY = TODAY - timedelta(days=1)
 TOMORROW = TODAY + timedelta(days=1)
 
@@ -176,10 +177,53 @@ async def test_exactly_the_row_that_was_hurt_is_found(ledger: Ledger, means: Ope
     statement, expected = HURTS[hurt]
     assert not (await ledger.admin.execute(statement)).endswith(" 0")
     assert await found(ledger, means) == expected
+    assert await found(ledger, means, EVERY_BYTE) == expected
     assert await found(ledger, means, Order(org=1)) == expected
     assert await check(ledger, means, Order(org=2)) is not None
     (row,) = await ledger.rows("SELECT count(*), min(first_seen_at) < max(last_seen_at) AS again FROM ops.drifts")
     assert (row["count"], row["again"]) == (len(expected), True)  # found twice, and recorded once
+
+
+_ALIKE = (
+    "WITH row AS (UPDATE finance.revenues_partitioned SET amount_cents = 3 WHERE org_id = 1 AND id = 1), "
+    f"snapshot AS (UPDATE event_store.snapshots SET amount_cents = 3, contribution_cents = 3 {_THE_SNAPSHOT}) "
+    f"UPDATE {_BALANCE} SET cash_received_cents = 3, calculated_closing_balance_cents = 3, closing_balance_cents = 3 "
+    f"WHERE org_id = 1 AND balance_date = '{YESTERDAY}'"
+)
+# What no sum tells of, and only the stored bytes do.
+HIDDEN: Final[dict[str, tuple[str, dict[tuple[str, str], list[str]]]]] = {
+    "a text": (
+        "UPDATE finance.revenues_partitioned SET description = 'another' WHERE org_id = 1 AND id = 1",
+        {("transaction", "revenue 1"): ["description"]},
+    ),
+    "an amount everywhere": (
+        _ALIKE,
+        {
+            ("balance", f"property 1 {YESTERDAY}"): ["cash_received_cents"],
+            ("snapshot", "revenue 1"): ["amount_cents"],
+            ("transaction", "revenue 1"): ["amount_cents"],
+        },
+    ),
+    "an event": (
+        (
+            "UPDATE event_store.events SET event_data = replace(convert_from(event_data, 'UTF8'), '120', '121')::bytea "
+            "WHERE org_id = 1 AND aggregate_id = 1 AND version = 2"
+        ),
+        {("event", "revenue 1"): ["event_data"]},
+    ),
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+async def test_what_no_sum_tells_of_is_found_by_every_byte_and_stays_open(
+    ledger: Ledger, means: Open, hidden: str
+) -> None:
+    await three_days(ledger)
+    statement, expected = HIDDEN[hidden]
+    assert not (await ledger.admin.execute(statement)).endswith(" 0")
+    assert await found(ledger, means, EVERY_BYTE) == expected
+    assert await found(ledger, means) == expected  # a check that does not see it does not settle it
+    assert await found(ledger, means, Order(org=1)) == expected
 
 
 async def test_a_snapshot_past_retention_is_told_of_by_its_day(ledger: Ledger, means: Open) -> None:

@@ -15,7 +15,7 @@ async def test_a_check_of_sound_books_and_what_it_refuses(stream: Stream) -> Non
     assert "check changes: 1 transactions" in checked.stdout
     both = stream.folio("check", "--full", "--org", "1")
     assert both.returncode == 3
-    assert "one of --org, --since and --full" in both.stderr
+    assert "one of --org, --since, --full and --every-byte" in both.stderr
     assert stream.folio("check", "--since", "yesterday").returncode == 3
     audit = stream.folio("night-audit", "--date", "2026-03-10", "--output", "json")
     assert audit.returncode == 1

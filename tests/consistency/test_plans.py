@@ -21,9 +21,6 @@ STATEMENTS: Final[Mapping[str, str]] = {
     "suspect_orgs_by_days": "",
     "suspect_orgs_by_events": ", '-infinity'",
     "suspect_orgs_by_rows": ", '2024-01-01'",
-    "suspect_snapshots": ", '-infinity', 100",
-    "suspect_transactions": ", '2024-01-01', 100",
-    "drifted_balances": ", " + "'{}', " * 9 + "100",
 }
 
 
@@ -62,9 +59,6 @@ async def test_a_slice_is_its_own_partitions_and_an_organisation_is_one(ledger: 
         "suspect_orgs_by_days": sql.query("suspect_orgs_by_days"),
         "suspect_orgs_by_events": sql.query("suspect_orgs_by_events"),
         "suspect_orgs_by_rows": sql.query("suspect_orgs_by_rows"),
-        "suspect_snapshots": sql.query("suspect_snapshots"),
-        "suspect_transactions": sql.query("suspect_transactions"),
-        "drifted_balances": sql.query("drifted_balances"),
     }
     async with means(ledger) as opened:
         one = await _touched(opened, statements[name], "16, 3, NULL" + STATEMENTS[name])
@@ -73,6 +67,13 @@ async def test_a_slice_is_its_own_partitions_and_an_organisation_is_one(ledger: 
     assert _numbers(one) == {3}
     assert _numbers(four) == {1, 5, 9, 13}
     assert len(_numbers(org)) == 1
+
+
+async def test_a_close_look_at_an_organisation_reads_its_partition_of_balances(ledger: Ledger, means: Open) -> None:
+    await history(ledger)
+    async with means(ledger) as opened:
+        arguments = "'{2}', " + "'{}', " * 9 + "100"
+        assert len(_numbers(await _touched(opened, sql.query("drifted_balances"), arguments))) == 1
 
 
 async def test_the_night_audit_reads_a_slice_of_balances(ledger: Ledger, means: Open) -> None:

@@ -126,8 +126,8 @@ def rebuilt(
     """The days of a property that are not as they must be, made right.
 
     `booked` holds what moved each day; a day without movement and count needs no row. What is made right comes back
-    above `version_bound`, which no version was above. Rejected: one more than the row has. A row that was lost, and made
-    anew by a batch since, counts from 1 again and looks like any other; subscribers hold what it had before.
+    above `version_bound`, which no version was above. Rejected: one more than the row has. A row that was lost, and
+    made anew by a batch since, counts from 1 again and looks like any other; subscribers hold what it had before.
     """
     rows = {row.balance_date: row for row in existing}
     needed = {day for day, said in booked.items() if said != Day(NOTHING, None)}

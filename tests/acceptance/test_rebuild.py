@@ -13,6 +13,7 @@ from tests.support.events import NOON, encoded, event
 from tests.support.stream import Message, Stream
 
 ORGS: Final = 40
+LOWERED: Final = "UPDATE finance.daily_cash_balances_partitioned SET version = 1 WHERE org_id = 1"
 POINTS: Final = ("rebuild_locked", "rebuild_written", "rebuild_committed", "rebuild_recorded")
 
 
@@ -114,3 +115,31 @@ async def test_what_cannot_be_done_is_said(stream: Stream) -> None:
     ):
         done = stream.folio(*arguments)
         assert (done.returncode, said in done.stderr.replace("\n", " ")) == (3, True), done.stderr
+
+
+async def test_a_rebuild_excuses_no_version_of_a_day_that_it_has_not_rebuilt(stream: Stream) -> None:
+    """Organisation 2 is rebuilt; a day of 1 is lowered, to a version at which it had the same figures."""
+    edits = [
+        (str(org).encode(), encoded(event(1, version, org=org, amount=amount)))
+        for version, amount in enumerate((100, 200, 100), start=1)
+        for org in (1, 2)
+    ]
+    with stream.worker() as worker:
+        for sent in range(0, len(edits), 2):  # each in a batch of its own
+            await stream.send(edits[sent : sent + 2])
+            await stream.wait_until_consumed(sent + 2)
+        async with stream.database() as connection:
+            await connection.execute(DAMAGES["a day's movements"] + " AND org_id = 2")
+            assert stream.folio("rebuild", "balances").returncode == 0
+            await stream.wait_until_consumed(len(edits), seconds=10)
+            await proved(stream)
+            await connection.execute(LOWERED)
+        report = await stream.prove()
+        assert [difference.key["org_id"] for difference in report.differences] == [1]
+        # Nor when the day has passed again what it had told.
+        for amount in (300, 400, 500):
+            await stream.send([(b"1", encoded(event(amount, org=1, amount=amount)))])
+            await stream.wait_until_consumed(len(edits) + amount // 100 - 2)
+        assert await worker.stop() == 0
+    report = await stream.prove()
+    assert [difference.key["org_id"] for difference in report.differences] == [1]

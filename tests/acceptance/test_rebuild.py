@@ -33,6 +33,10 @@ async def damage(connection: asyncpg.Connection) -> None:
     """In every way that stays without effect on what a writer books next."""
     for what in ("a row's text", "rows that are gone", "a day's movements", "an opening", "who made and approved"):
         await connection.execute(DAMAGES[what])
+    await connection.execute(
+        "UPDATE read_models.users SET display_name = 'Nobody' WHERE org_id < 9; "
+        "DELETE FROM read_models.users WHERE org_id > 30"
+    )
     # Of some organisations everything that can be rebuilt.
     await connection.execute(
         "DELETE FROM finance.daily_cash_balances_partitioned WHERE org_id > 30; "
@@ -54,11 +58,11 @@ async def test_a_rebuild_beside_live_traffic_ends_equal(stream: Stream) -> None:
             await damage(connection)
         sending = asyncio.create_task(stream.send(meanwhile))
         done = await asyncio.to_thread(
-            stream.folio, "rebuild", "snapshots", "transactions", "balances", "--output", "json"
+            stream.folio, "rebuild", "snapshots", "transactions", "balances", "users", "--output", "json"
         )
         assert done.returncode == 0, done.stderr
         changed = {what for phase in json.loads(done.stdout)["phases"].values() for what in phase["changed"]}
-        assert changed == {"snapshots", "transactions", "balances"}
+        assert changed == {"snapshots", "transactions", "balances", "names"}
         await sending
         await stream.wait_until_consumed(len(before) + len(meanwhile))
         # What was looked at before a writer came to it is right as well, once nobody writes.
@@ -91,7 +95,7 @@ async def test_a_rebuild_that_is_killed_goes_on_where_it_was(stream: Stream) -> 
         await stream.wait_until_consumed(400)
         async with stream.database() as connection:
             await damage(connection)
-        command = ("rebuild", "snapshots", "transactions", "balances")
+        command = ("rebuild", "snapshots", "transactions", "balances", "users")
         for point in POINTS:
             assert stream.folio(*command, WORKER_CRASH_AT=point).returncode == -signal.SIGKILL
         done = stream.folio(*command)

@@ -640,4 +640,11 @@ BUGS = (
         "    if True:\n",
         "tests/rebuild/test_books.py::test_writers_that_go_on_meanwhile_lose_nothing",
     ),
+    Bug(
+        "a name that was given between the look and the lock is written over",
+        "pipeline/rebuild/users.py",
+        "        names = {key: later.get(key, name) for key, name in group}\n",
+        "        names = dict(group)\n",
+        "tests/rebuild/test_users.py::test_a_name_that_is_given_between_the_look_and_the_lock_counts",
+    ),
 )

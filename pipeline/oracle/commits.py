@@ -14,7 +14,10 @@ from pipeline.oracle.updates import Update
 
 
 class Commits:
-    """What was committed before the snapshot. `recorded_until` has every lane; `epoch` is None where none can be told."""
+    """What was committed before the snapshot.
+
+    `recorded_until` has every lane. `epoch` is None where nobody can tell.
+    """
 
     def __init__(self, epoch: str | None, recorded_until: Mapping[int, datetime], rebuild_steps: int) -> None:
         self.rebuild_steps = rebuild_steps  # that have written balances, ever

@@ -1,6 +1,7 @@
 """What users are called: the newest name that a stored event gives each, in the order of recording.
 
-That is the worker's rule: stale versions count as well, and an event that gives no name takes none away (docs/decisions/0016).
+That is the worker's rule: stale versions count as well, and an event that gives no name takes none away
+(docs/decisions/0016).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

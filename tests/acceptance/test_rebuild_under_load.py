@@ -183,7 +183,7 @@ async def told(stream: Stream) -> dict[DayKey, list[Update]]:
 
 @pytest.mark.timeout(1_200)
 async def test_a_rebuild_under_load_ends_equal(make_stream: MakeStream) -> None:
-    stream, chance = await make_stream(lanes=4), random.Random(SEED)
+    stream, chance = await make_stream(lanes=4), random.Random(f"rebuild {SEED}")
     load = Load(stream)
     killed_at = (
         f"{chance.choice(('rebuild_locked', 'rebuild_written', 'rebuild_committed'))}:{chance.randint(1, STEPS)}"

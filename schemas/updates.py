@@ -15,9 +15,9 @@ class BalanceUpdate(Struct, frozen=True, gc=False):
     """One day of one property as it stands since `changed_at`. Money in cents.
 
     `version` rises by exactly one with each update of a day, within one `epoch`: subscribers drop what is not newer
-    and refetch on a gap. Only a `rebuild` that restores a lost row may skip versions. `event_id` is the newest event,
-    or correction, that caused the change, and `traceparent` the trace that this one named (W3C), absent where it named
-    none.
+    and refetch on a gap. Only a `rebuild` skips versions: what it has made right comes back above every version that
+    the day can have had. `event_id` is the newest event, or correction, that caused the change, and `traceparent` the
+    trace that this one named (W3C), absent where it named none.
     """
 
     org_id: int

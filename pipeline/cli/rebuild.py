@@ -23,7 +23,9 @@ from pipeline.settings import Settings
 from pipeline.storage.audit import operator
 from pipeline.translate import database_errors
 
-app = App(name="rebuild", help="Make snapshots, transactions, balances or reports anew from the event store.")
+app = App(
+    name="rebuild", help="Make snapshots, transactions, balances, names of users or reports anew from the event store."
+)
 
 Org = Annotated[int, Parameter(validator=Number(gte=1, lt=2**63))]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -43,7 +45,7 @@ def rebuild(
     Parameters
     ----------
     parts
-        One or more of snapshots, transactions, balances, reports; each follows from the ones before.
+        One or more of snapshots, transactions, balances, users, reports; balances and reports follow from those before.
     org
         Only this organisation.
     since

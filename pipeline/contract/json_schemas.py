@@ -56,7 +56,8 @@ _MEANINGS: Final[dict[str, dict[str, str]]] = {
     },
     "BalanceUpdate": {
         "epoch": "Versions are comparable within one epoch; in a new one, fetch the day again.",
-        "version": "Rises by exactly one with each update of the day; drop what is not newer, refetch on a gap.",
+        "version": "Rises by exactly one with each update of the day, by more where a rebuild made it right; "
+        "drop what is not newer, refetch on a gap.",
         "traceparent": "W3C Trace Context of the event or correction that caused it; absent where it had none.",
     },
     "ChainHead": {

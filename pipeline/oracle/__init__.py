@@ -6,7 +6,8 @@ order.py     in which order records count where offsets do not tell
 fold.py      records to books: what the database must hold    (pure; fold_corrections.py for corrections; books.py has
              the books, daily.py sums and carries days, routing.py)
 compare.py   books and rows to differences                    (pure; content_hash.py; compare_corrections.py,
-             compare_days.py for balances and updates, expiry.py for what the topic of updates must still hold)
+             compare_days.py for balances, compare_updates.py for what was told of them; expiry.py and commits.py for
+             which updates the topic must still hold, and which ones the snapshot of the database)
 topics.py    reading Kafka
 database.py  reading PostgreSQL
 reconcile.py the proof, from top to bottom; report.py what it found

@@ -14,6 +14,7 @@ import asyncpg
 from pipeline.errors import DatabaseUnavailable, SchemaMismatch
 from pipeline.oracle import compare
 from pipeline.oracle.books import DATABASE_REJECTED, REGISTER, Ground, PropertyKey, RecordKey, Zone
+from pipeline.oracle.commits import Commits
 from pipeline.oracle.pauses import Pauses, Stretch
 from pipeline.oracle.records import Rules
 
@@ -43,6 +44,8 @@ class Lane(NamedTuple):
     published_seq: int
     chain_seq: int
     chain_head: bytes
+    recorded_until: datetime
+    rebuilds: int
     counters: compare.LaneCounters
 
 
@@ -115,12 +118,19 @@ class Database:
                 published_seq,
                 chain_seq,
                 chain_head,
+                recorded_until,
+                rebuilds,
                 compare.LaneCounters(*counters),
             )
-            for lane, events, corrections, published_seq, chain_seq, chain_head, counters in (
-                (*row[:6], row[6:]) for row in map(tuple, await self._fetch("lanes"))
+            for lane, events, corrections, published_seq, chain_seq, chain_head, recorded_until, rebuilds, counters in (
+                (*row[:8], row[8:]) for row in map(tuple, await self._fetch("lanes"))
             )
         ]
+
+    async def commits(self, lanes: Sequence[Lane]) -> Commits:
+        """What tells of an update whether its commit is in the snapshot."""
+        ((epoch,),) = await self._fetch("epoch")
+        return Commits(epoch, {lane.lane: lane.recorded_until for lane in lanes}, sum(lane.rebuilds for lane in lanes))
 
     async def rules(self) -> LaneRules:
         """The rules of each lane, in order of position."""

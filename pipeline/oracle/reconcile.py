@@ -19,12 +19,8 @@ from pipeline.errors import OffsetExpired, TopicMismatch
 from pipeline.oracle import compare, compare_corrections, database, topics
 from pipeline.oracle.books import DATABASE_REJECTED, Books, Ground, Tally, rules_at
 from pipeline.oracle.chain import ChainComparison
-from pipeline.oracle.compare_days import (
-    REALTIME,
-    BalanceComparison,
-    BalanceRow,
-    RealtimeComparison,
-)
+from pipeline.oracle.compare_days import BalanceComparison, BalanceRow
+from pipeline.oracle.compare_updates import REALTIME, RealtimeComparison
 from pipeline.oracle.daily import by_property, movements
 from pipeline.oracle.database import Database, ExpiredMonths, Lane, LaneRules
 from pipeline.oracle.decode import Judged, judge
@@ -99,7 +95,7 @@ async def prove(tables: Database, log: Topics, retention_months: int, progress: 
     balances = BalanceComparison(days, properties.opening_cash_cents, counted)
     rows = await _compare_balances(findings, tables, balances, sum(map(len, days.values())), progress)
     routing = Routing(len(lanes), books.misrouted_orgs, rules.lane_counts)
-    not_compared = await _compare_realtime(findings, tables, log, rows, routing, progress)
+    not_compared = await _compare_realtime(findings, tables, log, rows, lanes, routing, progress)
     return replace(
         report,
         balances_not_compared=not_compared,
@@ -279,13 +275,14 @@ async def _compare_realtime(
     tables: Database,
     log: Topics,
     rows: Mapping[DayKey, BalanceRow],
+    lanes: Sequence[Lane],
     routing: Routing,
     progress: Progress,
 ) -> int:
     """Returns how many balances were not compared, because all that was told of them has expired."""
     spans = await log.extent(REALTIME_UPDATES)
     expiry = Expiry({partition: span.start for partition, span in spans.items()}, routing)
-    realtime = RealtimeComparison(rows, expiry)
+    realtime = RealtimeComparison(rows, expiry, await tables.commits(lanes))
     done, total = 0, sum(span.end - span.start for span in spans.values())
     async for records in log.read(REALTIME_UPDATES, spans):
         expiry.begin(records)

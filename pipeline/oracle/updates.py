@@ -25,7 +25,7 @@ class Update(NamedTuple):
     figures: Figures
     changed_at: datetime
     appended_at: datetime | None  # None while it waits in the outbox
-    rebuilt: bool = False  # a rebuild that restores a lost row skips versions that nobody knows any more
+    rebuilt: bool = False  # a rebuild comes back above what nobody knows any more, and skips it
 
 
 def parse_update(value: bytes | None, appended_at: datetime | None) -> Update:

@@ -76,7 +76,7 @@ def _groups(drifted: Sequence[Drifted]) -> Iterator[list[Drifted]]:
 
 
 async def mend_balances(steps: Steps, keys: Sequence[PropertyKey], update: Update) -> int:
-    """Write the days of these properties that are wrong, each with its next version; returns how many.
+    """Write the days of these properties that are wrong, above every version that they had; returns how many.
 
     In one step: a thousand days hold their lanes for some 0.05 s.
     """
@@ -125,9 +125,9 @@ def rebuilt(
 ) -> list[Balance]:
     """The days of a property that are not as they must be, made right.
 
-    `booked` holds what moved each day; a day without movement and count needs no row. A row that is there rises by one.
-    One that was lost had versions that nobody knows any more, and comes back above `version_bound`, which none was
-    above; then its neighbours do too, because rows may have been made anew since.
+    `booked` holds what moved each day; a day without movement and count needs no row. What is made right comes back
+    above `version_bound`, which no version was above. Rejected: one more than the row has. A row that was lost, and
+    made anew by a batch since, counts from 1 again and looks like any other; subscribers hold what it had before.
     """
     rows = {row.balance_date: row for row in existing}
     needed = {day for day, said in booked.items() if said != Day(NOTHING, None)}
@@ -140,13 +140,12 @@ def rebuilt(
     }
     carried = carry(*key, [fresh_rows[day] for day in sorted(fresh_rows)], movements, opening_cash_cents)
     fresh_rows |= {row.balance_date: row for row in carried}
-    some_lost = not needed <= rows.keys()
     changed = []
     for day in sorted(fresh_rows):
         fresh, row = fresh_rows[day], rows.get(day)
         if row is None or _content(row) != _content(fresh):
-            before = row.version if row is not None else 0
-            version = 1 + (max(before, version_bound) if some_lost else before)
+            before = row.version if row is not None else 0  # above the bound only if somebody has raised it by hand
+            version = 1 + max(before, version_bound)
             last_event_id = row.last_event_id if row is not None else None
             changed.append(
                 msgspec.structs.replace(fresh, version=version, last_event_id=last_event_id, cause="rebuild")

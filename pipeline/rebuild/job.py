@@ -22,13 +22,15 @@ from pipeline.rebuild.looking import Wanted
 from pipeline.rebuild.scope import ORG_MAX, Part, Slice, Tally
 from pipeline.rebuild.steps import Steps
 from pipeline.rebuild.transactions import rebuild_transactions
+from pipeline.rebuild.users import rebuild_users
 from pipeline.storage.audit import audit
 from schemas.instants import Instant, instant_of
 
-# Each slice reads the whole store, which no index orders by organisation: fewer are cheaper. About 40 s of one snapshot of
-# the database, which keeps vacuum from what has died since; a killed job loses no more.
+# Each slice reads the whole store, which no index orders by organisation: fewer are cheaper. About 40 s of one snapshot
+# of the database, which keeps vacuum from what has died since; a killed job loses no more.
 EVENTS_A_SLICE: Final = 2_500_000
 _BOOKS: Final = frozenset({Part.SNAPSHOTS, Part.TRANSACTIONS})
+_FROM_THE_STORE: Final = _BOOKS | {Part.USERS}
 
 Tell = Callable[[str], None]
 
@@ -54,7 +56,7 @@ class Order:
     def phases(self) -> list[str]:
         """What is done one after the other. Snapshots and transactions come from one look at the store."""
         phases = ["transactions"] if self.parts & _BOOKS else []
-        return phases + [part.value for part in (Part.BALANCES, Part.REPORTS) if part in self.parts]
+        return phases + [part.value for part in (Part.BALANCES, Part.USERS, Part.REPORTS) if part in self.parts]
 
 
 class PhaseTally(msgspec.Struct):
@@ -119,7 +121,7 @@ async def require_alone(connection: asyncpg.Connection) -> None:
 
 async def run(means: Means, order: Order, who: str, tell: Tell, *, restart: bool = False) -> Progress:
     """Do what was ordered, or go on with it; returns what was done, by all runs of the job together."""
-    if order.parts & _BOOKS and not means.wanted.whole_store:
+    if order.parts & _FROM_THE_STORE and not means.wanted.whole_store:
         tell("months have left the store: what may have begun in one of them is left as it stands")
     if means.dry_run:
         return await _Job(means, order, None, Progress(), tell).run()
@@ -219,6 +221,8 @@ class _Job:
         if phase == Part.BALANCES:
             update = Update(self._means.cluster_epoch, self._job_id or UUID(int=0))
             return await rebuild_balances(hand.reading, hand.steps, slice_, update)
+        if phase == Part.USERS:
+            return await rebuild_users(hand.reading, hand.steps, slice_, self._means.wanted)
         if phase == Part.REPORTS:
             return await self._reports_of(slice_, hand.reading)
         return await rebuild_transactions(hand.reading, hand.steps, slice_, self._means.wanted)

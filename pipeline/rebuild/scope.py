@@ -12,6 +12,7 @@ class Part(StrEnum):
     SNAPSHOTS = "snapshots"
     TRANSACTIONS = "transactions"
     BALANCES = "balances"
+    USERS = "users"
     REPORTS = "reports"
 
 
@@ -41,7 +42,7 @@ class Slice:
 class Tally:
     """What a rebuild has looked at, and what it has changed, or in a dry run would have."""
 
-    looked_at: int = 0  # stored events for snapshots and transactions, properties for balances, rows for reports
+    looked_at: int = 0  # stored events, or of balances properties, of reports rows
     changed: dict[str, int] = field(default_factory=dict)  # rows, by what they are called
 
     def count(self, what: str, rows: int = 1) -> None:

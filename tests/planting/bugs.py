@@ -599,16 +599,30 @@ BUGS = (
     Bug(
         "a rebuilt day keeps its version",
         "pipeline/rebuild/balances.py",
-        "            version = 1 + (max(before, version_bound) if some_lost else before)\n",
-        "            version = max(1, max(before, version_bound) if some_lost else before)\n",
-        "tests/rebuild/test_books.py::test_a_version_rises_by_one_and_everybody_is_told",
+        "            version = 1 + max(before, version_bound)\n",
+        "            version = max(1, before)\n",
+        "tests/rebuild/test_books.py::test_a_rebuilt_row_comes_back_above_every_version_and_everybody_is_told",
     ),
     Bug(
         "a lost day comes back with the versions that it has had",
         "pipeline/rebuild/balances.py",
-        "(max(before, version_bound) if some_lost else before)",
+        "max(before, version_bound)",
         "before",
         "tests/rebuild/test_books.py::test_a_lost_row_comes_back_above_every_version_that_it_can_have_had",
+    ),
+    Bug(
+        "a lost day that a batch has made anew comes back with the versions that it has had",
+        "pipeline/rebuild/balances.py",
+        "max(before, version_bound)",
+        "(before or version_bound)",
+        "tests/rebuild/test_books.py::test_a_lost_row_that_a_batch_has_made_anew_comes_back_above_what_it_had",
+    ),
+    Bug(
+        "the proof takes what was told beyond a lowered version for later than its snapshot",
+        "pipeline/oracle/commits.py",
+        "        if update.epoch != self._epoch:\n",
+        "        if True:\n",
+        "tests/oracle/test_compare_updates.py",
     ),
     Bug(
         "a rebuild reads the home lanes without locking them",
@@ -646,5 +660,12 @@ BUGS = (
         "    if not moved_on:\n",
         "    if True:\n",
         "tests/rebuild/test_books.py::test_writers_that_go_on_meanwhile_lose_nothing",
+    ),
+    Bug(
+        "a name that was given between the look and the lock is written over",
+        "pipeline/rebuild/users.py",
+        "        names = {key: later.get(key, name) for key, name in group}\n",
+        "        names = dict(group)\n",
+        "tests/rebuild/test_users.py::test_a_name_that_is_given_between_the_look_and_the_lock_counts",
     ),
 )

@@ -46,5 +46,7 @@ async def rebuild_a_day(session: Session, lane_count: int) -> bool:
     told = {"updates": join_updates([encode_update(update)]), "update_count": 1}
     nothing = {"letter_count": 0, "letter_bytes": 0, "chain_head": None}
     await at.insert("outbox", (lane, seq), place | told | nothing)
-    await at.update("lanes", (lane,), {"outbox_seq": seq, "last_recorded_at": recorded_at})
+    await at.update(
+        "lanes", (lane,), {"outbox_seq": seq, "last_recorded_at": recorded_at, "rebuilds": home["rebuilds"] + 1}
+    )
     return True

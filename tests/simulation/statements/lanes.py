@@ -18,6 +18,7 @@ _NEW_LANE: Final[Row] = {
     **dict.fromkeys(("corrections_position", "corrections_last_offset")),
     **dict.fromkeys(("corrections_last_appended_at", "corrections_last_record_hash")),
     "last_recorded_at": _NOTHING_RECORDED,
+    "rebuilds": 0,
     "chain_seq": 0,
     "chain_head": bytes(16),
     **dict.fromkeys(("outbox_seq", "published_seq", "invalidated_seq", "properties_revision", "paused_orgs"), 0),

@@ -9,18 +9,20 @@ from tests.simulation.database import Row, Transaction
 from tests.simulation.statements.balances import MOVEMENTS, day_of, in_key_order
 from tests.simulation.statements.registry import Moment, Staged, Values, of_the_oracle, picked
 
-
-@of_the_oracle(
-    "lanes",
-    "lane finance_position corrections_position published_seq chain_seq chain_head applied duplicate stale "
-    "conflict quarantined version_gaps misrouted",
+_LANE: Final = (
+    "lane finance_position corrections_position published_seq chain_seq chain_head last_recorded_at rebuilds "
+    "applied duplicate stale conflict quarantined version_gaps misrouted"
 )
-async def _oracle_lanes(at: Transaction, _staged: Staged, _moment: Moment) -> Values:
-    columns = (
-        "lane finance_position corrections_position published_seq chain_seq chain_head applied duplicate stale "
-        "conflict quarantined version_gaps misrouted"
-    )
-    return [picked(row, columns) for _, row in sorted(at.rows("lanes"))]
+
+
+@of_the_oracle("lanes", _LANE)
+async def _oracle_lanes(at: Transaction, _staged: Staged, moment: Moment) -> Values:
+    return [picked(_with_moments(row, moment), _LANE) for _, row in sorted(at.rows("lanes"))]
+
+
+@of_the_oracle("epoch", "epoch")
+async def _oracle_epoch(at: Transaction, _staged: Staged, _moment: Moment) -> Values:
+    return [(at.database.epoch,)]
 
 
 _RULES: Final = (

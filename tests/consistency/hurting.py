@@ -58,12 +58,24 @@ TRANSACTIONS: Final = (
     f"UPDATE {{}} SET version = version + 1 {_A_ROW}",
     f"DELETE FROM {{}} {_A_ROW}",
 )
+# What no sum tells of: only a check of every byte finds these.
+TEXTS: Final = (
+    f"UPDATE {{}} SET description = coalesce(description, '') || '!' {_A_ROW}",
+    f"UPDATE {{}} SET category = 'another' {_A_ROW}",
+    f"UPDATE {{}} SET bank_reference = 'another' {_A_ROW}",
+)
 
 
 async def hurt(
-    connection: asyncpg.Connection, chance: Random, *, balances: int, transactions: int, snapshots: int
+    connection: asyncpg.Connection,
+    chance: Random,
+    *,
+    balances: int,
+    transactions: int,
+    snapshots: int,
+    ways: Sequence[str] = TRANSACTIONS,
 ) -> set[Name]:
-    """Hurt so many rows of each table; returns their names as drifts have them."""
+    """Hurt so many rows of each table; returns their names as drifts have them. `ways`: how transactions are hurt."""
     days = await connection.fetch(
         f"SELECT org_id, property_id, balance_date FROM {_BALANCE} WHERE (cash_received_cents, bank_received_cents, "
         "cash_expenses_cents, bank_expenses_cents) <> (0, 0, 0, 0) ORDER BY 1, 2, 3"
@@ -81,7 +93,7 @@ async def hurt(
         names.add(("balance", org, f"property {property_} {day}"))
     retained = [key[:3] for key in keys if key[3]]
     for org, kind, id_ in chance.sample(retained, transactions):
-        await _do(connection, chance.choice(TRANSACTIONS).format(f"finance.{kind}s_partitioned"), org, id_)
+        await _do(connection, chance.choice(ways).format(f"finance.{kind}s_partitioned"), org, id_)
         names.add(("transaction", org, f"{kind} {id_}"))
     for org, kind, id_ in chance.sample([key[:3] for key in keys], snapshots):
         await _do(connection, chance.choice(SNAPSHOTS), org, kind, id_)

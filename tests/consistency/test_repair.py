@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 
 from schemas.topics import Feed
-from tests.consistency.hurting import found, hurt
+from tests.consistency.hurting import TEXTS, TRANSACTIONS, found, hurt
 from tests.support.events import NOON, correction, encoded, event
 from tests.support.stream import Message, Stream
 
@@ -49,18 +49,20 @@ async def set_up(stream: Stream, orgs: int = ORGS) -> int:
     return len(events) + len(corrections)
 
 
-async def test_every_drift_is_found_and_made_right_by_the_streams_own_means(stream: Stream) -> None:
+@pytest.mark.parametrize(("how", "ways"), [("--full", TRANSACTIONS), ("--every-byte", (*TRANSACTIONS, *TEXTS))])
+async def test_every_drift_is_found_and_made_right_by_the_streams_own_means(
+    stream: Stream, how: str, ways: Sequence[str]
+) -> None:
     balances, transactions, snapshots = HURT
     with stream.worker():
         await set_up(stream)
         assert stream.folio("check").returncode == 0
         async with stream.database() as connection:
-            hurt_rows = await hurt(
-                connection, Random(11), balances=balances, transactions=transactions, snapshots=snapshots
-            )
+            numbers = {"balances": balances, "transactions": transactions, "snapshots": snapshots}
+            hurt_rows = await hurt(connection, Random(11), **numbers, ways=ways)
             versions = "SELECT org_id, property_id, balance_date, version FROM finance.daily_cash_balances_partitioned"
             before = {tuple(row)[:3]: row["version"] for row in await connection.fetch(versions)}
-            checked = stream.folio("check", "--full", "--output", "json")
+            checked = stream.folio("check", how, "--output", "json")
             assert checked.returncode == 1, checked.stderr
             assert await found(connection) == hurt_rows
             mended = stream.folio("check", "--repair", "--output", "json")
@@ -82,7 +84,7 @@ async def test_every_drift_is_found_and_made_right_by_the_streams_own_means(stre
         document = json.loads(mended.stdout)
         assert document["repaired"]["recomputed"] == recomputed > 0
         assert audited == 1
-        again = stream.folio("check", "--full", "--output", "json")
+        again = stream.folio("check", how, "--output", "json")
         assert (again.returncode, json.loads(again.stdout)["drifts"]) == (0, {})
         await stream.wait_until_consumed(0)
         report = await stream.prove()

@@ -15,10 +15,11 @@ from batchers.reading import columns
 from pipeline.consistency.drifts import Drift, balance_drift, transaction_drifts, unreadable_event
 from pipeline.consistency.scope import Scope
 from pipeline.consistency.sieve import orgs_of_slice, suspect_orgs
-from pipeline.rebuild.looking import Unreadable, Wanted, Wrong, judge_page, rows_by_key
+from pipeline.rebuild.looking import Unreadable, Wanted, Wrong, judge_page
 from pipeline.rebuild.months import with_months_held
-from pipeline.rebuild.paging import Rows, key_of
+from pipeline.rebuild.paging import Rows
 from pipeline.rebuild.scope import Slice
+from pipeline.rebuild.standing import by_key, rows_among, snapshot_among
 from pipeline.rebuild.transactions import accounts
 
 _NO_OVERLAY: Final[tuple[list[Any], ...]] = ([],) * 9
@@ -77,16 +78,17 @@ class _Look:
         found.whole = len(days) <= most
         return found
 
-    def _judge(self, events: Rows, snapshots: Rows, rows: Rows) -> None:
-        drifted = list(judge_page(events, snapshots, rows, self._wanted))
+    def _judge(self, events: Rows, stands: Rows) -> None:
+        drifted = list(judge_page(events, stands, self._wanted))
         if not drifted:
             return
-        snapshot_of, rows_of = {key_of(row): row for row in snapshots}, rows_by_key(rows)
+        standing = by_key(stands)
         for each in drifted:
             if isinstance(each, Unreadable):
                 self._found.drifts.append(unreadable_event(each.key, str(each.error)))
                 continue
-            self._found.drifts += transaction_drifts(each, snapshot_of.get(each.key), rows_of.get(each.key, ()))
+            of_key = standing.get(each.key, ())
+            self._found.drifts += transaction_drifts(each, snapshot_among(of_key), rows_among(of_key))
             self._wrong += [each] if each.snapshot else []
 
 

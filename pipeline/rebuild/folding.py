@@ -102,7 +102,7 @@ def read_event(row: Row) -> FinanceEvent:
 
 
 def snapshot_row(folded: Folded) -> tuple[Any, ...]:
-    """As rebuild_snapshots reads it, without the key."""
+    """The columns of its snapshot, without the key, as they ought to be."""
     state = folded.snapshot
     return (
         state.version,
@@ -123,7 +123,7 @@ def snapshot_row(folded: Folded) -> tuple[Any, ...]:
 
 
 def transaction_row(folded: Folded) -> tuple[Any, ...]:
-    """As rebuild_transactions reads it, without the key."""
+    """The columns of its row, without the key, as they ought to be; rebuild_standing reads them in this order."""
     state, data = folded.snapshot, folded.data
     return (
         state.occurred_at,

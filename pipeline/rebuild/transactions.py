@@ -32,9 +32,9 @@ async def rebuild_transactions(
     async with reading.transaction(isolation="repeatable_read", readonly=True):
         wanted = await with_months_held(reading, wanted)
         watermarks = {row[0]: row[1] for row in await reading.fetch(sql.query("rebuild_watermarks"))}
-        async for events, snapshots, rows in accounts(reading, slice_):
+        async for events, stands in accounts(reading, slice_):
             tally.looked_at += len(events)
-            wrong = map(_readable, judge_page(events, snapshots, rows, wanted))
+            wrong = map(_readable, judge_page(events, stands, wanted))
             for group in _groups(sorted(wrong, key=lambda each: each.key)):
                 if steps is not None:
                     await _mend(steps, group, watermarks, wanted)
@@ -44,8 +44,8 @@ async def rebuild_transactions(
 
 
 async def accounts(connection: asyncpg.Connection, slice_: Slice) -> AsyncIterator[list[Rows]]:
-    """Stored events, snapshots and rows of a slice, page by page, in the caller's transaction."""
-    statements = sql.query("rebuild_events"), sql.query("rebuild_snapshots"), sql.query("rebuild_transactions")
+    """What is stored and what stands of a slice, page by page, in the caller's transaction."""
+    statements = sql.query("rebuild_events"), sql.query("rebuild_standing")
     cursors = [await connection.cursor(statement, *slice_.arguments) for statement in statements]
     async for page in pages(cursors):
         yield page

@@ -30,6 +30,7 @@ WITH t AS (
            s.approved_by_user_id AS s_approved_by_user_id
     FROM t
     FULL JOIN s USING (org_id, aggregate_type, aggregate_id)
+    OFFSET 0  -- or the planner would write `agree` out for each of the columns below
 )
 SELECT org_id, aggregate_type, aggregate_id,
        occurred_at, property_id, balance_date, amount_cents, currency, payment_mode, status, category, description,

@@ -1,6 +1,7 @@
 -- suspect_orgs_by_days: organisations with a day that may not be what snapshots, adjustments and counts make of it.
 -- $1 slices, of which $2, or $3 organisations. Movements and counts are hashed day by day on both sides and put together by
--- organisation; each opening must be the closing of the row before. Where all of that is right, so is every figure.
+-- organisation; as numeric, for what was hurt may add up to more than a bigint holds. Each opening must be the closing of the
+-- row before. Where all of that is right, so is every figure.
 WITH moved AS (
     SELECT org_id, property_id, balance_date,
            CASE WHEN aggregate_type = 'revenue' AND payment_mode = 'cash' THEN contribution_cents ELSE 0 END AS cash_received,
@@ -13,9 +14,8 @@ WITH moved AS (
     SELECT org_id, property_id, balance_date, cash_received_cents, bank_received_cents, cash_expenses_cents, bank_expenses_cents
     FROM ops.checked_adjustments($1, $2, $3)
 ), booked AS (
-    SELECT org_id, property_id, balance_date, sum(cash_received)::bigint AS cash_received,
-           sum(bank_received)::bigint AS bank_received, sum(cash_expenses)::bigint AS cash_expenses,
-           sum(bank_expenses)::bigint AS bank_expenses
+    SELECT org_id, property_id, balance_date, sum(cash_received) AS cash_received, sum(bank_received) AS bank_received,
+           sum(cash_expenses) AS cash_expenses, sum(bank_expenses) AS bank_expenses
     FROM moved
     GROUP BY org_id, property_id, balance_date
 ), counted AS (
@@ -24,8 +24,8 @@ WITH moved AS (
     WHERE kind = 'declared_closing'
     ORDER BY org_id, property_id, balance_date, recorded_at DESC
 ), stands AS (
-    SELECT org_id, property_id, balance_date, b.cash_received_cents, b.bank_received_cents, b.cash_expenses_cents,
-           b.bank_expenses_cents, b.declared_closing_cents, b.opening_balance_cents <> coalesce(
+    SELECT org_id, property_id, balance_date, b.cash_received_cents::numeric, b.bank_received_cents::numeric,
+           b.cash_expenses_cents::numeric, b.bank_expenses_cents::numeric, b.declared_closing_cents, b.opening_balance_cents <> coalesce(
                lag(b.closing_balance_cents) OVER (PARTITION BY org_id, property_id ORDER BY balance_date),
                p.opening_cash_cents, 0) AS suspect
     FROM ops.checked_balances($1, $2, $3) AS b
@@ -54,5 +54,5 @@ WITH moved AS (
 SELECT org_id
 FROM stated
 GROUP BY org_id
-HAVING bit_xor(said) <> 0 OR sum(side) <> 0 OR bool_or(suspect)
+HAVING bit_xor(hashint8extended(said, 0)) <> 0 OR sum(side) <> 0 OR bool_or(suspect)
 ORDER BY org_id

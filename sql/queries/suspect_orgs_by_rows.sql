@@ -1,6 +1,7 @@
 -- suspect_orgs_by_rows: organisations whose revenues and expenses since the edge of retention may not be as their snapshots say.
 -- $1 slices, of which $2, or $3 organisations; $4: the edge of retention. What both sides say is hashed row by row and put
--- together by organisation: where that differs, or the number of rows does, one of them is wrong.
+-- together by organisation, each hash mixed once more, for the hash of a row is a sum over its columns: where that differs, or the
+-- number of rows does, one of them is wrong.
 WITH stated AS (
     SELECT s.org_id, 1 AS side,
            hash_record_extended(ROW(s.aggregate_type, s.aggregate_id, s.occurred_at, s.version, s.status, s.amount_cents, s.payment_mode,
@@ -24,5 +25,5 @@ WITH stated AS (
 SELECT org_id
 FROM stated
 GROUP BY org_id
-HAVING bit_xor(said) <> 0 OR sum(side) <> 0
+HAVING bit_xor(hashint8extended(said, 0)) <> 0 OR sum(side) <> 0
 ORDER BY org_id

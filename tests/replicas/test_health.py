@@ -47,12 +47,17 @@ class Answers:
 GONE = DatabaseUnavailable("gone")
 
 
-def primary(lsn: int, epoch: str = "9-1") -> Position:
-    return Position(epoch, in_recovery=False, lsn=lsn)
+# What the primary's clock said when it was asked first; the hand's own monotonic clock says 1,000.
+THEN = 77_000.0
 
 
-def standby(lsn: int, ago: float = 0, epoch: str = "9-1") -> Position:
-    return Position(epoch, in_recovery=True, lsn=lsn, replayed_seconds_ago=ago)
+def primary(lsn: int, epoch: str = "9-1", clock: float = THEN) -> Position:
+    return Position(epoch, in_recovery=False, lsn=lsn, clock=clock)
+
+
+def standby(lsn: int, ago: float = 0, epoch: str = "9-1", clock: float = THEN) -> Position:
+    """It has replayed what the primary committed `ago` seconds before it was asked first."""
+    return Position(epoch, in_recovery=True, lsn=lsn, clock=clock, replayed_at=THEN - ago)
 
 
 def checks(first: Answers, *others: Answers, clock: HandClock | None = None) -> HealthChecks:
@@ -93,6 +98,25 @@ async def test_one_that_does_not_come_nearer_is_late_and_then_out() -> None:
         clock.pass_seconds(seconds)
         await found.check()
         assert found.replicas[0].condition is condition
+
+
+@pytest.mark.parametrize("slow_by", [-60, 0, 60])
+async def test_a_replicas_own_clock_hides_nothing_of_its_lag(slow_by: float) -> None:
+    replica = Answers([standby(400, 12, clock=THEN - slow_by)])
+    found = checks(Answers([primary(500)]), replica)
+    await found.check()
+    assert (found.replicas[0].condition, found.replicas[0].lag_seconds) == (Condition.TOO_LATE, 12)
+
+
+async def test_one_that_stands_still_is_out_whatever_the_primarys_clock_was_set_to() -> None:
+    """Set back by an hour between two looks: each look says how much time has passed, and none by that clock."""
+    clock = HandClock()
+    looks = [primary(400), primary(450), primary(500, clock=THEN - 3_600)]
+    found = checks(Answers([*looks]), Answers([standby(400, 0)]), clock=clock)
+    for _ in looks:
+        await found.check()
+        clock.pass_seconds(11)
+    assert found.replicas[0].condition is Condition.TOO_LATE
 
 
 async def test_a_silent_one_is_given_up_and_used_again_when_it_answers() -> None:

@@ -15,11 +15,12 @@ from pipeline.stack.postgres import USER
 from pipeline.storage.intent import Read, ReadYourWrites, Write
 from pipeline.storage.readers import Readers
 from pipeline.storage.replicas.opening import open_readers
-from pipeline.storage.replicas.position import written
+from pipeline.storage.replicas.position import ask_position, position_of, written
 from pipeline.storage.replicas.router import ReplicaReaders
 from tests.chaos.link import Link
 from tests.replicas.cluster import Cluster, quick_settings
 from tests.replicas.load import answered, number
+from tests.support.waiting import until
 
 Opened = Callable[..., Awaitable[ReplicaReaders]]
 
@@ -208,3 +209,22 @@ async def test_a_replica_that_stands_still_is_passed_over_by_who_has_written(clu
         finally:
             for replica in (one, two):
                 await replica.execute("SELECT pg_wal_replay_resume()")
+
+
+async def test_when_a_replica_replayed_last_is_an_instant_of_the_primarys_clock(cluster: Cluster) -> None:
+    """The commit as the primary dated it, beside the primary's own clock: two instants of one machine."""
+    (replica, *_), committing = cluster.replica_urls, "UPDATE read_models.probe SET n = n WHERE org_id = 91"
+    async with cluster.superuser() as connection:
+        before = (await position_of(connection)).clock
+        await connection.execute(committing)
+        mark, after = await written(connection), (await position_of(connection)).clock
+
+    async def there() -> bool:
+        return (await ask_position(replica, 5)).lsn >= mark.lsn
+
+    await until(there)
+    replayed_at = (await ask_position(replica, 5)).replayed_at
+    assert before is not None
+    assert after is not None
+    assert replayed_at is not None
+    assert before <= replayed_at <= after

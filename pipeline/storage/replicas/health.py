@@ -136,7 +136,7 @@ class HealthChecks:
     def _remember(self, position: Position, asked_at: float) -> None:
         if self._primary is None or self._primary.epoch != position.epoch:
             self._looks.clear()  # positions of another history say nothing
-        self._looks.append(Written(asked_at, position.lsn))
+        self._looks.append(Written(asked_at, position.lsn, position.clock))
         self._primary = Primary(position.epoch, self._looks)
 
     async def _look(self, place: int) -> None:

@@ -499,9 +499,24 @@ BUGS = (
         "tests/replicas/test_old_timeline.py",
     ),
     Bug(
+        "between two looks a replica of another history is believed",
+        "pipeline/storage/replicas/router.py",
+        "        if not position.in_recovery or position.epoch != self.checks.history:\n",
+        "        if not position.in_recovery:\n",
+        "tests/replicas/test_old_timeline.py::test_between_two_looks_a_replica_of_another_cluster_answers_nobody",
+    ),
+    Bug(
+        "a read that met another primary keeps it to itself",
+        "pipeline/storage/replicas/router.py",
+        "            self.checks.met_primary(position.epoch)\n",
+        "            pass\n",
+        "tests/replicas/test_old_timeline.py::"
+        "test_between_two_looks_one_on_an_old_timeline_is_out_as_soon_as_a_read_has_met_the_new_primary",
+    ),
+    Bug(
         "a position of another history counts",
         "pipeline/storage/replicas/choice.py",
-        " and intent.epoch in (None, position.epoch)",
+        " and intent.epoch == position.epoch",
         "",
         "tests/replicas/test_choice.py::TestHas::test_a_position_of_another_history_says_nothing",
     ),

@@ -140,8 +140,8 @@ class TestChoose:
 
 class TestHas:
     def test_one_that_has_replayed_it_has_it(self) -> None:
-        assert has(standby(500), ReadYourWrites(500))
-        assert not has(standby(499), ReadYourWrites(500))
+        assert has(standby(500), ReadYourWrites(500, "9-1"))
+        assert not has(standby(499), ReadYourWrites(500, "9-1"))
 
     def test_a_position_of_another_history_says_nothing(self) -> None:
         assert has(standby(500), ReadYourWrites(400, "9-1"))

@@ -155,6 +155,34 @@ async def test_another_primary_makes_strangers_of_those_that_do_not_follow_it() 
     assert found.replicas[0].condition is Condition.STRANGE
 
 
+async def test_a_read_that_met_another_primary_ends_the_belief_in_every_replica_until_the_next_look() -> None:
+    found = checks(Answers([primary(500), primary(450, "9-2")]), Answers([standby(500), standby(450, epoch="9-2")]))
+    await found.check()
+    found.met_primary("9-1")
+    assert (found.history, found.replicas[0].usable) == ("9-1", True)
+    found.met_primary("9-2")
+    assert (found.history, found.replicas[0].usable) == (None, False)
+    await found.check()
+    assert (found.history, found.replicas[0].usable) == ("9-2", True)
+
+
+async def test_a_look_that_was_asked_before_such_a_read_does_not_bring_the_belief_back() -> None:
+    clock = HandClock()
+
+    class Slow(Answers):
+        async def ask(self) -> Position:
+            position = await super().ask()
+            if self.asked == 2:
+                clock.pass_seconds(0.1)
+                found.met_primary("9-2")
+            return position
+
+    found = checks(Slow([primary(500)]), Answers([standby(500)]), clock=clock)
+    for _ in range(2):
+        await found.check()
+    assert (found.history, found.replicas[0].usable) == (None, False)
+
+
 async def test_an_address_of_the_primary_that_leads_to_a_standby_is_told() -> None:
     found = checks(Answers([standby(500)]), Answers([standby(500)]))
     await found.check()

@@ -146,8 +146,8 @@ def has(position: Position, intent: Intent) -> bool:
     """Whether a standby, where it stands now, has what a read must see."""
     if not isinstance(intent, ReadYourWrites):
         return True
-    return position.lsn >= intent.lsn and intent.epoch in (None, position.epoch)
+    return position.lsn >= intent.lsn and intent.epoch == position.epoch
 
 
 def _of_its_history(health: Health, intent: Intent) -> bool:
-    return not isinstance(intent, ReadYourWrites) or intent.epoch in (None, health.epoch)
+    return not isinstance(intent, ReadYourWrites) or intent.epoch == health.epoch

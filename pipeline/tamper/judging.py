@@ -1,6 +1,6 @@
-"""What a chain proves: plain decisions over links, rows and the heads that were told. No server is asked here."""
+"""What a chain proves: plain decisions over links and rows. No server is asked here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -58,6 +58,7 @@ class Verdict:
     findings_count: int = 0
 
     def find(self, finding: Finding) -> None:
+        """Count it, and keep it if it is one of the first."""
         self.findings_count += 1
         if len(self.findings) < KEPT_MAX:
             self.findings.append(finding)
@@ -72,6 +73,7 @@ class LaneChain:
         self._months = months
         self._from_the_first = from_the_first
         self._last: StoredLink | None = None
+        self.newest: dict[str, int] = {}  # of each timeline that links were made on, the number of its last
 
     def stray_event(self, link: StoredLink | None, row: Row, lane: int) -> None:
         """An event that no link covers: from before the chain, or added later.
@@ -98,6 +100,7 @@ class LaneChain:
         """Judge a link whose rows have all been taken in."""
         verdict, last, self._last = self._verdict, self._last, link
         verdict.links += 1
+        self.newest[link.id.cluster_epoch] = link.id.seq
         if (last is None and self._from_the_first and link.id.seq != 1) or (
             last is not None and link.id.seq != last.id.seq + 1
         ):
@@ -169,59 +172,3 @@ def event_offset(row: Row) -> int:
     """Where an event stood in its topic."""
     offset: int = row[_EVENT_OFFSET]
     return offset
-
-
-Told = Mapping[tuple[int, str], str]  # the head in hex, by number of the link and cluster epoch
-
-
-def judge_heads(
-    verdict: Verdict, lane: int, links: Mapping[int, tuple[str, str]], told: Told, ours: "Standing"
-) -> None:
-    """Hold what the topic says of a lane against its links (epoch and head in hex, by number).
-
-    A head of another cluster epoch that the database does not know was lost in a failover, with the WAL's tail: that
-    timeline ended there. Of the primary that is asked, and of a timeline that goes on behind it, none can be.
-    """
-    known = {epoch: seq for seq, (epoch, _) in sorted(links.items())}  # the newest link of each timeline
-    for (seq, epoch), head in sorted(told.items()):
-        if seq < ours.since_seq:
-            continue
-        link = links.get(seq)
-        if link is not None and link[0] == epoch:
-            if link[1] == head:
-                verdict.heads_agreed += 1
-            else:
-                verdict.find(Finding(f"the topic was told head {head[:16]}", lane, seq, None, epoch))
-        elif epoch == ours.cluster_epoch or known.get(epoch, 0) > seq:
-            verdict.find(Finding("the topic was told of a link that is not there", lane, seq, None, epoch))
-        else:
-            verdict.lost_heads[epoch] = verdict.lost_heads.get(epoch, 0) + 1
-    numbers = [seq for seq, _ in told]
-    first, last = min(numbers, default=None), max((seq for seq, epoch in told if seq in links), default=None)
-    for seq in _untold(links, told):
-        if first is None or last is None or seq > last:
-            _not_told_yet(verdict, lane, seq, links[seq][0], ours)
-        elif seq < first:
-            verdict.heads_expired += 1
-        else:
-            verdict.find(Finding("the topic was not told of it", lane, seq, None, links[seq][0]))
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is known of a lane besides its links."""
-
-    cluster_epoch: str  # of the primary that was asked
-    untold: bool  # whether its outbox has rows that were not published
-    since_seq: int = 1
-
-
-def _untold(links: Mapping[int, tuple[str, str]], told: Told) -> Iterator[int]:
-    return (seq for seq, (epoch, _) in sorted(links.items()) if (seq, epoch) not in told)
-
-
-def _not_told_yet(verdict: Verdict, lane: int, seq: int, epoch: str, ours: Standing) -> None:
-    if ours.untold:
-        verdict.heads_waiting += 1
-    else:
-        verdict.find(Finding("the topic was not told of it, and nothing waits in the outbox", lane, seq, None, epoch))

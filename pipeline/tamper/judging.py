@@ -107,17 +107,18 @@ class LaneChain:
             verdict.find(_finding("links before it are missing", link, met))
         if last is not None and link.previous_head != last.head:
             verdict.find(_finding("it does not stand on the head of the link before", link, met))
-        if link.id.events and not met.events and self._is_archived(link):
+        archived = met.events < link.id.events and self._is_archived(link, met)
+        if archived:
             verdict.archived_links += 1
             verdict.archived_events += link.id.events
-            return
-        verdict.events += met.events
-        verdict.corrections += met.corrections
-        if met.events != link.id.events:
+        else:
+            verdict.events += met.events
+            verdict.corrections += met.corrections
+        if not archived and met.events != link.id.events:
             verdict.find(_finding(f"{met.events} events are stored, {link.id.events} were", link, met))
         elif met.corrections != link.id.corrections:
             verdict.find(_finding(f"{met.corrections} corrections are stored, {link.id.corrections} were", link, met))
-        elif linking.head != link.head:
+        elif not archived and linking.head != link.head:
             verdict.find(_finding("what is stored is not what the link covers", link, met))
 
     def end(self, lane: int, seq: int, head: bytes) -> None:
@@ -131,24 +132,39 @@ class LaneChain:
             what = f"the lane stands at link {seq}, head {head.hex()[:16]}, the newest link is another"
             self._verdict.find(Finding(what, lane, newest.id.seq, newest.id.batch_id, newest.id.cluster_epoch))
 
-    def _is_archived(self, link: StoredLink) -> bool:
-        """A month that maintenance took out, on record. Rows that miss elsewhere were removed."""
-        return moment_of(link.last_recorded_at).strftime("%Y_%m") in self._months
+    def _is_archived(self, link: StoredLink, met: "Met") -> bool:
+        """Whether what misses may be of a month that maintenance took out, on record, and of which nothing is left.
+
+        A batch that was recorded while a month ended has rows of two. Rows that miss elsewhere were removed.
+        """
+        left = {_month(link.first_recorded_at), _month(link.last_recorded_at)} & self._months
+        return bool(left) and left.isdisjoint(map(_month, met.recorded))
 
 
 @dataclass(slots=True)
 class Met:
-    """The rows of a link that are there."""
+    """The rows of a link that are there, the events in the order of recording."""
 
     events: int = 0
     corrections: int = 0
     first_offset: int | None = None
     last_offset: int | None = None
+    recorded: tuple[Instant, ...] = ()  # the first and the last of the events
 
-    def event(self, offset: int) -> None:
+    def event(self, offset: int, recorded_at: Instant) -> None:
+        """One more event."""
         self.events += 1
         self.first_offset = offset if self.first_offset is None else self.first_offset
         self.last_offset = offset
+        self.recorded = (*self.recorded[:1], recorded_at)
+
+
+def _month(instant: Instant) -> str:
+    """YYYY_MM; nothing for what no calendar has: whoever rewrites a link may write anything there."""
+    try:
+        return moment_of(instant).strftime("%Y_%m")
+    except OverflowError:
+        return ""
 
 
 def _finding(what: str, link: StoredLink, met: Met) -> Finding:

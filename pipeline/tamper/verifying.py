@@ -162,7 +162,7 @@ class _Passing:
                 self.chain.stray_event(at.link, row, self._lane)
                 continue
             at.linking.add(row)
-            at.met.event(event_offset(row))
+            at.met.event(event_offset(row), event_recorded_at(row))
         async for row in corrections.until(self._lane, last):
             if correction_recorded_at(row) >= at.link.first_recorded_at:
                 at.corrections.append(row)

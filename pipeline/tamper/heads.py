@@ -14,7 +14,15 @@ from pipeline.tamper.judging import KEPT_MAX, Finding, StoredLink, Verdict
 # Numbers of links in a stretch: some five megabytes with the heads, and a hundred stretches for a million links.
 NUMBERS_OF_STRETCH: Final = 10_000
 
-Told = Mapping[tuple[int, str], str]  # the head in hex, by number of the link and cluster epoch
+
+class ToldHead(NamedTuple):
+    """What the topic was told of a link: the head is in hex."""
+
+    head: str
+    since: bool  # told after the topic was opened: the link may be younger than what was asked of the database
+
+
+Told = Mapping[tuple[int, str], ToldHead]  # by number of the link and cluster epoch
 
 
 class LinkHead(NamedTuple):
@@ -86,10 +94,11 @@ class LaneHeads:
 
         A head of another cluster epoch that the database does not know was lost in a failover, with the WAL's tail:
         that timeline ended there. Of the primary that is asked, and of a timeline that goes on behind it, none can be.
+        What was told since speaks for the links that are there, and does not miss others.
         """
         stored = {(link.seq, link.epoch): link.head for link in links}
-        for (seq, epoch), head in sorted(told.items()):
-            if seq >= self._ours.since_seq:
+        for (seq, epoch), (head, since) in sorted(told.items()):
+            if seq >= self._ours.since_seq and not (since and (seq, epoch) not in stored):
                 self._judge(seq, epoch, head, stored.get((seq, epoch)))
         for link in links:
             if (link.seq, link.epoch) in told:

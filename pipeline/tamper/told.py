@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pipeline.broker import servers_of
 from pipeline.errors import BrokerUnavailable
 from pipeline.onlooker import new_onlooker
-from pipeline.tamper.heads import stretch_of
+from pipeline.tamper.heads import ToldHead, stretch_of
 from pipeline.topics import partition_counts
 from pipeline.translate import broker_errors
 from schemas.chain import ChainHead, decode_head
@@ -36,11 +36,19 @@ class Survey:
 
 
 class ToldHeads:
-    """What the topic held when it was opened: before the database is asked, so that every head has its link there."""
+    """What the topic held when it was opened: before the database is asked, so that every head has its link there.
+
+    And what it held when it was looked at again, after that: then every link that the database says was told is there.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]]) -> None:
         self._consumer = consumer
         self.spans = spans
+        self._ends = {at: end for at, (_, end) in spans.items()}
+
+    async def look_again(self) -> None:
+        """Take in what was told since, now that the database's snapshot is taken."""
+        self._ends = await self._consumer.end_offsets(list(self.spans))
 
     async def survey(self, lane: int) -> Survey:
         """One pass over the lane's partition, holding none of it."""
@@ -52,23 +60,27 @@ class ToldHeads:
             first = head.seq if first is None else min(first, head.seq)
         return Survey(lane, offsets, first)
 
-    async def heads(self, survey: Survey, stretch: int) -> dict[tuple[int, str], str]:
-        """The heads of a stretch, in hex, by number and cluster epoch.
+    async def heads(self, survey: Survey, stretch: int) -> dict[tuple[int, str], ToldHead]:
+        """The heads of a stretch, by number and cluster epoch.
 
         A head that was told twice says the same; where it does not, the first stands: it was told at the time.
         """
-        found: dict[tuple[int, str], str] = {}
+        found: dict[tuple[int, str], ToldHead] = {}
         if stretch in survey.offsets:
-            async for _, head in self._read(survey.lane, survey.offsets[stretch]):
+            _, opened_at = self.spans[self._partition(survey.lane)]
+            async for offset, head in self._read(survey.lane, survey.offsets[stretch]):
                 if stretch_of(head.seq) == stretch:
-                    found.setdefault((head.seq, head.cluster_epoch), head.head)
+                    found.setdefault((head.seq, head.cluster_epoch), ToldHead(head.head, offset >= opened_at))
         return found
+
+    def _partition(self, lane: int) -> TopicPartition:
+        """After a growth, lanes that were added late have told nothing before; none has moved to another partition."""
+        return next(at for at in self.spans if at.partition == lane % len(self.spans))
 
     async def _read(self, lane: int, span: tuple[int, int] | None) -> AsyncIterator[tuple[int, ChainHead]]:
         """The heads of a lane with their offsets. What cannot be read is no head of ours."""
-        # After a growth, lanes that were added late have told nothing before; none has moved to another partition.
-        at = next(at for at in self.spans if at.partition == lane % len(self.spans))
-        start, end = span or self.spans[at]
+        at = self._partition(lane)
+        start, end = span or (self.spans[at][0], self._ends[at])
         if start >= end:
             return
         self._consumer.assign([at])
@@ -81,7 +93,7 @@ class ToldHeads:
             before = position
             batches = await self._consumer.getmany(at, timeout_ms=_POLL_MS, max_records=_RECORDS_OF_POLL)
             for record in batches.get(at, ()):
-                # What was told since is of links that the snapshot of the database does not have.
+                # What was told since then is of links that the snapshot of the database does not have.
                 if record.offset < end and (head := _head(record.value)) is not None and head.lane == lane:
                     yield record.offset, head
             await asyncio.sleep(0)

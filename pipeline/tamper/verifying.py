@@ -49,6 +49,7 @@ async def verify_chain(
     """
     verdict = Verdict()
     async with told_heads(bootstrap, topic) as told, snapshot(database_url, database) as store:
+        await told.look_again()
         lanes = await store.lanes(lane)
         after = await store.since(lane, since_seq) if lane is not None and since_seq > 1 else LONG_AGO
         windows = await store.windows(lane, since_seq)

@@ -1,12 +1,12 @@
 """What the topic was told against what the database has: failovers told apart from rewriting."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from uuid import UUID
 
 import pytest
 
 from pipeline.tamper import heads as module
-from pipeline.tamper.heads import LaneHeads, LinkHead, Standing, stretches
+from pipeline.tamper.heads import LaneHeads, LinkHead, Standing, ToldHead, stretches
 from pipeline.tamper.judging import KEPT_MAX, StoredLink, Verdict
 from schemas.chain import LinkId
 
@@ -14,7 +14,12 @@ OLD, NEW = "7-1", "7-2"
 OURS = Standing(NEW, untold=False)
 
 
-def judged(links: dict[int, tuple[str, str]], told: dict[tuple[int, str], str], ours: Standing = OURS) -> Verdict:
+def judged(
+    links: dict[int, tuple[str, str]],
+    told: dict[tuple[int, str], str],
+    ours: Standing = OURS,
+    since: Collection[tuple[int, str]] = (),
+) -> Verdict:
     """In one stretch, and the same in as many stretches as there are numbers."""
     whole, cut = Verdict(), Verdict()
     newest = {epoch: seq for seq, (epoch, _) in sorted(links.items())}
@@ -24,7 +29,7 @@ def judged(links: dict[int, tuple[str, str]], told: dict[tuple[int, str], str], 
         for stretch in sorted({of(seq) for seq in (*links, *(seq for seq, _ in told))}):
             heads.take(
                 [LinkHead(seq, *link) for seq, link in sorted(links.items()) if of(seq) == stretch],
-                {key: head for key, head in told.items() if of(key[0]) == stretch},
+                {key: ToldHead(head, key in since) for key, head in told.items() if of(key[0]) == stretch},
             )
         heads.end()
     assert cut == whole
@@ -80,6 +85,17 @@ def test_what_a_new_primary_has_yet_to_tell_waits_although_the_old_one_told_of_t
     told = {(1, OLD): "a", (2, OLD): "lost"}
     verdict = judged({1: (OLD, "a"), 2: (NEW, "b")}, told, Standing(NEW, untold=True))
     assert (verdict.findings, verdict.heads_waiting, verdict.lost_heads) == ([], 1, {OLD: 1})
+
+
+def test_what_was_told_since_the_database_was_asked_accuses_nobody_of_a_link_that_is_not_there() -> None:
+    told = {(1, NEW): "a", (2, NEW): "b", (3, NEW): "c"}
+    verdict = judged({1: (NEW, "a"), 2: (NEW, "b")}, told, since={(2, NEW), (3, NEW)})
+    assert (verdict.findings, verdict.heads_agreed, verdict.lost_heads) == ([], 2, {})
+
+
+def test_what_was_told_since_of_a_link_that_is_there_must_agree() -> None:
+    verdict = judged({1: (NEW, "other")}, {(1, NEW): "a"}, since={(1, NEW)})
+    assert [finding.what for finding in verdict.findings] == ["the topic was told head a"]
 
 
 def test_of_many_links_that_nobody_was_told_of_the_first_are_kept_and_all_are_counted() -> None:

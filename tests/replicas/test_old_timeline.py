@@ -22,8 +22,6 @@ from tests.replicas.cluster import Cluster, quick_settings, thaw
 from tests.replicas.load import answered, number, under_load
 from tests.support.waiting import until
 
-_PROMOTION_SECONDS = 20
-
 
 @asynccontextmanager
 async def _readers_of_the_stray(cluster: Cluster, **overrides: str) -> AsyncIterator[tuple[ReplicaReaders, Link]]:
@@ -46,8 +44,7 @@ async def _failed_over(cluster: Cluster, link: Link) -> None:
     heir, stray = cluster.replica_urls
     await _leave_behind(cluster, heir, stray)
     cluster.kill("postgres")
-    async with cluster.superuser(heir) as connection:
-        assert await connection.fetchval("SELECT pg_promote(true, $1)", _PROMOTION_SECONDS)
+    await cluster.promote(heir)
     link.upstream = cluster.socket("replica1")
 
 
@@ -137,14 +134,7 @@ async def test_a_replica_on_an_old_timeline_answers_nobody_and_is_made_anew_by_u
 
 async def _leave_behind(cluster: Cluster, heir: str, stray: str) -> None:
     """The heir hears no more; what the primary still writes only the other one has."""
-    async with cluster.superuser(heir) as connection:
-        await connection.execute("ALTER SYSTEM SET primary_conninfo = ''")
-        await connection.execute("SELECT pg_reload_conf()")
-
-        async def heard_no_more() -> bool:
-            return not await connection.fetchval("SELECT count(*) FROM pg_stat_wal_receiver")
-
-        await until(heard_no_more)
+    await cluster.cut_off(heir)
     async with cluster.superuser() as connection:
         for n in range(200):
             await connection.execute("UPDATE read_models.probe SET n = $1", n)

@@ -18,7 +18,7 @@ class ReadYourWrites:
     """
 
     lsn: int
-    epoch: str | None = None
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)

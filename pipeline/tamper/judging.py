@@ -1,6 +1,6 @@
-"""What a chain proves: plain decisions over links, rows and the heads that were told. No server is asked here."""
+"""What a chain proves: plain decisions over links and rows. No server is asked here."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -58,6 +58,7 @@ class Verdict:
     findings_count: int = 0
 
     def find(self, finding: Finding) -> None:
+        """Count it, and keep it if it is one of the first."""
         self.findings_count += 1
         if len(self.findings) < KEPT_MAX:
             self.findings.append(finding)
@@ -72,6 +73,7 @@ class LaneChain:
         self._months = months
         self._from_the_first = from_the_first
         self._last: StoredLink | None = None
+        self.newest: dict[str, int] = {}  # of each timeline that links were made on, the number of its last
 
     def stray_event(self, link: StoredLink | None, row: Row, lane: int) -> None:
         """An event that no link covers: from before the chain, or added later.
@@ -98,23 +100,25 @@ class LaneChain:
         """Judge a link whose rows have all been taken in."""
         verdict, last, self._last = self._verdict, self._last, link
         verdict.links += 1
+        self.newest[link.id.cluster_epoch] = link.id.seq
         if (last is None and self._from_the_first and link.id.seq != 1) or (
             last is not None and link.id.seq != last.id.seq + 1
         ):
             verdict.find(_finding("links before it are missing", link, met))
         if last is not None and link.previous_head != last.head:
             verdict.find(_finding("it does not stand on the head of the link before", link, met))
-        if link.id.events and not met.events and self._is_archived(link):
+        archived = met.events < link.id.events and self._is_archived(link, met)
+        if archived:
             verdict.archived_links += 1
             verdict.archived_events += link.id.events
-            return
-        verdict.events += met.events
-        verdict.corrections += met.corrections
-        if met.events != link.id.events:
+        else:
+            verdict.events += met.events
+            verdict.corrections += met.corrections
+        if not archived and met.events != link.id.events:
             verdict.find(_finding(f"{met.events} events are stored, {link.id.events} were", link, met))
         elif met.corrections != link.id.corrections:
             verdict.find(_finding(f"{met.corrections} corrections are stored, {link.id.corrections} were", link, met))
-        elif linking.head != link.head:
+        elif not archived and linking.head != link.head:
             verdict.find(_finding("what is stored is not what the link covers", link, met))
 
     def end(self, lane: int, seq: int, head: bytes) -> None:
@@ -128,24 +132,39 @@ class LaneChain:
             what = f"the lane stands at link {seq}, head {head.hex()[:16]}, the newest link is another"
             self._verdict.find(Finding(what, lane, newest.id.seq, newest.id.batch_id, newest.id.cluster_epoch))
 
-    def _is_archived(self, link: StoredLink) -> bool:
-        """A month that maintenance took out, on record. Rows that miss elsewhere were removed."""
-        return moment_of(link.last_recorded_at).strftime("%Y_%m") in self._months
+    def _is_archived(self, link: StoredLink, met: "Met") -> bool:
+        """Whether what misses may be of a month that maintenance took out, on record, and of which nothing is left.
+
+        A batch that was recorded while a month ended has rows of two. Rows that miss elsewhere were removed.
+        """
+        left = {_month(link.first_recorded_at), _month(link.last_recorded_at)} & self._months
+        return bool(left) and left.isdisjoint(map(_month, met.recorded))
 
 
 @dataclass(slots=True)
 class Met:
-    """The rows of a link that are there."""
+    """The rows of a link that are there, the events in the order of recording."""
 
     events: int = 0
     corrections: int = 0
     first_offset: int | None = None
     last_offset: int | None = None
+    recorded: tuple[Instant, ...] = ()  # the first and the last of the events
 
-    def event(self, offset: int) -> None:
+    def event(self, offset: int, recorded_at: Instant) -> None:
+        """One more event."""
         self.events += 1
         self.first_offset = offset if self.first_offset is None else self.first_offset
         self.last_offset = offset
+        self.recorded = (*self.recorded[:1], recorded_at)
+
+
+def _month(instant: Instant) -> str:
+    """YYYY_MM; nothing for what no calendar has: whoever rewrites a link may write anything there."""
+    try:
+        return moment_of(instant).strftime("%Y_%m")
+    except OverflowError:
+        return ""
 
 
 def _finding(what: str, link: StoredLink, met: Met) -> Finding:
@@ -169,59 +188,3 @@ def event_offset(row: Row) -> int:
     """Where an event stood in its topic."""
     offset: int = row[_EVENT_OFFSET]
     return offset
-
-
-Told = Mapping[tuple[int, str], str]  # the head in hex, by number of the link and cluster epoch
-
-
-def judge_heads(
-    verdict: Verdict, lane: int, links: Mapping[int, tuple[str, str]], told: Told, ours: "Standing"
-) -> None:
-    """Hold what the topic says of a lane against its links (epoch and head in hex, by number).
-
-    A head of another cluster epoch that the database does not know was lost in a failover, with the WAL's tail: that
-    timeline ended there. Of the primary that is asked, and of a timeline that goes on behind it, none can be.
-    """
-    known = {epoch: seq for seq, (epoch, _) in sorted(links.items())}  # the newest link of each timeline
-    for (seq, epoch), head in sorted(told.items()):
-        if seq < ours.since_seq:
-            continue
-        link = links.get(seq)
-        if link is not None and link[0] == epoch:
-            if link[1] == head:
-                verdict.heads_agreed += 1
-            else:
-                verdict.find(Finding(f"the topic was told head {head[:16]}", lane, seq, None, epoch))
-        elif epoch == ours.cluster_epoch or known.get(epoch, 0) > seq:
-            verdict.find(Finding("the topic was told of a link that is not there", lane, seq, None, epoch))
-        else:
-            verdict.lost_heads[epoch] = verdict.lost_heads.get(epoch, 0) + 1
-    numbers = [seq for seq, _ in told]
-    first, last = min(numbers, default=None), max((seq for seq, epoch in told if seq in links), default=None)
-    for seq in _untold(links, told):
-        if first is None or last is None or seq > last:
-            _not_told_yet(verdict, lane, seq, links[seq][0], ours)
-        elif seq < first:
-            verdict.heads_expired += 1
-        else:
-            verdict.find(Finding("the topic was not told of it", lane, seq, None, links[seq][0]))
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is known of a lane besides its links."""
-
-    cluster_epoch: str  # of the primary that was asked
-    untold: bool  # whether its outbox has rows that were not published
-    since_seq: int = 1
-
-
-def _untold(links: Mapping[int, tuple[str, str]], told: Told) -> Iterator[int]:
-    return (seq for seq, (epoch, _) in sorted(links.items()) if (seq, epoch) not in told)
-
-
-def _not_told_yet(verdict: Verdict, lane: int, seq: int, epoch: str, ours: Standing) -> None:
-    if ours.untold:
-        verdict.heads_waiting += 1
-    else:
-        verdict.find(Finding("the topic was not told of it, and nothing waits in the outbox", lane, seq, None, epoch))

@@ -1,8 +1,9 @@
-"""Reading what the topic was told: a lane at a time, so that memory holds the heads of one lane."""
+"""Reading what the topic was told: of a lane, a stretch of numbers at a time, so that memory holds the heads of one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -11,9 +12,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from pipeline.broker import servers_of
 from pipeline.errors import BrokerUnavailable
 from pipeline.onlooker import new_onlooker
+from pipeline.tamper.heads import ToldHead, stretch_of
 from pipeline.topics import partition_counts
 from pipeline.translate import broker_errors
-from schemas.chain import decode_head
+from schemas.chain import ChainHead, decode_head
 
 _POLL_MS: Final = 200
 _RECORDS_OF_POLL: Final = 10_000
@@ -21,25 +23,66 @@ _RECORDS_OF_POLL: Final = 10_000
 _QUIET_POLLS_MAX: Final = 150
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Where the heads of a lane are in their partition: by stretch of numbers, the first offset and the one behind.
+
+    Told in the order of the numbers, stretches hardly overlap: only where heads were told again, or by a new primary.
+    """
+
+    lane: int
+    offsets: Mapping[int, tuple[int, int]]
+    first: int | None  # the lowest number
+
+
 class ToldHeads:
-    """What the topic held when it was opened: before the database is asked, so that every head has its link there."""
+    """What the topic held when it was opened: before the database is asked, so that every head has its link there.
+
+    And what it held when it was looked at again, after that: then every link that the database says was told is there.
+    """
 
     def __init__(self, consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]]) -> None:
         self._consumer = consumer
         self.spans = spans
-        self.unreadable = 0
+        self._ends = {at: end for at, (_, end) in spans.items()}
 
-    async def of(self, lane: int) -> dict[tuple[int, str], str]:
-        """The heads of a lane, in hex, by number and cluster epoch.
+    async def look_again(self) -> None:
+        """Take in what was told since, now that the database's snapshot is taken."""
+        self._ends = await self._consumer.end_offsets(list(self.spans))
+
+    async def survey(self, lane: int) -> Survey:
+        """One pass over the lane's partition, holding none of it."""
+        offsets: dict[int, tuple[int, int]] = {}
+        first: int | None = None
+        async for offset, head in self._read(lane, None):
+            stretch = stretch_of(head.seq)
+            offsets[stretch] = (offsets.get(stretch, (offset, 0))[0], offset + 1)
+            first = head.seq if first is None else min(first, head.seq)
+        return Survey(lane, offsets, first)
+
+    async def heads(self, survey: Survey, stretch: int) -> dict[tuple[int, str], ToldHead]:
+        """The heads of a stretch, by number and cluster epoch.
 
         A head that was told twice says the same; where it does not, the first stands: it was told at the time.
         """
-        found: dict[tuple[int, str], str] = {}
-        # After a growth, lanes that were added late have told nothing before; none has moved to another partition.
-        at = next((at for at in self.spans if at.partition == lane % len(self.spans)), None)
-        if at is None or self.spans[at][0] >= self.spans[at][1]:
-            return found
-        start, end = self.spans[at]
+        found: dict[tuple[int, str], ToldHead] = {}
+        if stretch in survey.offsets:
+            _, opened_at = self.spans[self._partition(survey.lane)]
+            async for offset, head in self._read(survey.lane, survey.offsets[stretch]):
+                if stretch_of(head.seq) == stretch:
+                    found.setdefault((head.seq, head.cluster_epoch), ToldHead(head.head, offset >= opened_at))
+        return found
+
+    def _partition(self, lane: int) -> TopicPartition:
+        """After a growth, lanes that were added late have told nothing before; none has moved to another partition."""
+        return next(at for at in self.spans if at.partition == lane % len(self.spans))
+
+    async def _read(self, lane: int, span: tuple[int, int] | None) -> AsyncIterator[tuple[int, ChainHead]]:
+        """The heads of a lane with their offsets. What cannot be read is no head of ours."""
+        at = self._partition(lane)
+        start, end = span or (self.spans[at][0], self._ends[at])
+        if start >= end:
+            return
         self._consumer.assign([at])
         self._consumer.seek(at, start)
         quiet, before = 0, -1
@@ -50,20 +93,17 @@ class ToldHeads:
             before = position
             batches = await self._consumer.getmany(at, timeout_ms=_POLL_MS, max_records=_RECORDS_OF_POLL)
             for record in batches.get(at, ()):
-                # What was told since is of links that the snapshot of the database does not have.
-                if record.offset < end:
-                    self._take(found, lane, record.value)
+                # What was told since then is of links that the snapshot of the database does not have.
+                if record.offset < end and (head := _head(record.value)) is not None and head.lane == lane:
+                    yield record.offset, head
             await asyncio.sleep(0)
-        return found
 
-    def _take(self, found: dict[tuple[int, str], str], lane: int, value: bytes | None) -> None:
-        try:
-            head = decode_head(value or b"")
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self.unreadable += 1
-            return
-        if head.lane == lane:
-            found.setdefault((head.seq, head.cluster_epoch), head.head)
+
+def _head(value: bytes | None) -> ChainHead | None:
+    try:
+        return decode_head(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 @asynccontextmanager

@@ -7,25 +7,24 @@ events       of a lane ─┼─ recompute ── compare with the link ── w
 corrections  of a lane ─┘
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final, NamedTuple
 
 from pipeline.settings import DatabaseSettings
+from pipeline.tamper.heads import LaneHeads, Standing, stretches
 from pipeline.tamper.judging import (
     Finding,
     LaneChain,
     Met,
     Row,
-    Standing,
     StoredLink,
     Verdict,
     correction_recorded_at,
     event_offset,
     event_recorded_at,
-    judge_heads,
 )
-from pipeline.tamper.store import LONG_AGO, snapshot
-from pipeline.tamper.told import told_heads
+from pipeline.tamper.store import LONG_AGO, Store, snapshot
+from pipeline.tamper.told import ToldHeads, told_heads
 from schemas.chain import CORRECTION_COLUMNS, EVENT_COLUMNS, Linking
 from schemas.instants import Instant
 
@@ -50,6 +49,7 @@ async def verify_chain(
     """
     verdict = Verdict()
     async with told_heads(bootstrap, topic) as told, snapshot(database_url, database) as store:
+        await told.look_again()
         lanes = await store.lanes(lane)
         after = await store.since(lane, since_seq) if lane is not None and since_seq > 1 else LONG_AGO
         windows = await store.windows(lane, since_seq)
@@ -72,13 +72,19 @@ async def verify_chain(
         for standing, each in zip(lanes, passing, strict=True):
             each.chain.end(standing.lane, standing.chain_seq, standing.chain_head)
             ours = Standing(standing.cluster_epoch, standing.untold, since_seq)
-            # Once more, now a lane at a time: memory holds the heads of one lane.
-            links = {
-                link.id.seq: (link.id.cluster_epoch, link.head.hex())
-                async for link in store.links(standing.lane, since_seq)
-            }
-            judge_heads(verdict, standing.lane, links, await told.of(standing.lane), ours)
+            await _hold_against_topic(verdict, standing.lane, ours, each.chain.newest, store, told)
     return verdict
+
+
+async def _hold_against_topic(
+    verdict: Verdict, lane: int, ours: Standing, newest: Mapping[str, int], store: Store, told: ToldHeads
+) -> None:
+    """The links once more, now a lane at a time, beside the heads of the lane: a stretch of each is held."""
+    survey = await told.survey(lane)
+    heads = LaneHeads(verdict, lane, ours, newest, survey.first)
+    async for stretch, links in stretches(store.links(lane, ours.since_seq), survey.offsets):
+        heads.take(links, await told.heads(survey, stretch))
+    heads.end()
 
 
 class Ahead:
@@ -157,7 +163,7 @@ class _Passing:
                 self.chain.stray_event(at.link, row, self._lane)
                 continue
             at.linking.add(row)
-            at.met.event(event_offset(row))
+            at.met.event(event_offset(row), event_recorded_at(row))
         async for row in corrections.until(self._lane, last):
             if correction_recorded_at(row) >= at.link.first_recorded_at:
                 at.corrections.append(row)

@@ -18,6 +18,7 @@ from pipeline.stack.config import REPLICAS, PartName
 from pipeline.stack.record import read
 from pipeline.stack.stack import up
 from tests.chaos.nodes import frozen_family
+from tests.support.waiting import until
 
 # A table that its readers need no migration for, held to one organisation as the books are.
 _PROBE = """
@@ -33,6 +34,7 @@ CREATE POLICY own_org ON read_models.probe FOR SELECT TO folio_reader
     USING (org_id = nullif(current_setting('folio.org_id', true), '')::bigint);
 INSERT INTO read_models.probe SELECT org, 0 FROM generate_series(1, 100) AS org;
 """
+_PROMOTION_SECONDS = 20
 _QUICK = {
     "FOLIO_REPLICA_HEALTH_CHECK_INTERVAL_SECONDS": "0.3",
     "FOLIO_REPLICA_LAG_WARN_SECONDS": "0.5",
@@ -86,6 +88,22 @@ class Cluster:
     async def mended(self) -> None:
         """What was killed runs again, at its old address."""
         await asyncio.to_thread(up, self.config)
+
+    async def cut_off(self, url: str) -> None:
+        """A replica hears no more of its primary."""
+        async with self.superuser(url) as connection:
+            await connection.execute("ALTER SYSTEM SET primary_conninfo = ''")
+            await connection.execute("SELECT pg_reload_conf()")
+
+            async def heard_no_more() -> bool:
+                return not await connection.fetchval("SELECT count(*) FROM pg_stat_wal_receiver")
+
+            await until(heard_no_more)
+
+    async def promote(self, url: str) -> None:
+        """A replica becomes a primary, on a timeline of its own."""
+        async with self.superuser(url) as connection:
+            assert await connection.fetchval("SELECT pg_promote(true, $1)", _PROMOTION_SECONDS)
 
     @asynccontextmanager
     async def superuser(self, url: str | None = None) -> AsyncIterator[asyncpg.Connection]:

@@ -26,36 +26,62 @@ LATE = Health(Condition.LATE, "9-1", 100, 6.0)
 TOO_LATE = Health(Condition.TOO_LATE, "9-1", 100, 11.0)
 
 
-def standby(lsn: int, replayed_seconds_ago: float | None = 0.1, epoch: str = "9-1") -> Position:
-    return Position(epoch, in_recovery=True, lsn=lsn, replayed_seconds_ago=replayed_seconds_ago)
+def standby(lsn: int, replayed_at: float | None = None, epoch: str = "9-1") -> Position:
+    return Position(epoch, in_recovery=True, lsn=lsn, replayed_at=replayed_at)
+
+
+def look(at: float, lsn: int, clock: float | None = None) -> Written:
+    """At `at` of our clock the primary had written `lsn`; its own clock said `clock`, or what ours did."""
+    return Written(at, lsn, at if clock is None else clock)
 
 
 class TestLag:
     def test_an_idle_primary_makes_no_lag(self) -> None:
         """Its newest transaction may be a day old: nothing is missing."""
-        assert lag_seconds(standby(500, 86_400), [Written(100, 400), Written(130, 500)], now=131) == 0
+        assert lag_seconds(standby(500, -86_400), [look(100, 400), look(130, 500)], now=131) == 0
 
     def test_what_was_replayed_last_bounds_it(self) -> None:
-        assert lag_seconds(standby(450, 7), [Written(100, 400), Written(130, 500)], now=131) == 7
+        assert lag_seconds(standby(450, 124), [look(100, 400), look(130, 500)], now=131) == 7
 
     def test_the_newest_look_that_it_has_passed_bounds_it_after_a_pause(self) -> None:
         """After an idle hour the first write must not make an hour of lag."""
-        assert lag_seconds(standby(450, 3_600), [Written(100, 400), Written(130, 500)], now=131) == 31
+        assert lag_seconds(standby(450, -3_600), [look(100, 400), look(130, 500)], now=131) == 31
 
     def test_of_two_bounds_the_nearer_one_counts(self) -> None:
-        looks = [Written(100, 400), Written(125, 450), Written(130, 500)]
-        assert lag_seconds(standby(460, 20), looks, now=131) == 6
+        looks = [look(100, 400), look(125, 450), look(130, 500)]
+        assert lag_seconds(standby(460, 111), looks, now=131) == 6
 
     def test_one_that_has_nothing_of_what_was_seen_is_infinitely_late(self) -> None:
-        assert lag_seconds(standby(300, None), [Written(100, 400)], now=101) == math.inf
+        assert lag_seconds(standby(300), [look(100, 400)], now=101) == math.inf
 
-    def test_a_clock_that_is_ahead_makes_no_negative_lag(self) -> None:
-        assert lag_seconds(standby(300, -5), [Written(100, 400)], now=101) == 0
+    def test_the_primarys_clock_may_say_anything_as_long_as_it_runs(self) -> None:
+        """The instant of a commit and the instant of the look are both its own: what ours says does not matter."""
+        looks = [look(100, 400, clock=7_100), look(130, 500, clock=7_130)]
+        assert lag_seconds(standby(450, 7_124), looks, now=131) == 7
+
+    def test_an_instant_that_the_primary_has_not_reached_says_nothing(self) -> None:
+        """Its clock was set back since: that is not known, and no lag of 0."""
+        assert lag_seconds(standby(300, 161), [look(100, 400)], now=101) == math.inf
+        assert lag_seconds(standby(450, 161), [look(100, 400), look(130, 500)], now=131) == 31
+
+    def test_what_it_lacks_is_at_least_as_old_as_the_first_look_that_it_has_not_passed(self) -> None:
+        """The primary's clock was set back by 50 s after the second look, and the standby stands still."""
+        looks = [look(100, 400), look(110, 450), look(170, 500, clock=120)]
+        assert lag_seconds(standby(440, 109), looks, now=171) == 71
+
+    def test_a_clock_that_was_set_forward_tells_no_more_than_the_looks_do(self) -> None:
+        looks = [look(100, 400), look(130, 500, clock=3_730)]
+        assert lag_seconds(standby(450, 120), looks, now=131) == 31
+
+    def test_the_way_of_an_answer_is_no_step_of_a_clock(self) -> None:
+        """Looks are as old as their question, the primary's clock is read a little later."""
+        looks = [look(100, 400), look(128, 490, clock=128.0), look(130, 500, clock=129.98)]
+        assert lag_seconds(standby(480, 128), looks, now=131) == pytest.approx(3)
 
 
 class TestJudge:
     def test_it_is_well_while_it_keeps_up(self) -> None:
-        assert judge(standby(500), Primary("9-1", [Written(100, 500)]), BOUNDS, 101) == WELL
+        assert judge(standby(500), Primary("9-1", [look(100, 500)]), BOUNDS, 101) == WELL
 
     @pytest.mark.parametrize(
         ("seconds", "condition"),
@@ -67,20 +93,20 @@ class TestJudge:
         ],
     )
     def test_lag_is_warned_of_and_then_takes_it_out(self, seconds: float, condition: Condition) -> None:
-        health = judge(standby(400, seconds), Primary("9-1", [Written(90, 390), Written(100, 500)]), BOUNDS, 101)
+        health = judge(standby(400, 101 - seconds), Primary("9-1", [look(90, 390), look(100, 500)]), BOUNDS, 101)
         assert (health.condition, health.lag_bytes) == (condition, 100)
         assert health.usable is (condition is not Condition.TOO_LATE)
 
     @pytest.mark.parametrize("epoch", ["9-2", "8-1"])
     def test_one_of_another_timeline_or_cluster_is_strange_however_far_it_is(self, epoch: str) -> None:
-        health = judge(standby(900, epoch=epoch), Primary("9-1", [Written(100, 500)]), BOUNDS, 101)
+        health = judge(standby(900, epoch=epoch), Primary("9-1", [look(100, 500)]), BOUNDS, 101)
         assert health.condition is Condition.STRANGE
         assert not health.usable
         assert epoch in health.detail
 
     def test_one_that_is_no_standby_is_strange(self) -> None:
         position = Position("9-1", in_recovery=False, lsn=500)
-        assert judge(position, Primary("9-1", [Written(100, 500)]), BOUNDS, 101).condition is Condition.STRANGE
+        assert judge(position, Primary("9-1", [look(100, 500)]), BOUNDS, 101).condition is Condition.STRANGE
 
     def test_without_a_primary_nobody_can_be_judged(self) -> None:
         assert not judge(standby(500), None, BOUNDS, 101).usable
@@ -114,8 +140,8 @@ class TestChoose:
 
 class TestHas:
     def test_one_that_has_replayed_it_has_it(self) -> None:
-        assert has(standby(500), ReadYourWrites(500))
-        assert not has(standby(499), ReadYourWrites(500))
+        assert has(standby(500), ReadYourWrites(500, "9-1"))
+        assert not has(standby(499), ReadYourWrites(500, "9-1"))
 
     def test_a_position_of_another_history_says_nothing(self) -> None:
         assert has(standby(500), ReadYourWrites(400, "9-1"))

@@ -47,12 +47,17 @@ class Answers:
 GONE = DatabaseUnavailable("gone")
 
 
-def primary(lsn: int, epoch: str = "9-1") -> Position:
-    return Position(epoch, in_recovery=False, lsn=lsn)
+# What the primary's clock said when it was asked first; the hand's own monotonic clock says 1,000.
+THEN = 77_000.0
 
 
-def standby(lsn: int, ago: float = 0, epoch: str = "9-1") -> Position:
-    return Position(epoch, in_recovery=True, lsn=lsn, replayed_seconds_ago=ago)
+def primary(lsn: int, epoch: str = "9-1", clock: float = THEN) -> Position:
+    return Position(epoch, in_recovery=False, lsn=lsn, clock=clock)
+
+
+def standby(lsn: int, ago: float = 0, epoch: str = "9-1", clock: float = THEN) -> Position:
+    """It has replayed what the primary committed `ago` seconds before it was asked first."""
+    return Position(epoch, in_recovery=True, lsn=lsn, clock=clock, replayed_at=THEN - ago)
 
 
 def checks(first: Answers, *others: Answers, clock: HandClock | None = None) -> HealthChecks:
@@ -95,6 +100,25 @@ async def test_one_that_does_not_come_nearer_is_late_and_then_out() -> None:
         assert found.replicas[0].condition is condition
 
 
+@pytest.mark.parametrize("slow_by", [-60, 0, 60])
+async def test_a_replicas_own_clock_hides_nothing_of_its_lag(slow_by: float) -> None:
+    replica = Answers([standby(400, 12, clock=THEN - slow_by)])
+    found = checks(Answers([primary(500)]), replica)
+    await found.check()
+    assert (found.replicas[0].condition, found.replicas[0].lag_seconds) == (Condition.TOO_LATE, 12)
+
+
+async def test_one_that_stands_still_is_out_whatever_the_primarys_clock_was_set_to() -> None:
+    """Set back by an hour between two looks: each look says how much time has passed, and none by that clock."""
+    clock = HandClock()
+    looks = [primary(400), primary(450), primary(500, clock=THEN - 3_600)]
+    found = checks(Answers([*looks]), Answers([standby(400, 0)]), clock=clock)
+    for _ in looks:
+        await found.check()
+        clock.pass_seconds(11)
+    assert found.replicas[0].condition is Condition.TOO_LATE
+
+
 async def test_a_silent_one_is_given_up_and_used_again_when_it_answers() -> None:
     replica = Answers([standby(500), GONE, standby(500)])
     found = checks(Answers([primary(500)]), replica)
@@ -129,6 +153,34 @@ async def test_another_primary_makes_strangers_of_those_that_do_not_follow_it() 
     assert found.replicas[0].usable
     await found.check()
     assert found.replicas[0].condition is Condition.STRANGE
+
+
+async def test_a_read_that_met_another_primary_ends_the_belief_in_every_replica_until_the_next_look() -> None:
+    found = checks(Answers([primary(500), primary(450, "9-2")]), Answers([standby(500), standby(450, epoch="9-2")]))
+    await found.check()
+    found.met_primary("9-1")
+    assert (found.history, found.replicas[0].usable) == ("9-1", True)
+    found.met_primary("9-2")
+    assert (found.history, found.replicas[0].usable) == (None, False)
+    await found.check()
+    assert (found.history, found.replicas[0].usable) == ("9-2", True)
+
+
+async def test_a_look_that_was_asked_before_such_a_read_does_not_bring_the_belief_back() -> None:
+    clock = HandClock()
+
+    class Slow(Answers):
+        async def ask(self) -> Position:
+            position = await super().ask()
+            if self.asked == 2:
+                clock.pass_seconds(0.1)
+                found.met_primary("9-2")
+            return position
+
+    found = checks(Slow([primary(500)]), Answers([standby(500)]), clock=clock)
+    for _ in range(2):
+        await found.check()
+    assert (found.history, found.replicas[0].usable) == (None, False)
 
 
 async def test_an_address_of_the_primary_that_leads_to_a_standby_is_told() -> None:

@@ -15,11 +15,12 @@ from pipeline.stack.postgres import USER
 from pipeline.storage.intent import Read, ReadYourWrites, Write
 from pipeline.storage.readers import Readers
 from pipeline.storage.replicas.opening import open_readers
-from pipeline.storage.replicas.position import written
+from pipeline.storage.replicas.position import ask_position, position_of, written
 from pipeline.storage.replicas.router import ReplicaReaders
 from tests.chaos.link import Link
 from tests.replicas.cluster import Cluster, quick_settings
 from tests.replicas.load import answered, number
+from tests.support.waiting import until
 
 Opened = Callable[..., Awaitable[ReplicaReaders]]
 
@@ -67,7 +68,7 @@ async def test_a_standby_at_the_primarys_address_answers_nobody_who_needs_the_pr
     moved = replace(cluster.endpoints, database_url=cluster.endpoints.replica_urls[0], replica_urls=())
     async with opened(replace(cluster, endpoints=moved)) as readers:
         assert await of_anyone(readers)
-        for intent in (Write(), ReadYourWrites(1)):
+        for intent in (Write(), ReadYourWrites(1, "9-1")):
             with pytest.raises(DatabaseUnavailable, match="leads to a standby"):
                 await readers.read(1, intent, where)
 
@@ -203,8 +204,26 @@ async def test_a_replica_that_stands_still_is_passed_over_by_who_has_written(clu
                 await connection.execute("UPDATE read_models.probe SET n = 4711 WHERE org_id = 90")
                 mark = await written(connection)
             assert await readers.read(90, mark, number) == 4_711
-            assert await readers.read(90, ReadYourWrites(mark.lsn), number) == 4_711
             assert await readers.read(90, Read(), number) != 4_711, "whoever does not say so may see an older state"
         finally:
             for replica in (one, two):
                 await replica.execute("SELECT pg_wal_replay_resume()")
+
+
+async def test_when_a_replica_replayed_last_is_an_instant_of_the_primarys_clock(cluster: Cluster) -> None:
+    """The commit as the primary dated it, beside the primary's own clock: two instants of one machine."""
+    (replica, *_), committing = cluster.replica_urls, "UPDATE read_models.probe SET n = n WHERE org_id = 91"
+    async with cluster.superuser() as connection:
+        before = (await position_of(connection)).clock
+        await connection.execute(committing)
+        mark, after = await written(connection), (await position_of(connection)).clock
+
+    async def there() -> bool:
+        return (await ask_position(replica, 5)).lsn >= mark.lsn
+
+    await until(there)
+    replayed_at = (await ask_position(replica, 5)).replayed_at
+    assert before is not None
+    assert after is not None
+    assert replayed_at is not None
+    assert before <= replayed_at <= after

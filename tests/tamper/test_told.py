@@ -1,13 +1,22 @@
-"""What the topic is read for ends where it ended before the database was asked."""
+"""What the topic had told before the database was asked, and what it told since: only the first accuses."""
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
-from pipeline.tamper.told import told_heads
+from pipeline.tamper import heads, verifying
+from pipeline.tamper.store import Store, snapshot
+from pipeline.tamper.told import ToldHeads, told_heads
 from schemas.chain import ChainHead, encode_head
 from schemas.topics import CHAIN_HEADS
-from tests.support.stream import Stream
+from tests.support.events import encoded, event
+from tests.support.stream import Message, Stream
+from tests.tamper.test_verify_chain import verdict_of
 
 
 def head(seq: int) -> bytes:
@@ -25,8 +34,15 @@ def head(seq: int) -> bytes:
     )
 
 
-async def test_what_is_told_meanwhile_is_left_out(stream: Stream) -> None:
-    """Beside a stream that goes on: its links are not in the snapshot either."""
+async def all_told(told: ToldHeads, lane: int) -> list[tuple[int, bool]]:
+    """The numbers, and whether they were told since."""
+    survey = await told.survey(lane)
+    heads_of = [await told.heads(survey, stretch) for stretch in survey.offsets]
+    return sorted((seq, head.since) for found in heads_of for (seq, _), head in found.items())
+
+
+async def test_what_is_told_meanwhile_is_known_as_such_and_what_is_told_later_is_left_out(stream: Stream) -> None:
+    """Beside a stream that goes on: the links of some are in the snapshot, those of others are not."""
     topic = stream.prefix + CHAIN_HEADS
     producer = AIOKafkaProducer(bootstrap_servers=stream.endpoints.kafka_bootstrap, acks="all")
     await producer.start()
@@ -34,6 +50,57 @@ async def test_what_is_told_meanwhile_is_left_out(stream: Stream) -> None:
         await producer.send_and_wait(topic, head(1), key=b"0", partition=0)
         async with told_heads(stream.endpoints.kafka_bootstrap, topic) as told:
             await producer.send_and_wait(topic, head(2), key=b"0", partition=0)
-            assert await told.of(0) == {(1, "1-1"): f"{1:064x}"}
+            assert await all_told(told, 0) == [(1, False)]
+            await producer.send_and_wait(topic, head(1), key=b"0", partition=0)
+            await told.look_again()
+            await producer.send_and_wait(topic, head(3), key=b"0", partition=0)
+            assert await all_told(told, 0) == [(1, False), (2, True)]
+    finally:
+        await producer.stop()
+
+
+@pytest.mark.parametrize("already", [0, 10])
+async def test_a_head_that_is_told_before_the_database_is_asked_is_no_missing_one(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch, already: int
+) -> None:
+    """The topic was opened; then a batch commits, tells its head and marks that; then the database is asked."""
+    sent = [(str(n % 4 + 1).encode(), encoded(event(n + 1, org=n % 4 + 1, at=datetime.now(UTC)))) for n in range(20)]
+
+    async def consume(messages: Sequence[Message], upto: int) -> None:
+        with stream.worker(KAFKA_GROUP=f"{stream.prefix}{upto}") as worker:
+            await stream.send(messages)
+            await stream.wait_until_consumed(upto)
+            await worker.stop()
+
+    @asynccontextmanager
+    async def after_more(*asked: Any) -> AsyncIterator[Store]:
+        await consume(sent[already:], 20)
+        async with snapshot(*asked) as store:
+            yield store
+
+    if already:
+        await consume(sent[:already], already)
+    monkeypatch.setattr(verifying, "snapshot", after_more)
+    verdict = await verdict_of(stream)
+    assert (verdict.findings, verdict.events, verdict.heads_agreed) == ([], 20, verdict.links)
+
+
+async def test_a_stretch_has_its_heads_wherever_they_were_told_again(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that takes over tells again what was not marked as told, and a head that is told otherwise is none."""
+    monkeypatch.setattr(heads, "NUMBERS_OF_STRETCH", 2)
+    topic = stream.prefix + CHAIN_HEADS
+    producer = AIOKafkaProducer(bootstrap_servers=stream.endpoints.kafka_bootstrap, acks="all")
+    await producer.start()
+    try:
+        for value in (head(3), head(4), b"no head", head(5), head(6), head(4), None, head(5), head(7), head(3)):
+            await producer.send_and_wait(topic, value, key=b"0", partition=0)
+        async with told_heads(stream.endpoints.kafka_bootstrap, topic) as told:
+            survey = await told.survey(0)
+            assert (survey.first, survey.offsets) == (3, {1: (0, 10), 2: (1, 8), 3: (4, 9)})
+            assert sorted(seq for seq, _ in await told.heads(survey, 2)) == [4, 5]
+            assert await all_told(told, 0) == [(seq, False) for seq in (3, 4, 5, 6, 7)]
+            assert await all_told(told, 1) == []
     finally:
         await producer.stop()

@@ -238,6 +238,41 @@ async def rewrite_all(connection: asyncpg.Connection) -> None:
         await connection.execute("UPDATE ops.lanes SET chain_head = $2 WHERE lane = $1", link["lane"], head)
 
 
+# The first link of a lane, moved so that the month ended after its first event; and that month, taken out.
+MONTH_ENDS_WITHIN: Final = f"""
+    UPDATE event_store.events SET recorded_at = date_trunc('month', recorded_at) - interval '1 microsecond' WHERE {ONE};
+    UPDATE event_store.chain_links l
+    SET first_recorded_at = (SELECT min(recorded_at) FROM event_store.events e WHERE e.lane = l.lane)
+    WHERE seq = 1
+"""
+MONTH_TAKEN_OUT: Final = f"""
+    INSERT INTO ops.expired_months (parent, month, to_archive)
+    SELECT 'event_store.events', date_trunc('month', recorded_at), true FROM event_store.events WHERE {ONE};
+    DELETE FROM event_store.events WHERE {ONE}
+"""
+
+
+async def test_a_batch_that_was_recorded_while_a_month_ended_is_not_missed_when_that_was_archived(
+    stream: Stream,
+) -> None:
+    await filled(stream)
+    async with stream.database() as connection:
+        await connection.execute(AS_OWNER_WHO_BYPASSES)
+        await connection.execute(MONTH_ENDS_WITHIN)
+        await rewrite_all(connection)
+        true = await verdict_of(stream)
+        events = await connection.fetchval(
+            f"SELECT events FROM event_store.chain_links JOIN ({PLACE_OF_ONE}) l USING (lane, seq)"
+        )
+        await connection.execute(MONTH_TAKEN_OUT)
+    verdict = await verdict_of(stream)
+    assert (true.events, true.archived_links) == (EVENTS, 0)
+    assert events > 1
+    assert (verdict.events, verdict.archived_links, verdict.archived_events) == (EVENTS - events, 1, events)
+    # The heads are not those that the topic was told: only of that are there findings.
+    assert verdict.findings == true.findings
+
+
 def plain(value: Any) -> Any:
     """The driver's UUID is a subclass that the encoder does not take for one."""
     return str(value) if isinstance(value, UUID | date) else value

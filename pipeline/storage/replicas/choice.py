@@ -10,6 +10,8 @@ from pipeline.storage.intent import Intent, ReadYourWrites, Write
 # Then the primary is asked: a read that fails everywhere must fail soon, and a second replica seldom has the trouble of
 # the first one.
 REPLICAS_ASKED_MAX: Final = 2
+# A look is as old as its question, and the primary's clock is read on the way: so much apart is no step of that clock.
+_ANSWER_SECONDS: Final = 0.5
 
 
 class Condition(StrEnum):
@@ -30,21 +32,24 @@ _USABLE: Final = frozenset({Condition.WELL, Condition.LATE})
 class Position:
     """Where a server stands, as it said itself. `lsn` is bytes of WAL: written by a primary, replayed by a standby.
 
-    `replayed_seconds_ago` is the age of the newest transaction that a standby has replayed; None where there was none.
+    `clock` is what its clock said (seconds since 1970). `replayed_at` is when the newest transaction that a standby has
+    replayed was committed, by the clock of the primary that did; None where there was none, or nobody asked.
     """
 
     epoch: str
     in_recovery: bool
     lsn: int
-    replayed_seconds_ago: float | None = None
+    clock: float | None = None
+    replayed_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The primary had written up to `lsn` at `at` (monotonic seconds)."""
+    """The primary had written up to `lsn` at `at` (monotonic seconds), when its own clock said `clock`."""
 
     at: float
     lsn: int
+    clock: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,23 @@ def lag_seconds(position: Position, written: Sequence[Written], now: float) -> f
     """
     if written and position.lsn >= written[-1].lsn:
         return 0.0
-    passed = [each.at for each in written if each.lsn <= position.lsn]
-    ages = [now - max(passed)] if passed else []
-    if position.replayed_seconds_ago is not None:
-        ages.append(max(0.0, position.replayed_seconds_ago))
-    return min(ages, default=float("inf"))
+    passed = max((each.at for each in written if each.lsn <= position.lsn), default=-float("inf"))
+    by_commit = _seconds_since_commit(position, written, now)
+    return now - passed if by_commit is None else min(now - passed, by_commit)
+
+
+def _seconds_since_commit(position: Position, written: Sequence[Written], now: float) -> float | None:
+    """The age of what a standby replayed last, by the primary's clock alone; None where it is not known.
+
+    The standby's own clock has no part in it: one that runs slow would hide its lag. The primary's may have been set
+    back since the commit. Then the age is less than that of the oldest look whose position the standby lacks, which
+    cannot be, and it says nothing: least of all that there is no lag.
+    """
+    if not written or written[-1].clock is None or position.replayed_at is None:
+        return None
+    age = written[-1].clock - position.replayed_at + (now - written[-1].at)
+    least = now - min(each.at for each in written if each.lsn > position.lsn)
+    return max(age, least) if age >= least - _ANSWER_SECONDS else None
 
 
 def judge(position: Position, primary: Primary | None, bounds: LagBounds, now: float) -> Health:
@@ -129,8 +146,8 @@ def has(position: Position, intent: Intent) -> bool:
     """Whether a standby, where it stands now, has what a read must see."""
     if not isinstance(intent, ReadYourWrites):
         return True
-    return position.lsn >= intent.lsn and intent.epoch in (None, position.epoch)
+    return position.lsn >= intent.lsn and intent.epoch == position.epoch
 
 
 def _of_its_history(health: Health, intent: Intent) -> bool:
-    return not isinstance(intent, ReadYourWrites) or intent.epoch in (None, health.epoch)
+    return not isinstance(intent, ReadYourWrites) or intent.epoch == health.epoch

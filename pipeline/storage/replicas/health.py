@@ -66,6 +66,8 @@ class HealthChecks:
         self._tell_of = tell
         self._primary: Primary | None = None
         self._looks: deque[Written] = deque(maxlen=_LOOKS_MAX)
+        self._history: str | None = None
+        self._doubted_at = -float("inf")
         self._primary_health = Health()
         self._found = [Health() for _ in replicas]
         self._checked_at = clock.monotonic()
@@ -74,6 +76,8 @@ class HealthChecks:
     @property
     def replicas(self) -> Sequence[Health]:
         """Of each replica, as long as it can be believed."""
+        if self._history is None:
+            return [Health(detail="the primary's history is not known")] * len(self._found)
         if self._clock.monotonic() - self._checked_at > _BELIEVED_INTERVALS * self._interval_seconds:
             return [Health(detail="not looked at for too long")] * len(self._found)
         return self._found
@@ -81,6 +85,21 @@ class HealthChecks:
     @property
     def primary(self) -> Health:
         return self._primary_health
+
+    @property
+    def history(self) -> str | None:
+        """The primary's: a replica of another one answers nobody. None where it is not known, or in doubt."""
+        return self._history
+
+    def met_primary(self, epoch: str) -> None:
+        """A read went to the primary. If that is of another history than it was, there was a failover since the last
+        look: no replica is believed until the next one, which comes at once.
+
+        Doubt, rather than belief in what this read says: it may have been held up on its way, and be the older answer.
+        """
+        if self._history not in (None, epoch):
+            self._history, self._doubted_at = None, self._clock.monotonic()
+            self._wanted.set()
 
     def silent(self, place: int, why: str) -> None:
         """A read got no answer from a replica: nobody asks it until the next check, which comes at once."""
@@ -136,8 +155,10 @@ class HealthChecks:
     def _remember(self, position: Position, asked_at: float) -> None:
         if self._primary is None or self._primary.epoch != position.epoch:
             self._looks.clear()  # positions of another history say nothing
-        self._looks.append(Written(asked_at, position.lsn))
+        self._looks.append(Written(asked_at, position.lsn, position.clock))
         self._primary = Primary(position.epoch, self._looks)
+        if asked_at >= self._doubted_at:  # else the next look tells, which comes at once
+            self._history = position.epoch
 
     async def _look(self, place: int) -> None:
         server = self._replicas[place]

@@ -35,7 +35,7 @@ class ReadMetrics:
         )
         self.behind = Counter(
             "folio_reads_behind",
-            "Replicas passed over: they lacked what the caller had written.",
+            "Replicas passed over: they lacked what the caller had written, or were of another history.",
             ["server"],
             registry=self.registry,
         )

@@ -35,4 +35,4 @@ async def position_of(connection: asyncpg.Connection) -> Position:
     async with connection.transaction(readonly=True):
         row = await connection.fetchrow(sql.query("server_position"))
     assert row is not None, "every server stands somewhere"
-    return Position(row["epoch"], row["in_recovery"], row["lsn"], row["replayed_seconds_ago"])
+    return Position(row["epoch"], row["in_recovery"], row["lsn"], row["clock"], row["replayed_at"])

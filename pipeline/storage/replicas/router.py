@@ -96,7 +96,7 @@ class ReplicaReaders:
         return [self._replicas[places[each]].pool for each in chosen]
 
     async def _attempt(self, server: ServerPool, org_id: int, intent: Intent, work: Work[T]) -> _Answer[T] | None:
-        """The answer of one server; None when it is a replica that lacks what the caller has written."""
+        """The answer of one server; None when it is a replica that lacks what the caller must see."""
         began = self._clock.monotonic()
         try:
             with database_errors(f"reading from {server.name}"):
@@ -117,20 +117,26 @@ class ReplicaReaders:
     def _require_primary(self, position: Position, intent: Intent) -> None:
         """Raises DatabaseUnavailable where the primary's address leads to a server that may lack what was written.
 
-        A virtual address moves with a failover: for a moment it may lead to a standby.
+        A virtual address moves with a failover: for a moment it may lead to a standby, which may answer what a replica
+        may.
         """
-        if position.in_recovery and not isinstance(intent, Read):
+        if not position.in_recovery:
+            self.checks.met_primary(position.epoch)
+        elif not isinstance(intent, Read) or self.checks.history not in (None, position.epoch):
             self.checks.at_once()
             raise DatabaseUnavailable("the primary's address leads to a standby; this read needs the primary itself")
 
     async def _has(self, connection: asyncpg.Connection, position: Position, intent: Intent) -> bool:
-        """Whether a replica has what the read must see, now or in a moment."""
-        if not position.in_recovery:
-            self.checks.at_once()  # somebody has promoted it
+        """Whether a replica has what the read must see, now or in a moment.
+
+        What it is of may have changed since the last look: the address leads elsewhere, or to what was made anew.
+        """
+        if not position.in_recovery or position.epoch != self.checks.history:
+            self.checks.at_once()
             return False
         deadline = self._clock.monotonic() + self._catch_up_seconds
         while not has(position, intent):
-            wanting = isinstance(intent, ReadYourWrites) and intent.epoch not in (None, position.epoch)
+            wanting = isinstance(intent, ReadYourWrites) and intent.epoch != position.epoch
             if wanting or self._clock.monotonic() >= deadline:
                 return False
             await asyncio.sleep(_LOOK_SECONDS)

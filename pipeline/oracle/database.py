@@ -43,6 +43,7 @@ class Lane(NamedTuple):
     published_seq: int
     chain_seq: int
     chain_head: bytes
+    retention_months: int | None  # of transactions, as its owner recorded it
     counters: compare.LaneCounters
 
 
@@ -115,10 +116,11 @@ class Database:
                 published_seq,
                 chain_seq,
                 chain_head,
+                retention_months,
                 compare.LaneCounters(*counters),
             )
-            for lane, events, corrections, published_seq, chain_seq, chain_head, counters in (
-                (*row[:6], row[6:]) for row in map(tuple, await self._fetch("lanes"))
+            for lane, events, corrections, published_seq, chain_seq, chain_head, retention_months, counters in (
+                (*row[:7], row[7:]) for row in map(tuple, await self._fetch("lanes"))
             )
         ]
 

@@ -56,8 +56,8 @@ async def reconcile(
     """Prove that the database is what its topics say.
 
     `topic_prefix` stands before the names of the topics. `retention_months`: transactions older than that may be
-    absent from the tables of transactions. Raises Transient when a server does not answer, Fatal when the database
-    is not ours; all else is in the report.
+    absent from the tables of transactions, unless their lane has recorded for how long it keeps them. Raises Transient
+    when a server does not answer, Fatal when the database is not ours; all else is in the report.
     """
     started = time.monotonic()
     try:
@@ -94,7 +94,8 @@ async def prove(tables: Database, log: Topics, retention_months: int, progress: 
     # From here on the books are used up, so that memory falls while the tables pass by.
     await _compare_events(findings, tables, books, progress)
     await _compare_users(findings, tables, books, progress)
-    await _compare_transactions(findings, tables, books, ground, retention_months, expired.transactions, progress)
+    retention = {lane.lane: lane.retention_months or retention_months for lane in lanes}
+    await _compare_transactions(findings, tables, books, ground, retention, expired.transactions, progress)
     await _compare_corrections(findings, tables, books, order, progress)
     balances = BalanceComparison(days, properties.opening_cash_cents, counted)
     rows = await _compare_balances(findings, tables, balances, sum(map(len, days.values())), progress)
@@ -235,7 +236,7 @@ async def _compare_transactions(
     tables: Database,
     books: Books,
     ground: Ground,
-    retention_months: int,
+    retention: Mapping[int, int],
     expired: Collection[compare.Month],
     progress: Progress,
 ) -> None:
@@ -248,7 +249,8 @@ async def _compare_transactions(
     async for rows in _counted(tables, "transactions", total, progress):
         transactions.feed(findings, rows)
     transactions.finish(
-        findings, lambda stored: compare.past_retention(stored, retention_months) or compare.expired(stored, expired)
+        findings,
+        lambda stored: compare.past_retention(stored, retention[stored.event.lane]) or compare.expired(stored, expired),
     )
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from pipeline.errors import SettingsRefused
 from pipeline.maintenance.partitions.state import EVENTS, MONTHLY, State
 from pipeline.months import month_of, months_after, retention_start
+from pipeline.retention import shorter_than_recorded
 
 Purpose = Literal["create", "expire"]
 
@@ -107,6 +109,13 @@ def plan(state: State, now: datetime, keeping: Keeping) -> Plan:
     return (*_creating(state, now, keeping, edges), *_finishing(state), *_expiring(state, keeping, edges))
 
 
+def require_retention(state: State, keeping: Keeping, purpose: Purpose | None) -> None:
+    """Raises SettingsRefused where months would leave that workers still write. Making months takes nothing away."""
+    problem = shorter_than_recorded(keeping.retention_months, state.retention)
+    if problem is not None and purpose != "create":
+        raise SettingsRefused(problem)
+
+
 def only(steps: Plan, purpose: Purpose | None) -> Plan:
     """The steps of one purpose; all of them for None."""
     return tuple(step for step in steps if purpose in (None, step.purpose))
@@ -130,7 +139,7 @@ def _creating(state: State, now: datetime, keeping: Keeping, edges: dict[str, da
     wanted: list[MakeMonth] = []
     for table in MONTHLY:
         # Events are recorded now, never in the past.
-        back = 0 if table == EVENTS else keeping.retention_months
+        back = 0 if table == EVENTS else state.kept_months(keeping.retention_months)
         months = {months_after(present, step) for step in range(-back, keeping.months_ahead + 1)}
         in_default = {each.month: each.rows for each in state.default_months if each.table == table}
         oldest = edges.get(table, date.min)

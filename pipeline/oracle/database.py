@@ -86,7 +86,8 @@ class ExpiredMonths(NamedTuple):
     """What was taken away because it was too old, each by its month in UTC."""
 
     transactions: frozenset[compare.Month]
-    events: list[date]  # by recorded_at
+    events: list[date]  # by recorded_at: in archives
+    waiting: list[date]  # likewise, beside their table until a run archives and drops them
 
 
 @cache
@@ -178,8 +179,11 @@ class Database:
         rows = await self._fetch("expired_months")
         kinds = {"finance.revenues_partitioned": "revenue", "finance.expenses_partitioned": "expense"}
         return ExpiredMonths(
-            frozenset((kinds[parent], month.year, month.month) for parent, month, _ in rows if parent in kinds),
-            sorted(month for parent, month, restored in rows if parent not in kinds and not restored),
+            frozenset((kinds[parent], month.year, month.month) for parent, month, _, _ in rows if parent in kinds),
+            sorted(
+                month for parent, month, restored, waiting in rows if parent not in kinds and not (restored or waiting)
+            ),
+            sorted(month for parent, month, _, waiting in rows if parent not in kinds and waiting),
         )
 
     async def known_since(self) -> dict[PropertyKey, datetime]:

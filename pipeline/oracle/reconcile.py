@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from pipeline.errors import OffsetExpired, TopicMismatch
@@ -111,10 +111,20 @@ async def prove(tables: Database, log: Topics, retention_months: int, progress: 
 
 
 def require_whole_store(expired: ExpiredMonths) -> None:
-    """Raises UnprovenError where months of the event store were archived: what is not there cannot be compared."""
+    """Raises UnprovenError where months of the event store have left it: what is not there cannot be compared."""
+    if expired.waiting:
+        raise UnprovenError(
+            f"the event store's {_months(expired.waiting)} have left it and wait to be archived: run `folio partitions "
+            "apply` to finish what an interrupted run has left, then `folio partitions restore` for each"
+        )
     if expired.events:
-        months = ", ".join(f"{month:%Y-%m}" for month in expired.events)
-        raise UnprovenError(f"the event store's {months} are in archives: `folio partitions restore` brings them back")
+        raise UnprovenError(
+            f"the event store's {_months(expired.events)} are in archives: `folio partitions restore` brings them back"
+        )
+
+
+def _months(months: Sequence[date]) -> str:
+    return ", ".join(f"{month:%Y-%m}" for month in months)
 
 
 # --- reading ---

@@ -110,5 +110,10 @@ async def test_a_store_whose_months_are_in_archives_is_not_proved(stream: Stream
     month = month_of(NOW)
     async with stream.database() as connection:
         await connection.execute("SELECT ops.detach_month('event_store.events', $1, true)", month)
+    # As a run that was killed has left it: no archive can be restored before another one has written it.
+    verified = stream.folio("verify")
+    assert (verified.returncode, "archives" in verified.stdout) == (2, False), verified.stdout
+    assert f"{month:%Y-%m} have left it and wait to be archived: run `folio partitions apply`" in verified.stdout
+    assert stream.folio("partitions", "apply", "--archive", str(stream.folder)).returncode == 0
     verified = stream.folio("verify")
     assert (verified.returncode, f"{month:%Y-%m} are in archives" in verified.stdout) == (2, True)

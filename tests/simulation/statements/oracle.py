@@ -80,7 +80,7 @@ async def _oracle_org_pauses(_at: Transaction, _staged: Staged, _moment: Moment)
     return ()
 
 
-@of_the_oracle("expired_months", "parent month restored")
+@of_the_oracle("expired_months", "parent month restored waiting")
 async def _oracle_expired_months(_at: Transaction, _staged: Staged, _moment: Moment) -> Values:
     return ()  # nobody keeps house in the simulation
 

@@ -15,7 +15,6 @@ import asyncpg
 import sql
 from pipeline.errors import DatabaseUnavailable, SettingsRefused
 from pipeline.maintenance.partitions.archives import Reach, write_archive
-from pipeline.maintenance.partitions.locking import LOCKED, bound_step, patiently
 from pipeline.maintenance.partitions.planning import (
     ArchiveMonth,
     DetachMonth,
@@ -28,6 +27,7 @@ from pipeline.maintenance.partitions.planning import (
 from pipeline.maintenance.partitions.state import MONTHLY, WaitingMonth
 from pipeline.settings import PartitionSettings
 from pipeline.storage.audit import audit
+from pipeline.storage.locks import LOCKED, bound_step, described, patiently
 from pipeline.translate import database_errors
 
 # Set aside in one go: 10,000 rows are moved within a tenth of a second.
@@ -138,7 +138,7 @@ class Maintenance:
             holders = await self.connection.fetch(sql.query("lock_holders"), step.table)
             raise DatabaseUnavailable(
                 f"{step.words}: no lock in {self.settings.lock_attempts} attempts of {self.settings.lock_timeout_ms} "
-                f"ms each; transactions on the table: {_described(holders)}. Nothing of it is done: run it again"
+                f"ms each; transactions on the table: {described(holders)}. Nothing of it is done: run it again"
             ) from error
 
     async def _once(self, step: Step, statement: str, arguments: tuple[object, ...], point: str | None) -> int:
@@ -160,8 +160,3 @@ def _aside(step: ArchiveMonth) -> tuple[str, str]:
     """Schema and name of the table of a month that has left its own (ops.month_table)."""
     schema, _, name = step.table.partition(".")
     return schema, f"{name.removesuffix('_partitioned')}_{step.month:%Y_%m}_expired"
-
-
-def _described(holders: list[asyncpg.Record]) -> str:
-    sessions = [f"{row['who']} (pid {row['pid']}, for {row['seconds']:.1f} s)" for row in holders]
-    return ", ".join(sessions) or "none that this login sees"

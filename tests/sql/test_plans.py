@@ -121,7 +121,8 @@ CASES = {
     "note_rebuild": Case("1, 1001, now()"),
     "note_refresh": Case("'{1,2}', ARRAY[now(), now()]"),
     "opening_cash": Case("'{7}', '{1}'"),
-    "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
+    "keep_versions": Case("now() - interval '1 day', now()", by_sets=True, role=OWNER),
+    "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=6),  # five of months, and what was archived
     "reader_role": Case(),
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
     "read_corrections": Case(f"'{{7}}', ARRAY[{UUID}]"),
@@ -260,6 +261,8 @@ INSERT INTO event_store.events
 SELECT now(), 1, n, org, 'revenue', n * 3000 + org, 1, 'revenue.created', gen_random_uuid(), 1, current_date, now(),
        now(), 'applied', 1, '\\x00', '\\x00', NULL
 FROM generate_series(1, 3000) AS org, generate_series(0, 4) AS n;
+INSERT INTO ops.archived_versions
+SELECT org_id, aggregate_id, version, hash_version, aggregate_type, content_hash FROM event_store.events;
 INSERT INTO ops.expired_months (parent, month, detached_at, to_archive, dropped_at)
 SELECT 'event_store.events', '1990-01-01'::date + make_interval(months => n), now(), false, now()
 FROM generate_series(1, 300) AS n;

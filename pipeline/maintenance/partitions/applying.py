@@ -7,6 +7,7 @@ that `ops.expired_months` knows of, until they are in an archive, where they are
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +20,14 @@ from pipeline.maintenance.partitions.planning import (
     ArchiveMonth,
     DetachMonth,
     DropMonth,
+    KeepVersions,
     MakeMonth,
     Plan,
     SetAside,
     Step,
 )
 from pipeline.maintenance.partitions.state import MONTHLY, WaitingMonth
+from pipeline.months import months_after, start_of
 from pipeline.settings import PartitionSettings
 from pipeline.storage.audit import audit
 from pipeline.storage.locks import LOCKED, bound_step, described, patiently
@@ -32,6 +35,7 @@ from pipeline.translate import database_errors
 
 # Set aside in one go: 10,000 rows are moved within a tenth of a second.
 _ROWS_OF_STEP: Final = 10_000
+_A_DAY: Final = timedelta(days=1)
 _COMMAND: Final = "partitions apply"
 
 
@@ -64,6 +68,8 @@ class Maintenance:
             match step:
                 case MakeMonth():
                     return await self._make(step)
+                case KeepVersions():
+                    return await self._keep_versions(step)
                 case DetachMonth():
                     return await self._detach(step)
                 case SetAside():
@@ -78,6 +84,16 @@ class Maintenance:
         await self._locked(step, sql.query("ensure_month"), *arguments, point="month_making")
         self.reach("month_made")
         return step.rows
+
+    async def _keep_versions(self, step: KeepVersions) -> int:
+        # A day at a time: nothing is locked, and what was noted before a run was killed is noted.
+        noted, day, end = 0, start_of(step.month), start_of(months_after(step.month, 1))
+        while day < end:
+            said = await self.connection.execute(sql.query("keep_versions"), day, day + _A_DAY)
+            noted, day = noted + int(said.split()[-1]), day + _A_DAY
+        await self._sign(step, {"versions": noted})
+        self.reach("versions_kept")
+        return noted
 
     async def _detach(self, step: DetachMonth) -> int:
         arguments = (step.table, step.month, step.to_archive)

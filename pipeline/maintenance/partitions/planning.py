@@ -43,6 +43,19 @@ class MakeMonth:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepVersions:
+    """Which versions a month of the event store holds is noted before it leaves: one that is sent again is known."""
+
+    table: str
+    month: date
+    purpose: Purpose = "expire"
+
+    @property
+    def words(self) -> str:
+        return f"note the versions of {self.month:%Y-%m} of {self.table}"
+
+
+@dataclass(frozen=True, slots=True)
 class DetachMonth:
     """A month leaves its table. From then on nobody reads its rows as the books'."""
 
@@ -99,7 +112,7 @@ class DropMonth:
         return f"drop {self.month:%Y-%m} of {self.table}"
 
 
-Step = MakeMonth | DetachMonth | SetAside | ArchiveMonth | DropMonth
+Step = MakeMonth | KeepVersions | DetachMonth | SetAside | ArchiveMonth | DropMonth
 Plan = tuple[Step, ...]
 
 
@@ -174,6 +187,8 @@ def _expiring(state: State, keeping: Keeping, edges: dict[str, date]) -> Iterato
             if each.table == table and each.month < oldest
         ]
     for step in sorted(leaving, key=lambda step: (step.month, step.table)):
+        if step.table == EVENTS:
+            yield KeepVersions(step.table, step.month)
         yield step
         if step.to_archive:
             yield ArchiveMonth(step.table, step.month)

@@ -44,6 +44,7 @@ class Lane(NamedTuple):
     chain_seq: int
     chain_head: bytes
     retention_months: int | None  # of transactions, as its owner recorded it
+    transactions_since: datetime | None  # older ones may have no row: fewer months were kept before
     counters: compare.LaneCounters
 
 
@@ -109,21 +110,8 @@ class Database:
 
     async def lanes(self) -> list[Lane]:
         """Every lane, in order."""
-        return [
-            Lane(
-                lane,
-                events,
-                corrections,
-                published_seq,
-                chain_seq,
-                chain_head,
-                retention_months,
-                compare.LaneCounters(*counters),
-            )
-            for lane, events, corrections, published_seq, chain_seq, chain_head, retention_months, counters in (
-                (*row[:7], row[7:]) for row in map(tuple, await self._fetch("lanes"))
-            )
-        ]
+        rows = map(tuple, await self._fetch("lanes"))
+        return [Lane._make((*row[:8], compare.LaneCounters(*row[8:]))) for row in rows]
 
     async def rules(self) -> LaneRules:
         """The rules of each lane, in order of position."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pipeline.errors import OffsetExpired, TopicMismatch
 from pipeline.oracle import compare, compare_corrections, database, topics
-from pipeline.oracle.books import DATABASE_REJECTED, Books, Ground, Tally, rules_at
+from pipeline.oracle.books import DATABASE_REJECTED, Books, Ground, Stored, Tally, rules_at
 from pipeline.oracle.chain import ChainComparison
 from pipeline.oracle.compare_days import (
     REALTIME,
@@ -94,8 +94,8 @@ async def prove(tables: Database, log: Topics, retention_months: int, progress: 
     # From here on the books are used up, so that memory falls while the tables pass by.
     await _compare_events(findings, tables, books, progress)
     await _compare_users(findings, tables, books, progress)
-    retention = {lane.lane: lane.retention_months or retention_months for lane in lanes}
-    await _compare_transactions(findings, tables, books, ground, retention, expired.transactions, progress)
+    may_be_absent = _absence(lanes, retention_months, expired.transactions)
+    await _compare_transactions(findings, tables, books, ground, may_be_absent, progress)
     await _compare_corrections(findings, tables, books, order, progress)
     balances = BalanceComparison(days, properties.opening_cash_cents, counted)
     rows = await _compare_balances(findings, tables, balances, sum(map(len, days.values())), progress)
@@ -246,8 +246,7 @@ async def _compare_transactions(
     tables: Database,
     books: Books,
     ground: Ground,
-    retention: Mapping[int, int],
-    expired: Collection[compare.Month],
+    may_be_absent: Callable[[Stored], bool],
     progress: Progress,
 ) -> None:
     total = len(books.newest)
@@ -258,10 +257,21 @@ async def _compare_transactions(
     transactions = compare.transactions(books, ground)
     async for rows in _counted(tables, "transactions", total, progress):
         transactions.feed(findings, rows)
-    transactions.finish(
-        findings,
-        lambda stored: compare.past_retention(stored, retention[stored.event.lane]) or compare.expired(stored, expired),
-    )
+    transactions.finish(findings, may_be_absent)
+
+
+def _absence(
+    lanes: Sequence[Lane], retention_months: int, expired: Collection[compare.Month]
+) -> Callable[[Stored], bool]:
+    """Whether a transaction's row may be absent: it came too old, or its month was taken away."""
+    kept = {lane.lane: (lane.retention_months or retention_months, lane.transactions_since) for lane in lanes}
+
+    def may_be_absent(stored: Stored) -> bool:
+        months, since = kept[stored.event.lane]
+        too_old_before = since is not None and stored.event.content.occurred_at < since
+        return too_old_before or compare.past_retention(stored, months) or compare.expired(stored, expired)
+
+    return may_be_absent
 
 
 async def _compare_corrections(

@@ -94,12 +94,21 @@ async def test_the_proof_goes_by_what_the_workers_keep_and_not_by_its_own_settin
     verified = stream.folio("verify")  # by its setting it would ask for the row
     assert verified.returncode == 0, verified.stdout
     with stream.worker() as worker:
-        await stream.send([on(2, 1, GONE)])
+        await stream.send([on(2, 1, KEPT)])
         await stream.wait_until_consumed(2)
+        assert await worker.stop() == 0
+    verified = stream.folio("verify")  # more months are kept now, and the row of before is still missing
+    assert verified.returncode == 0, verified.stdout
+
+
+async def test_a_row_that_the_workers_keep_is_asked_for_whatever_the_setting_of_the_proof(stream: Stream) -> None:
+    await stream.send([on(1, 1, GONE)])
+    with stream.worker() as worker:
+        await stream.wait_until_consumed(1)
         assert await worker.stop() == 0
     async with stream.database() as connection:
         await connection.execute("DELETE FROM finance.revenues_partitioned")
-    assert stream.folio("verify", **SHORT).returncode == 1  # by its setting it would not
+    assert stream.folio("verify", **SHORT).returncode == 1
 
 
 async def test_a_store_whose_months_are_in_archives_is_not_proved(stream: Stream) -> None:

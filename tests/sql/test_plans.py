@@ -46,7 +46,7 @@ CASES = {
     "balance_of_day": Case("7, 1, current_date", partitions=1, role=READER),
     "balances_of_range": Case("7, 1, current_date - 30, current_date, NULL, 32", partitions=1, role=READER),
     # Of its own tables: properties, balances, one or two months of each kind and the users of either.
-    "daily_report": Case("7, 1, current_date - 40, 101", partitions=7, role=READER),
+    "daily_report": Case("7, 1, current_date - 40, 101", partitions=8, role=READER),
     "enter_org": Case("'folio_reader', 7, '5000'"),
     # What changed since is looked for in every month that may hold it, and snapshots are read twice.
     "booked_as_recorded": Case("7, 1, current_date, now() - interval '1 hour', 100", partitions=8, role=READER),
@@ -471,7 +471,10 @@ READ_BY = {
         *(_SNAPSHOTS, _PROPERTIES, "event_store.events_identity"),
         *("ops.balance_adjustments_pkey", "ops.balance_corrections_pkey"),
     },
-    "daily_report": {_PROPERTIES, _BALANCES, _USERS, "finance.revenues_of_day", "finance.expenses_of_day"},
+    "daily_report": {
+        *(_PROPERTIES, _BALANCES, _USERS, "finance.revenues_of_day", "finance.expenses_of_day"),
+        "finance.property_time_zones_pkey",
+    },
     "expense_by_id": {_SNAPSHOTS, _PROPERTIES, _USERS, "finance.expenses_partitioned_pkey"},
     "expenses_of_day": {"finance.expenses_of_day", _USERS},
     "history_of_transaction": {"event_store.events_identity"},

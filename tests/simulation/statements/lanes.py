@@ -14,6 +14,7 @@ _NEW_LANE: Final[Row] = {
     "owner_epoch": 0,
     "owner": None,
     "retention_months": None,
+    "transactions_since": None,  # no worker keeps more than another here
     "batch_id": None,
     **dict.fromkeys(("finance_position", "last_offset", "last_appended_at", "last_record_hash")),
     **dict.fromkeys(("corrections_position", "corrections_last_offset")),

@@ -12,13 +12,13 @@ from tests.simulation.statements.registry import Moment, Staged, Values, of_the_
 
 @of_the_oracle(
     "lanes",
-    "lane finance_position corrections_position published_seq chain_seq chain_head retention_months applied "
-    "duplicate stale conflict quarantined version_gaps misrouted",
+    "lane finance_position corrections_position published_seq chain_seq chain_head retention_months transactions_since "
+    "applied duplicate stale conflict quarantined version_gaps misrouted",
 )
 async def _oracle_lanes(at: Transaction, _staged: Staged, _moment: Moment) -> Values:
     columns = (
-        "lane finance_position corrections_position published_seq chain_seq chain_head retention_months applied "
-        "duplicate stale conflict quarantined version_gaps misrouted"
+        "lane finance_position corrections_position published_seq chain_seq chain_head retention_months "
+        "transactions_since applied duplicate stale conflict quarantined version_gaps misrouted"
     )
     return [picked(row, columns) for _, row in sorted(at.rows("lanes"))]
 

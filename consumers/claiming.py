@@ -42,6 +42,7 @@ class Claimant:
     topics: Mapping[Feed, str]  # as they are called on this cluster
     lane_count: int
     rules: RecordedRules
+    retention_months: int  # for which it keeps rows of transactions
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ async def _require_lanes(connection: asyncpg.Connection, lane_count: int) -> Non
 
 
 async def _take_over(connection: asyncpg.Connection, claimant: Claimant, lane: int, cluster_epoch: str) -> ClaimedLane:
-    row = await connection.fetchrow(sql.query("claim_lane"), lane, claimant.owner)
+    row = await connection.fetchrow(sql.query("claim_lane"), lane, claimant.owner, claimant.retention_months)
     assert row is not None, "every lane was given a row above"
     claim = _claim(row, cluster_epoch)
     positions = [claim.standings[feed].position or 0 for feed in Feed]

@@ -76,6 +76,7 @@ class SessionSettings:
     topics: Mapping[Feed, str]  # as they are called on this cluster
     owner: str
     rules: RecordedRules
+    retention_months: int
     stall_seconds: float
     claim_seconds: float  # the client sends no heartbeats while we claim: less than the session's timeout
 
@@ -227,7 +228,7 @@ class Session:
         """
         settings = self._settings
         by_feed = self._whole_lanes(assigned)
-        claimant = Claimant(settings.owner, settings.topics, lane_count, settings.rules)
+        claimant = Claimant(settings.owner, settings.topics, lane_count, settings.rules, settings.retention_months)
         async with self._connected("claiming lanes") as connection:
             claimed_lanes = await claim_lanes(connection, claimant, by_feed)
         # After the claim: others could have moved the lane past an end that was asked for before.

@@ -170,6 +170,7 @@ class Worker:
             topics={feed: self._settings.kafka.topic_prefix + feed for feed in Feed},
             owner=self.name,
             rules=recorded_rules(self._settings.rules),
+            retention_months=self._settings.batch.retention_months,
             stall_seconds=worker.stall_seconds,
             claim_seconds=self._settings.kafka.session_timeout_seconds * _CLAIM_SHARE,
         )

@@ -32,6 +32,7 @@ REBUILD_POINTS: Final = ("rebuild_locked", "rebuild_written", "rebuild_committed
 PARTITION_POINTS: Final = (
     "month_making",
     "month_made",
+    "versions_kept",
     "month_detaching",
     "month_detached",
     "rows_set_aside",

@@ -47,7 +47,8 @@ async def source(settings: Settings, lanes: Sequence[int]) -> AsyncIterator[Sour
     await consumer.start()
     try:
         topics = {feed: settings.kafka.topic_prefix + feed for feed in Feed}
-        claimant = Claimant(NAME, topics, settings.kafka.lanes, recorded_rules(settings.rules))
+        rules, months = recorded_rules(settings.rules), settings.batch.retention_months
+        claimant = Claimant(NAME, topics, settings.kafka.lanes, rules, months)
         connecting = connect_worker(endpoints.database_url, settings.database, NAME)
         async with briefly(connecting, "claiming lanes") as connection:
             claims = [each.claim for each in await claim_lanes(connection, claimant, lanes)]

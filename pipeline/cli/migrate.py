@@ -6,6 +6,7 @@ from pipeline import settings as settings_module
 from pipeline.cli.output import Output, print_document
 from pipeline.endpoints import resolve
 from pipeline.exits import EXIT_OK
+from pipeline.logs import configure
 from pipeline.storage.connect import connect
 from pipeline.storage.migrate import MonthsKept
 from pipeline.storage.migrate import migrate as apply_migrations
@@ -30,10 +31,11 @@ def migrate(*, output: Output = "text") -> int:
 
 async def _migrate() -> list[str]:
     settings = settings_module.load()
+    configure(settings.log.level)
     with database_errors("connecting"):
         connection = await connect(resolve(settings).database_url, settings.database, "folio migrate")
     try:
         months = MonthsKept(settings.batch.retention_months, settings.partitions.months_ahead)
-        return await apply_migrations(connection, months=months)
+        return await apply_migrations(connection, months=months, locks=settings.partitions)
     finally:
         await connection.close()

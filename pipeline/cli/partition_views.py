@@ -13,7 +13,7 @@ from pipeline.maintenance.partitions.standing import Standing
 from pipeline.maintenance.partitions.state import State
 
 
-def show_status(state: State, standings: Sequence[Standing]) -> None:
+def show_status(state: State, standings: Sequence[Standing], retention_problem: str | None) -> None:
     """Each partition, each table of months, and what must be done."""
     console = Console(highlight=False)
     partitions = _table("partition", "rows (about)", "bytes")
@@ -32,6 +32,7 @@ def show_status(state: State, standings: Sequence[Standing]) -> None:
         )
     console.print(tables)
     problems = [problem for standing in standings for problem in standing.problems]
+    problems += [retention_problem] if retention_problem is not None else []
     print("\n".join(problems) or "partitions are as they must be")
 
 

@@ -26,10 +26,10 @@ from pipeline.maintenance.partitions.archives import Header, read_header, verifi
 from pipeline.maintenance.partitions.gauges import gauges
 from pipeline.maintenance.partitions.locking import connect_maintainer, only_run, require_owner
 from pipeline.maintenance.partitions.modulus import plan_modulus
-from pipeline.maintenance.partitions.planning import Keeping, Plan, Purpose, plan
+from pipeline.maintenance.partitions.planning import Keeping, Plan, Purpose, plan, require_retention
 from pipeline.maintenance.partitions.planning import only as only_
 from pipeline.maintenance.partitions.restoring import require_restorable, restore
-from pipeline.maintenance.partitions.standing import standings
+from pipeline.maintenance.partitions.standing import retention_problem, standings
 from pipeline.maintenance.partitions.state import State, read_state
 from pipeline.settings import Settings
 from pipeline.storage.audit import operator
@@ -49,8 +49,8 @@ EventsOlderThan = Annotated[int | None, Parameter(validator=Number(gte=EVENTS_MO
 def status(*, output: Literal["text", "json", "prometheus"] = "text") -> int:
     """Show how long the months last, what lies in a default partition, and what should have left.
 
-    Exit code 1 when something must be done: the next month is missing, rows are in a default partition, or a clean-up
-    was missed.
+    Exit code 1 when something must be done: the next month is missing, rows are in a default partition, a clean-up was
+    missed, or the workers keep transactions for longer than is set here.
 
     Parameters
     ----------
@@ -59,18 +59,19 @@ def status(*, output: Literal["text", "json", "prometheus"] = "text") -> int:
     """
     settings = settings_module.load()
     state, now = asyncio.run(_look(settings)), SystemClock().now()
-    found = standings(state, now, _keeping(settings))
+    keeping = _keeping(settings)
+    found, retention = standings(state, now, keeping), retention_problem(state, keeping)
     if output == "prometheus":
         sys.stdout.write(generate_latest(gauges(state, found)).decode())
     elif output == "json":
         partitions = [asdict(partition) for partition in state.partitions]
         tables = [asdict(each) | {"problems": list(each.problems)} for each in found]
-        print_document(
-            {"tables": tables, "partitions": partitions, "waiting": [asdict(each) for each in state.waiting]}
-        )
+        waiting = [asdict(each) for each in state.waiting]
+        print_document({"tables": tables, "partitions": partitions, "waiting": waiting, "retention_problem": retention})
     else:
-        show_status(state, found)
-    return EXIT_DIFFERENT if any(problem for each in found for problem in each.problems) else EXIT_OK
+        show_status(state, found, retention)
+    ill = retention is not None or any(problem for each in found for problem in each.problems)
+    return EXIT_DIFFERENT if ill else EXIT_OK
 
 
 @app.command(name="plan")
@@ -200,7 +201,9 @@ def _keeping(settings: Settings, archive: Path | None = None, events_months: int
 def _plan(
     settings: Settings, state: State, purpose: Purpose | None, archive: Path | None, events_months: int | None
 ) -> Plan:
-    return only_(plan(state, SystemClock().now(), _keeping(settings, archive, events_months)), purpose)
+    keeping = _keeping(settings, archive, events_months)
+    require_retention(state, keeping, purpose)
+    return only_(plan(state, SystemClock().now(), keeping), purpose)
 
 
 async def _look(settings: Settings) -> State:

@@ -12,7 +12,7 @@ from pipeline.clock import SystemClock
 from pipeline.endpoints import resolve
 from pipeline.errors import SchemaMismatch, SettingsRefused, TopicMismatch
 from pipeline.maintenance.partitions.planning import Keeping
-from pipeline.maintenance.partitions.standing import standings
+from pipeline.maintenance.partitions.standing import retention_problem, standings
 from pipeline.maintenance.partitions.state import State, read_state
 from pipeline.storage.connect import connect
 from pipeline.storage.migrate import require_schema
@@ -76,9 +76,12 @@ def check_months(surroundings: Surroundings) -> Finding:
     settings = surroundings.settings
     keeping = Keeping(settings.batch.retention_months, settings.partitions.months_ahead)
     try:
-        found = standings(_ask(surroundings, _state_of_months), SystemClock().now(), keeping)
+        state = _ask(surroundings, _state_of_months)
     except SchemaMismatch as error:
         return Finding("months", "warn", str(error), "folio migrate, or a login with folio_operator")
+    found, retention = standings(state, SystemClock().now(), keeping), retention_problem(state, keeping)
+    if retention is not None:
+        return Finding("months", "warn", retention, "one number of months for workers and commands")
     problems = [problem for standing in found for problem in standing.problems]
     if problems:
         return Finding("months", "warn", "; ".join(problems), "folio partitions plan, then apply")

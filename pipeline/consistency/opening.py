@@ -13,6 +13,7 @@ from pipeline.consistency.job import Means, require_alone
 from pipeline.months import retention_start
 from pipeline.rebuild.looking import Wanted
 from pipeline.rebuild.scope import Part
+from pipeline.retention import recorded_retention, require_same_retention
 from pipeline.settings import Settings
 from pipeline.storage.connect import briefly, connect_reader_of_much
 from pipeline.storage.migrate import require_schema
@@ -29,7 +30,8 @@ BOOKS: Final = frozenset({Part.SNAPSHOTS, Part.TRANSACTIONS})
 async def means_of(settings: Settings, database_url: str, clock: Clock, reach: Reach) -> AsyncIterator[Means]:
     """Everything that a check works with, for as long as it lasts, and nobody else checks meanwhile.
 
-    Raises SettingsRefused while somebody else does, SchemaMismatch, DatabaseUnavailable.
+    Raises SettingsRefused while somebody else does, and where the workers keep other months than the settings say;
+    SchemaMismatch, DatabaseUnavailable.
     """
     async with (
         briefly(_connect(settings, database_url), "checking") as operator,
@@ -37,6 +39,7 @@ async def means_of(settings: Settings, database_url: str, clock: Clock, reach: R
     ):
         await require_schema(operator)
         await require_alone(operator)
+        require_same_retention(settings.batch.retention_months, await recorded_retention(operator))
         edge = retention_start(clock.now() + _SLACK, settings.batch.retention_months)
         yield Means(operator, reading, Wanted(BOOKS, instant_of(edge)), settings.consistency, clock, reach)
 

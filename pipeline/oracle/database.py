@@ -46,6 +46,8 @@ class Lane(NamedTuple):
     chain_head: bytes
     recorded_until: datetime
     rebuilds: int
+    retention_months: int | None  # of transactions, as its owner recorded it
+    transactions_since: datetime | None  # older ones may have no row: fewer months were kept before
     counters: compare.LaneCounters
 
 
@@ -88,7 +90,8 @@ class ExpiredMonths(NamedTuple):
     """What was taken away because it was too old, each by its month in UTC."""
 
     transactions: frozenset[compare.Month]
-    events: list[date]  # by recorded_at
+    events: list[date]  # by recorded_at: in archives
+    waiting: list[date]  # likewise, beside their table until a run archives and drops them
 
 
 @cache
@@ -110,22 +113,8 @@ class Database:
 
     async def lanes(self) -> list[Lane]:
         """Every lane, in order."""
-        return [
-            Lane(
-                lane,
-                events,
-                corrections,
-                published_seq,
-                chain_seq,
-                chain_head,
-                recorded_until,
-                rebuilds,
-                compare.LaneCounters(*counters),
-            )
-            for lane, events, corrections, published_seq, chain_seq, chain_head, recorded_until, rebuilds, counters in (
-                (*row[:8], row[8:]) for row in map(tuple, await self._fetch("lanes"))
-            )
-        ]
+        rows = map(tuple, await self._fetch("lanes"))
+        return [Lane._make((*row[:10], compare.LaneCounters(*row[10:]))) for row in rows]
 
     async def commits(self, lanes: Sequence[Lane]) -> Commits:
         """What tells of an update whether its commit is in the snapshot."""
@@ -186,8 +175,11 @@ class Database:
         rows = await self._fetch("expired_months")
         kinds = {"finance.revenues_partitioned": "revenue", "finance.expenses_partitioned": "expense"}
         return ExpiredMonths(
-            frozenset((kinds[parent], month.year, month.month) for parent, month, _ in rows if parent in kinds),
-            sorted(month for parent, month, restored in rows if parent not in kinds and not restored),
+            frozenset((kinds[parent], month.year, month.month) for parent, month, _, _ in rows if parent in kinds),
+            sorted(
+                month for parent, month, restored, waiting in rows if parent not in kinds and not (restored or waiting)
+            ),
+            sorted(month for parent, month, _, waiting in rows if parent not in kinds and waiting),
         )
 
     async def known_since(self) -> dict[PropertyKey, datetime]:

@@ -12,12 +12,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from pipeline.errors import OffsetExpired, TopicMismatch
 from pipeline.oracle import compare, compare_corrections, database, topics
-from pipeline.oracle.books import DATABASE_REJECTED, Books, Ground, Tally, rules_at
+from pipeline.oracle.books import DATABASE_REJECTED, Books, Ground, Stored, Tally, rules_at
 from pipeline.oracle.chain import ChainComparison
 from pipeline.oracle.compare_days import BalanceComparison, BalanceRow
 from pipeline.oracle.compare_updates import REALTIME, RealtimeComparison
@@ -52,8 +52,8 @@ async def reconcile(
     """Prove that the database is what its topics say.
 
     `topic_prefix` stands before the names of the topics. `retention_months`: transactions older than that may be
-    absent from the tables of transactions. Raises Transient when a server does not answer, Fatal when the database
-    is not ours; all else is in the report.
+    absent from the tables of transactions, unless their lane has recorded for how long it keeps them. Raises Transient
+    when a server does not answer, Fatal when the database is not ours; all else is in the report.
     """
     started = time.monotonic()
     try:
@@ -90,7 +90,8 @@ async def prove(tables: Database, log: Topics, retention_months: int, progress: 
     # From here on the books are used up, so that memory falls while the tables pass by.
     await _compare_events(findings, tables, books, progress)
     await _compare_users(findings, tables, books, progress)
-    await _compare_transactions(findings, tables, books, ground, retention_months, expired.transactions, progress)
+    may_be_absent = _absence(lanes, retention_months, expired.transactions)
+    await _compare_transactions(findings, tables, books, ground, may_be_absent, progress)
     await _compare_corrections(findings, tables, books, order, progress)
     balances = BalanceComparison(days, properties.opening_cash_cents, counted)
     rows = await _compare_balances(findings, tables, balances, sum(map(len, days.values())), progress)
@@ -106,10 +107,20 @@ async def prove(tables: Database, log: Topics, retention_months: int, progress: 
 
 
 def require_whole_store(expired: ExpiredMonths) -> None:
-    """Raises UnprovenError where months of the event store were archived: what is not there cannot be compared."""
+    """Raises UnprovenError where months of the event store have left it: what is not there cannot be compared."""
+    if expired.waiting:
+        raise UnprovenError(
+            f"the event store's {_months(expired.waiting)} have left it and wait to be archived: run `folio partitions "
+            "apply` to finish what an interrupted run has left, then `folio partitions restore` for each"
+        )
     if expired.events:
-        months = ", ".join(f"{month:%Y-%m}" for month in expired.events)
-        raise UnprovenError(f"the event store's {months} are in archives: `folio partitions restore` brings them back")
+        raise UnprovenError(
+            f"the event store's {_months(expired.events)} are in archives: `folio partitions restore` brings them back"
+        )
+
+
+def _months(months: Sequence[date]) -> str:
+    return ", ".join(f"{month:%Y-%m}" for month in months)
 
 
 # --- reading ---
@@ -231,8 +242,7 @@ async def _compare_transactions(
     tables: Database,
     books: Books,
     ground: Ground,
-    retention_months: int,
-    expired: Collection[compare.Month],
+    may_be_absent: Callable[[Stored], bool],
     progress: Progress,
 ) -> None:
     total = len(books.newest)
@@ -243,9 +253,21 @@ async def _compare_transactions(
     transactions = compare.transactions(books, ground)
     async for rows in _counted(tables, "transactions", total, progress):
         transactions.feed(findings, rows)
-    transactions.finish(
-        findings, lambda stored: compare.past_retention(stored, retention_months) or compare.expired(stored, expired)
-    )
+    transactions.finish(findings, may_be_absent)
+
+
+def _absence(
+    lanes: Sequence[Lane], retention_months: int, expired: Collection[compare.Month]
+) -> Callable[[Stored], bool]:
+    """Whether a transaction's row may be absent: it came too old, or its month was taken away."""
+    kept = {lane.lane: (lane.retention_months or retention_months, lane.transactions_since) for lane in lanes}
+
+    def may_be_absent(stored: Stored) -> bool:
+        months, since = kept[stored.event.lane]
+        too_old_before = since is not None and stored.event.content.occurred_at < since
+        return too_old_before or compare.past_retention(stored, months) or compare.expired(stored, expired)
+
+    return may_be_absent
 
 
 async def _compare_corrections(

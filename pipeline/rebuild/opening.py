@@ -15,6 +15,7 @@ from pipeline.rebuild.job import EVENTS_A_SLICE, Hand, Means, require_alone
 from pipeline.rebuild.looking import Wanted
 from pipeline.rebuild.scope import Part
 from pipeline.rebuild.steps import Steps
+from pipeline.retention import recorded_retention, require_same_retention
 from pipeline.settings import Settings
 from pipeline.storage.connect import briefly, connect_reader_of_much, connect_worker, connect_writer
 from pipeline.storage.migrate import require_schema
@@ -39,12 +40,14 @@ async def means_of(
 ) -> AsyncIterator[Means]:
     """Everything that a rebuild works with, for as long as it lasts, and nobody else rebuilds meanwhile.
 
-    Raises SettingsRefused while somebody else does, SchemaMismatch, TopicMismatch, DatabaseUnavailable.
+    Raises SettingsRefused while somebody else does, and where the workers keep other months than the settings say;
+    SchemaMismatch, TopicMismatch, DatabaseUnavailable.
     """
     async with AsyncExitStack() as stack:
         operator = await stack.enter_async_context(briefly(_connect_operator(settings, database_url), NAME))
         await require_schema(operator)
         await require_alone(operator)
+        require_same_retention(settings.batch.retention_months, await recorded_retention(operator))
         lane_count = await operator.fetchval(sql.query("count_lanes"))
         if not lane_count:
             raise TopicMismatch("the database has no lanes yet: there is nothing to rebuild before a worker has run")

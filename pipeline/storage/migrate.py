@@ -1,8 +1,9 @@
 """Bringing a database to the schema that this code needs, with pogo's runner of plain .sql files."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ from pogo_core.util import sql as pogo_sql
 import sql
 from pipeline.errors import DatabaseUnavailable, SchemaMismatch
 from pipeline.settings import BatchSettings, PartitionSettings
+from pipeline.storage.locks import LOCKED, bound_step, described, is_locked, patiently
 
 # Two `folio migrate` at once would both find the same migration missing; the second one waits here.
 _ADVISORY_LOCK = 0x464F4C494F  # "FOLIO"
@@ -42,17 +44,23 @@ async def applied_migrations(connection: asyncpg.Connection) -> set[str]:
 
 
 async def migrate(
-    connection: asyncpg.Connection, directory: Path = sql.MIGRATIONS, months: MonthsKept | None = None
+    connection: asyncpg.Connection,
+    directory: Path = sql.MIGRATIONS,
+    months: MonthsKept | None = None,
+    locks: PartitionSettings | None = None,
 ) -> list[str]:
     """Apply what is missing, then make the months around now; returns the names applied.
 
-    Raises SchemaMismatch when a migration fails (its own transaction is rolled back).
+    Each migration is a transaction, and so is each month. None waits for a lock for longer than others may stand behind
+    it: it lets go and is tried again, as often as `locks` say. Raises SchemaMismatch when a migration fails (its own
+    transaction is rolled back), DatabaseUnavailable when a lock was not to be had; what was done before stays done.
     """
+    bounds = locks or PartitionSettings()
     await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
     try:
         missing = sorted(set(known_migrations(directory)) - await applied_migrations(connection))
-        await pogo.apply(connection, directory, schema_name=_SCHEMA_NAME, logger=_quiet)
-        await ensure_months(connection, months or MonthsKept())
+        await _apply(connection, directory, bounds)
+        await ensure_months(connection, months or MonthsKept(), bounds)
     except BadMigrationError as error:
         raise SchemaMismatch(f"{error}: {error.__cause__}") from error
     except (asyncpg.PostgresConnectionError, OSError) as error:
@@ -63,12 +71,59 @@ async def migrate(
     return missing
 
 
-async def ensure_months(connection: asyncpg.Connection, months: MonthsKept) -> int:
-    """Make the monthly partitions around now that are missing; returns how many."""
-    made: int = await connection.fetchval(
-        "SELECT ops.ensure_months($1, $2, $3)", datetime.now(UTC).date(), months.back, months.ahead
+async def _apply(connection: asyncpg.Connection, directory: Path, bounds: PartitionSettings) -> None:
+    """Every migration that is missing. An attempt goes on with the one at which the last attempt had no lock."""
+
+    async def attempt() -> None:
+        await pogo.apply(connection, directory, schema_name=_SCHEMA_NAME, logger=_quiet)
+
+    await connection.execute(sql.query("bound_lock_waits"), f"{bounds.lock_timeout_ms}ms")
+    try:
+        await patiently(bounds, "migrate", attempt)
+    except BadMigrationError as error:
+        if not is_locked(error):
+            raise
+        holders = await connection.fetch(sql.query("longest_transactions"))
+        raise _not_given(str(error), bounds, holders) from error
+    finally:
+        if not connection.is_closed():
+            await connection.execute("RESET lock_timeout")
+
+
+async def ensure_months(connection: asyncpg.Connection, months: MonthsKept, bounds: PartitionSettings) -> int:
+    """Make the monthly partitions around now that are missing, one at a time; returns how many."""
+    missing = await connection.fetch(sql.query("missing_months"), datetime.now(UTC).date(), months.back, months.ahead)
+    for table, column, month in missing:
+        await _make_month(connection, (table, column, month), bounds)
+    return len(missing)
+
+
+async def _make_month(connection: asyncpg.Connection, place: tuple[str, str, date], bounds: PartitionSettings) -> None:
+    table, _, month = place
+
+    async def attempt() -> None:
+        async with connection.transaction():
+            await bound_step(connection, bounds)
+            await connection.execute(sql.query("ensure_month"), *place)
+
+    doing = f"make {month:%Y-%m} of {table}"
+    try:
+        await patiently(bounds, doing, attempt)
+    except LOCKED as error:
+        holders = await connection.fetch(sql.query("lock_holders"), table)
+        raise _not_given(doing, bounds, holders) from error
+    except asyncpg.QueryCanceledError as error:
+        raise DatabaseUnavailable(
+            f"{doing}: not within {bounds.step_seconds_max:g} s, and writers may have waited; it is not made. The "
+            "migrations are applied: set FOLIO_PARTITIONS_STEP_SECONDS_MAX higher in a quiet hour and run it again"
+        ) from error
+
+
+def _not_given(doing: str, bounds: PartitionSettings, holders: Sequence[asyncpg.Record]) -> DatabaseUnavailable:
+    return DatabaseUnavailable(
+        f"{doing}: no lock in {bounds.lock_attempts} attempts of {bounds.lock_timeout_ms} ms each; transactions in the "
+        f"way may be {described(holders)}. Nothing of it is done, what came before is: run `folio migrate` again"
     )
-    return made
 
 
 async def require_schema(connection: asyncpg.Connection) -> None:

@@ -24,7 +24,7 @@ from pipeline.storage.values import (
 
 _DAYS_OF_A_MONTH_MAX = 31
 # How a row of daily_report and of org_overview is made up.
-_PROPERTY, _BALANCE, _PART = slice(0, 4), slice(4, 18), 18
+_PROPERTY, _BALANCE, _KEPT, _PART = slice(0, 4), slice(4, 18), 18, 19
 
 
 class Reports:
@@ -39,6 +39,7 @@ class Reports:
     ) -> DailyReport | None:
         """A property's day: balance, totals of all its transactions, and the first `limit` of each kind.
 
+        Past retention the transactions have left: `transactions_kept` says so, and the balance holds them all the same.
         More of them: Transactions.of_day, after the page's `next`. Totals, transactions and balance are of one instant.
         None: there is no such property. Raises ReadRefused for a limit beyond PAGE_ROWS_MAX.
         """
@@ -115,6 +116,7 @@ def _daily(rows: Sequence[Sequence[Any]], day: date, limit: int) -> DailyReport:
         property=Property(*rows[0][_PROPERTY]),
         balance_date=day,
         balance=_balance(rows[0][_BALANCE]),
+        transactions_kept=rows[0][_KEPT],
         totals=tuple(sorted(totals, key=lambda total: (total.kind, total.payment_mode, total.status))),
         revenues=page(of_kind["revenue"], limit, key_of),
         expenses=page(of_kind["expense"], limit, key_of),

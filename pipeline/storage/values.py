@@ -143,11 +143,16 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class DailyReport:
-    """A property's day. `balance` is None where the day has no row, which equals a day on which nothing moved."""
+    """A property's day. `balance` is None where the day has no row, which equals a day on which nothing moved.
+
+    Without `transactions_kept` the day began before retention's edge: its transactions have left, some or all of them,
+    or never had a row. Totals and transactions are of what is left, the balance of everything.
+    """
 
     property: Property
     balance_date: date
     balance: Balance | None
+    transactions_kept: bool
     totals: tuple[Total, ...]
     revenues: Page[Transaction, TransactionKey]
     expenses: Page[Transaction, TransactionKey]

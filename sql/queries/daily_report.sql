@@ -1,10 +1,13 @@
 -- daily_report: a property's day: property and balance on each row, then one total or transaction of the day, if any.
+-- A day that began before transactions are kept may have lost some of them: in the zone in which it began first.
 -- One statement, and so one snapshot: the totals are those of these transactions, and the balance is theirs.
 -- A balance date lies within [date - 14 h, date + 36 h) of UTC in every zone: the range prunes all other months.
 SELECT p.property_id, p.name, p.currency, p.opening_cash_cents,
        b.property_id, b.balance_date, b.version, b.opening_balance_cents, b.cash_received_cents, b.bank_received_cents,
        b.cash_expenses_cents, b.bank_expenses_cents, b.calculated_closing_balance_cents, b.declared_closing_cents,
        b.closing_balance_cents, b.balance_discrepancy_cents, b.last_event_id, b.updated_at,
+       (SELECT min($3::date::timestamp AT TIME ZONE z.time_zone) >= (SELECT ops.transactions_kept_since())
+        FROM finance.property_time_zones AS z WHERE z.org_id = $1 AND z.property_id = $2) AS transactions_kept,
        t.*
 FROM finance.properties AS p
 LEFT JOIN finance.daily_cash_balances_partitioned AS b

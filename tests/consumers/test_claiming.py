@@ -33,6 +33,7 @@ AT_TEN = Standing(10, LAST)
 TOPICS = {feed: feed.value for feed in Feed}
 A_CLAIM = Claim(lane=7, epoch=1, cluster_epoch="1:1", standings={}, outbox_seq=0, published_seq=0, invalidated_seq=0)
 RULES = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata", "register")
+RETENTION = 24
 
 
 # --- where to start ---
@@ -122,7 +123,7 @@ async def take(
     connection: asyncpg.Connection, lanes: list[int], lane_count: int, owner: str, rules: RecordedRules = RULES
 ) -> list[Claim]:
     """Claim lanes as a worker does."""
-    claimant = Claimant(owner, TOPICS, lane_count, rules)
+    claimant = Claimant(owner, TOPICS, lane_count, rules, RETENTION)
     return [claimed.claim for claimed in await claim_lanes(connection, claimant, lanes)]
 
 
@@ -234,11 +235,11 @@ async def test_a_stopped_lane_says_why_until_its_owner_says_that_it_goes_on(work
     """Also while its next owner has not looked yet whether it can: the broker may be away."""
     (claim,) = await take(worker, [0], 1, "one")
     await tell_stopped(worker, claim, "records are gone")
-    (claimed,) = await claim_lanes(worker, Claimant("two", TOPICS, 1, RULES), [0])
+    (claimed,) = await claim_lanes(worker, Claimant("two", TOPICS, 1, RULES, RETENTION), [0])
     assert claimed.was_stopped
     assert await worker.fetchval("SELECT stopped_reason FROM ops.lanes") == "records are gone"
     await tell_stopped(worker, claimed.claim, None)
-    (claimed,) = await claim_lanes(worker, Claimant("two", TOPICS, 1, RULES), [0])
+    (claimed,) = await claim_lanes(worker, Claimant("two", TOPICS, 1, RULES, RETENTION), [0])
     assert not claimed.was_stopped
 
 

@@ -46,7 +46,7 @@ CASES = {
     "balance_of_day": Case("7, 1, current_date", partitions=1, role=READER),
     "balances_of_range": Case("7, 1, current_date - 30, current_date, NULL, 32", partitions=1, role=READER),
     # Of its own tables: properties, balances, one or two months of each kind and the users of either.
-    "daily_report": Case("7, 1, current_date - 40, 101", partitions=7, role=READER),
+    "daily_report": Case("7, 1, current_date - 40, 101", partitions=8, role=READER),
     "enter_org": Case("'folio_reader', 7, '5000'"),
     # What changed since is looked for in every month that may hold it, and snapshots are read twice.
     "booked_as_recorded": Case("7, 1, current_date, now() - interval '1 hour', 100", partitions=8, role=READER),
@@ -81,7 +81,7 @@ CASES = {
     "batch_outbox": Case(f"'{{1,2}}', {UUID}"),
     "change_properties": Case("'{7}', '{1}', '{Palace}', '{INR}', '{0}'", role=OPERATOR),
     "begin_job": Case(f"{UUID}, 'rebuild balances', '{{}}'", role=OPERATOR),
-    "claim_lane": Case("1, 'me'"),
+    "claim_lane": Case("1, 'me', 24"),
     "begin_reading": Case("7, '5000', '10000', 'folio_reader'"),
     "booked_figures": Case("'{7}', '{1}', ARRAY[current_date]", partitions=3),
     "cluster_epoch": Case(),
@@ -109,6 +109,9 @@ CASES = {
     "list_dead_letters": Case("NULL, now(), 't', 1, 400, 't', NULL, '{schema}', 50"),
     "list_properties": Case("7, 0, 9000, 100", role=OPERATOR),
     "load_properties": Case("'{7,999999}', '{1,1}', '{NULL,NULL}', '{INR,INR}', '{0,0}', now()", role=OPERATOR),
+    "longest_transactions": Case(role=OPERATOR),
+    "missing_months": Case("current_date, 24, 3", role=OPERATOR),
+    "bound_lock_waits": Case("'200ms'", role=OWNER),
     "lock_lanes": Case(),
     "lock_holders": Case("'event_store.events'", role=OPERATOR),
     "mark_lane": Case("1, 0, 5, 5"),
@@ -119,7 +122,8 @@ CASES = {
     "note_rebuild": Case("1, 1001, now()"),
     "note_refresh": Case("'{1,2}', ARRAY[now(), now()]"),
     "opening_cash": Case("'{7}', '{1}'"),
-    "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=5),
+    "keep_versions": Case("now() - interval '1 day', now()", by_sets=True, role=OWNER),
+    "probe_versions": Case("'{7}', '{revenue}', '{7}', '{1}'", partitions=6),  # five of months, and what was archived
     "reader_role": Case(),
     "read_balances": Case("'{7}', '{1}', ARRAY[current_date - 3], 50000", partitions=1),
     "read_corrections": Case(f"'{{7}}', ARRAY[{UUID}]"),
@@ -157,6 +161,7 @@ CASES = {
     "store_is_whole": Case(by_sets=True),
     "version_bound": Case(by_sets=True),
     "record_rules": Case("1, 5, 5, interval '1 day', interval '1 day', 'INR', 'UTC', 'register', 8"),
+    "recorded_retention": Case(role=OPERATOR),
     "recording_instant": Case("'{1,2}'", role=OPERATOR),
     "register_properties": Case("'{999999}', '{1}', '{INR}', 'UTC', now()"),
     "revenues_of_day": Case("7, 1, current_date - 40, NULL, NULL, 101", partitions=3, role=READER),
@@ -259,6 +264,8 @@ INSERT INTO event_store.events
 SELECT now(), 1, n, org, 'revenue', n * 3000 + org, 1, 'revenue.created', gen_random_uuid(), 1, current_date, now(),
        now(), 'applied', 1, '\\x00', '\\x00', NULL
 FROM generate_series(1, 3000) AS org, generate_series(0, 4) AS n;
+INSERT INTO ops.archived_versions
+SELECT org_id, aggregate_id, version, hash_version, aggregate_type, content_hash FROM event_store.events;
 INSERT INTO ops.expired_months (parent, month, detached_at, to_archive, dropped_at)
 SELECT 'event_store.events', '1990-01-01'::date + make_interval(months => n), now(), false, now()
 FROM generate_series(1, 300) AS n;
@@ -467,7 +474,10 @@ READ_BY = {
         *(_SNAPSHOTS, _PROPERTIES, "event_store.events_identity"),
         *("ops.balance_adjustments_pkey", "ops.balance_corrections_pkey"),
     },
-    "daily_report": {_PROPERTIES, _BALANCES, _USERS, "finance.revenues_of_day", "finance.expenses_of_day"},
+    "daily_report": {
+        *(_PROPERTIES, _BALANCES, _USERS, "finance.revenues_of_day", "finance.expenses_of_day"),
+        "finance.property_time_zones_pkey",
+    },
     "expense_by_id": {_SNAPSHOTS, _PROPERTIES, _USERS, "finance.expenses_partitioned_pkey"},
     "expenses_of_day": {"finance.expenses_of_day", _USERS},
     "history_of_transaction": {"event_store.events_identity"},

@@ -137,6 +137,7 @@ _WAYS: Final[Sequence[str]] = (
     "SELECT * FROM event_store.snapshots WHERE org_id = {other}",
     "SELECT * FROM ops.lanes",
     "SELECT ops.safe_watermarks()",
+    "SELECT ops.transactions_kept_since()",
     "SELECT e.* FROM event_store.events AS e JOIN event_store.snapshots AS s USING (aggregate_id)",
     "SELECT * FROM ops.outbox",
     "SELECT * FROM ops.dead_letters",

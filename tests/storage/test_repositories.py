@@ -212,6 +212,72 @@ async def test_a_report_of_a_day_without_a_row_has_no_balance(ledger: Ledger, re
     assert await repositories.reports.daily(1, 99, TODAY, intent=READ) is None
 
 
+async def kept(repositories: Repositories, day: date, property_: int = 1) -> bool:
+    report = await repositories.reports.daily(1, property_, day, intent=READ)
+    assert report is not None
+    return report.transactions_kept
+
+
+async def test_a_report_says_that_a_day_is_past_retention(ledger: Ledger, repositories: Repositories) -> None:
+    old = NOON - 900 * DAY
+    await ledger.commit(ledger.event(1, amount=77, at=old), ledger.event(2))
+    report = await repositories.reports.daily(1, 1, old.date(), intent=READ)
+    assert report is not None
+    assert report.balance is not None
+    assert (report.balance.cash_received_cents, report.revenues.items) == (77, ())
+    assert (report.transactions_kept, await kept(repositories, TODAY)) == (False, True)
+
+
+async def test_a_day_at_the_edge_is_kept_where_all_of_it_came_after(ledger: Ledger, repositories: Repositories) -> None:
+    """The month's first hours in India are of the month before, in UTC, which leaves."""
+    await ledger.admin.execute(
+        "INSERT INTO finance.properties VALUES (1, 2, NULL, 'USD', 0, false, now());"
+        "INSERT INTO finance.property_time_zones VALUES (1, 2, '0001-01-01 00:00:00+00', 'America/New_York');"
+    )
+    await ledger.commit(ledger.event(1))
+    edge = date(TODAY.year - 2, TODAY.month, 1)
+    assert [await kept(repositories, edge + days * DAY) for days in (-1, 0, 1)] == [False, False, True]
+    assert [await kept(repositories, edge + days * DAY, 2) for days in (-1, 0, 1)] == [False, True, True]
+
+
+async def test_a_report_says_that_a_month_has_left(ledger: Ledger, repositories: Repositories) -> None:
+    """Whatever is recorded now of how long transactions are kept: a month that left has left."""
+    at = NOON - 40 * DAY
+    await ledger.commit(ledger.event(1, amount=5, at=at), ledger.event(2))
+    assert await kept(repositories, at.date())
+    month = at.date().replace(day=1)
+    await ledger.admin.execute("SELECT ops.ensure_month('finance.expenses_partitioned', 'occurred_at', $1)", month)
+    await ledger.admin.execute("SELECT ops.detach_month('finance.expenses_partitioned', $1, false)", month)
+    try:
+        days = [at.date(), month - DAY, date(2026, 3, 1), TODAY]
+        assert [await kept(repositories, day) for day in days] == [False, False, True, True]
+    finally:
+        await ledger.admin.execute("SELECT ops.drop_expired_month('finance.expenses_partitioned', $1)", month)
+        await ledger.admin.execute("DELETE FROM ops.expired_months")
+        await ledger.admin.execute("SELECT ops.ensure_month('finance.expenses_partitioned', 'occurred_at', $1)", month)
+
+
+async def test_a_day_that_was_too_old_under_fewer_months_stays_without_its_transactions(
+    make_ledger: MakeLedger, repositories: Repositories
+) -> None:
+    fewer = await make_ledger(retention_months=3)
+    await fewer.commit(*(fewer.event(number, org=number, at=NOON - 130 * DAY) for number in range(1, 5)))
+    for months in (24, 36):
+        more = Ledger(fewer.url, fewer.admin, retention_months=months)
+        await more.claim()
+        assert not await kept(repositories, (NOON - 130 * DAY).date())
+        assert await kept(repositories, (NOON - 60 * DAY).date())
+        more.books.discard()
+
+
+async def test_where_nothing_is_recorded_and_nothing_has_left_every_day_is_kept(
+    ledger: Ledger, repositories: Repositories
+) -> None:
+    await ledger.commit(ledger.event(1))
+    await ledger.admin.execute("UPDATE ops.lanes SET retention_months = NULL")
+    assert await kept(repositories, date(1990, 1, 1))
+
+
 async def test_the_balance_date_decides_and_not_the_day_of_utc(ledger: Ledger, repositories: Repositories) -> None:
     """At half past midnight in India it is still yesterday in UTC, and last month on the first."""
     first_of_march = datetime(2026, 2, 28, 19, 0, tzinfo=UTC)

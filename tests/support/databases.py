@@ -15,6 +15,7 @@ EMPTY_THE_BOOKS = """
     DELETE FROM finance.revenues_partitioned; DELETE FROM finance.expenses_partitioned;
     DELETE FROM finance.daily_cash_balances_partitioned;
     DELETE FROM event_store.events; DELETE FROM event_store.snapshots; DELETE FROM read_models.users;
+    DELETE FROM ops.archived_versions;
     DELETE FROM ops.balance_adjustments; DELETE FROM ops.balance_corrections; DELETE FROM ops.jobs;
     DELETE FROM ops.drifts; DELETE FROM ops.night_audit_days; DELETE FROM ops.reports;
     DELETE FROM read_models.daily_reports; DELETE FROM read_models.monthly_summaries; DELETE FROM read_models.refreshes;

@@ -26,9 +26,9 @@ def _go_on(_point: str) -> None:
     return
 
 
-def claimant(lane_count: int, owner: str = "test") -> Claimant:
+def claimant(lane_count: int, owner: str = "test", retention_months: int = 24) -> Claimant:
     rules = RecordedRules(timedelta(days=3660), timedelta(hours=24), "INR", "Asia/Kolkata", "register")
-    return Claimant(owner, {feed: feed.value for feed in Feed}, lane_count, rules)
+    return Claimant(owner, {feed: feed.value for feed in Feed}, lane_count, rules, retention_months)
 
 
 class Ledger:
@@ -64,7 +64,8 @@ class Ledger:
         connection = await self.connect_to_look()
         try:
             taken = lanes or range(self.lane_count)
-            claims = [claimed.claim for claimed in await claim_lanes(connection, claimant(self.lane_count), taken)]
+            who = claimant(self.lane_count, retention_months=self._retention_months)
+            claims = [claimed.claim for claimed in await claim_lanes(connection, who, taken)]
         finally:
             await connection.close()
         self.claims = {claim.lane: claim for claim in claims}

@@ -7,6 +7,7 @@ that `ops.expired_months` knows of, until they are in an archive, where they are
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,23 +16,26 @@ import asyncpg
 import sql
 from pipeline.errors import DatabaseUnavailable, SettingsRefused
 from pipeline.maintenance.partitions.archives import Reach, write_archive
-from pipeline.maintenance.partitions.locking import LOCKED, bound_step, patiently
 from pipeline.maintenance.partitions.planning import (
     ArchiveMonth,
     DetachMonth,
     DropMonth,
+    KeepVersions,
     MakeMonth,
     Plan,
     SetAside,
     Step,
 )
 from pipeline.maintenance.partitions.state import MONTHLY, WaitingMonth
+from pipeline.months import months_after, start_of
 from pipeline.settings import PartitionSettings
 from pipeline.storage.audit import audit
+from pipeline.storage.locks import LOCKED, bound_step, described, patiently
 from pipeline.translate import database_errors
 
 # Set aside in one go: 10,000 rows are moved within a tenth of a second.
 _ROWS_OF_STEP: Final = 10_000
+_A_DAY: Final = timedelta(days=1)
 _COMMAND: Final = "partitions apply"
 
 
@@ -64,6 +68,8 @@ class Maintenance:
             match step:
                 case MakeMonth():
                     return await self._make(step)
+                case KeepVersions():
+                    return await self._keep_versions(step)
                 case DetachMonth():
                     return await self._detach(step)
                 case SetAside():
@@ -78,6 +84,16 @@ class Maintenance:
         await self._locked(step, sql.query("ensure_month"), *arguments, point="month_making")
         self.reach("month_made")
         return step.rows
+
+    async def _keep_versions(self, step: KeepVersions) -> int:
+        # A day at a time: nothing is locked, and what was noted before a run was killed is noted.
+        noted, day, end = 0, start_of(step.month), start_of(months_after(step.month, 1))
+        while day < end:
+            said = await self.connection.execute(sql.query("keep_versions"), day, day + _A_DAY)
+            noted, day = noted + int(said.split()[-1]), day + _A_DAY
+        await self._sign(step, {"versions": noted})
+        self.reach("versions_kept")
+        return noted
 
     async def _detach(self, step: DetachMonth) -> int:
         arguments = (step.table, step.month, step.to_archive)
@@ -138,7 +154,7 @@ class Maintenance:
             holders = await self.connection.fetch(sql.query("lock_holders"), step.table)
             raise DatabaseUnavailable(
                 f"{step.words}: no lock in {self.settings.lock_attempts} attempts of {self.settings.lock_timeout_ms} "
-                f"ms each; transactions on the table: {_described(holders)}. Nothing of it is done: run it again"
+                f"ms each; transactions on the table: {described(holders)}. Nothing of it is done: run it again"
             ) from error
 
     async def _once(self, step: Step, statement: str, arguments: tuple[object, ...], point: str | None) -> int:
@@ -160,8 +176,3 @@ def _aside(step: ArchiveMonth) -> tuple[str, str]:
     """Schema and name of the table of a month that has left its own (ops.month_table)."""
     schema, _, name = step.table.partition(".")
     return schema, f"{name.removesuffix('_partitioned')}_{step.month:%Y_%m}_expired"
-
-
-def _described(holders: list[asyncpg.Record]) -> str:
-    sessions = [f"{row['who']} (pid {row['pid']}, for {row['seconds']:.1f} s)" for row in holders]
-    return ", ".join(sessions) or "none that this login sees"

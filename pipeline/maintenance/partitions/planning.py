@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from pipeline.errors import SettingsRefused
 from pipeline.maintenance.partitions.state import EVENTS, MONTHLY, State
 from pipeline.months import month_of, months_after, retention_start
+from pipeline.retention import shorter_than_recorded
 
 Purpose = Literal["create", "expire"]
 
@@ -38,6 +40,19 @@ class MakeMonth:
     def words(self) -> str:
         swept = f", with {self.rows:,} rows of the default partition (writers of that wait)" if self.rows else ""
         return f"make {self.month:%Y-%m} of {self.table}{swept}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepVersions:
+    """Which versions a month of the event store holds is noted before it leaves: one that is sent again is known."""
+
+    table: str
+    month: date
+    purpose: Purpose = "expire"
+
+    @property
+    def words(self) -> str:
+        return f"note the versions of {self.month:%Y-%m} of {self.table}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +112,7 @@ class DropMonth:
         return f"drop {self.month:%Y-%m} of {self.table}"
 
 
-Step = MakeMonth | DetachMonth | SetAside | ArchiveMonth | DropMonth
+Step = MakeMonth | KeepVersions | DetachMonth | SetAside | ArchiveMonth | DropMonth
 Plan = tuple[Step, ...]
 
 
@@ -105,6 +120,13 @@ def plan(state: State, now: datetime, keeping: Keeping) -> Plan:
     """The steps that bring the tables to what is to be kept, in order; none when they are so already."""
     edges = expiry_edges(state, now, keeping)
     return (*_creating(state, now, keeping, edges), *_finishing(state), *_expiring(state, keeping, edges))
+
+
+def require_retention(state: State, keeping: Keeping, purpose: Purpose | None) -> None:
+    """Raises SettingsRefused where months would leave that workers still write. Making months takes nothing away."""
+    problem = shorter_than_recorded(keeping.retention_months, state.retention)
+    if problem is not None and purpose != "create":
+        raise SettingsRefused(problem)
 
 
 def only(steps: Plan, purpose: Purpose | None) -> Plan:
@@ -130,7 +152,7 @@ def _creating(state: State, now: datetime, keeping: Keeping, edges: dict[str, da
     wanted: list[MakeMonth] = []
     for table in MONTHLY:
         # Events are recorded now, never in the past.
-        back = 0 if table == EVENTS else keeping.retention_months
+        back = 0 if table == EVENTS else state.kept_months(keeping.retention_months)
         months = {months_after(present, step) for step in range(-back, keeping.months_ahead + 1)}
         in_default = {each.month: each.rows for each in state.default_months if each.table == table}
         oldest = edges.get(table, date.min)
@@ -165,6 +187,8 @@ def _expiring(state: State, keeping: Keeping, edges: dict[str, date]) -> Iterato
             if each.table == table and each.month < oldest
         ]
     for step in sorted(leaving, key=lambda step: (step.month, step.table)):
+        if step.table == EVENTS:
+            yield KeepVersions(step.table, step.month)
         yield step
         if step.to_archive:
             yield ArchiveMonth(step.table, step.month)

@@ -7,10 +7,10 @@ import asyncpg
 import sql
 from pipeline.errors import ArchiveRefused, DatabaseUnavailable, SettingsRefused
 from pipeline.maintenance.partitions.archives import Header, Reach, csv_of, read_header
-from pipeline.maintenance.partitions.locking import LOCKED, bound_step, patiently
 from pipeline.maintenance.partitions.state import EVENTS, MONTHLY, State
 from pipeline.settings import PartitionSettings
 from pipeline.storage.audit import audit
+from pipeline.storage.locks import LOCKED, bound_step, patiently
 from pipeline.translate import database_errors
 
 

@@ -1,13 +1,14 @@
 """Whether the tables of months are well: how long months last, what lies in the wrong place, what should have left."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from pipeline.maintenance.partitions.planning import Keeping, expiry_edges
 from pipeline.maintenance.partitions.state import MONTHLY, State
 from pipeline.months import month_of, months_after, start_of
+from pipeline.retention import shorter_than_recorded
 
 # A month is past retention from the 1st on, and the clean-up comes on the 15th: two of them mean that one was missed.
 LAG_MONTHS_MAX: Final = 1
@@ -41,9 +42,15 @@ class Standing:
 
 
 def standings(state: State, now: datetime, keeping: Keeping) -> list[Standing]:
-    """How each table of months stands."""
-    edges = expiry_edges(state, now, keeping)
+    """How each table of months stands. What a worker keeps, no clean-up has missed (see retention_problem)."""
+    kept = replace(keeping, retention_months=state.kept_months(keeping.retention_months))
+    edges = expiry_edges(state, now, kept)
     return [_standing(state, table, now, edges.get(table)) for table in MONTHLY]
+
+
+def retention_problem(state: State, keeping: Keeping) -> str | None:
+    """Why nothing may leave by these settings, in words: workers keep more than that."""
+    return shorter_than_recorded(keeping.retention_months, state.retention)
 
 
 def _standing(state: State, table: str, now: datetime, oldest: date | None) -> Standing:

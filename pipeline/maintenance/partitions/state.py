@@ -1,6 +1,7 @@
 """How the partitioned tables stand, read from the catalogs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
@@ -8,6 +9,7 @@ import asyncpg
 
 import sql
 from pipeline.months import month_of, months_after, start_of
+from pipeline.retention import recorded_retention
 
 # The table of months, and the column whose instant says which month. Their default partitions catch what has no month.
 REVENUES: Final = "finance.revenues_partitioned"
@@ -70,12 +72,18 @@ class State:
     """All partitioned tables at one moment.
 
     `newest_append` is when the newest record that the books have seen was appended to its topic: None before the first.
+    `retention` has the months that the workers keep, by lane, as they have recorded them.
     """
 
     partitions: tuple[Partition, ...]
     default_months: tuple[DefaultMonth, ...] = ()
     waiting: tuple[WaitingMonth, ...] = ()
     newest_append: datetime | None = None
+    retention: Mapping[int, int] = field(default_factory=dict)
+
+    def kept_months(self, here: int) -> int:
+        """For how long transactions are kept by anybody: by the workers, or by what is set here."""
+        return max(here, *self.retention.values(), 1)
 
     def of(self, table: str) -> list[Partition]:
         return [partition for partition in self.partitions if partition.table == table]
@@ -88,11 +96,13 @@ async def read_state(connection: asyncpg.Connection) -> State:
         default_months = await connection.fetch(sql.query("default_months"))
         waiting = await connection.fetch(sql.query("waiting_months"))
         appended = [at for row in await connection.fetch(sql.query("newest_append")) for at in row if at is not None]
+        retention = await recorded_retention(connection)
     return State(
         tuple(_partition(row) for row in partitions),
         tuple(DefaultMonth(*row) for row in default_months),
         tuple(WaitingMonth(*row) for row in waiting),
         max(appended, default=None),
+        retention,
     )
 
 

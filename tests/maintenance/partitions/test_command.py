@@ -23,7 +23,7 @@ LATER = start_of(months_after(THIS_MONTH, 1)) + timedelta(days=14)  # a month is
 LEAVING = months_after(THIS_MONTH, -24)
 NAME = f"{LEAVING:%Y_%m}"
 IN_LEAVING = start_of(LEAVING) + timedelta(days=3)
-RESTORE_POINTS = {"month_restoring", "month_restored"}
+STORE_POINTS = {"versions_kept", "month_restoring", "month_restored"}  # only months of the event store come to them
 
 
 async def fill(make_ledger: MakeLedger) -> None:
@@ -136,7 +136,7 @@ async def test_killed_at_any_point_the_next_run_finishes(
     partitions: Command, admin: asyncpg.Connection, make_ledger: MakeLedger
 ) -> None:
     """Each month another point: a revenue and an expense leave, and a revenue whose month had left before it came."""
-    points = [point for point in PARTITION_POINTS if point not in RESTORE_POINTS]
+    points = [point for point in PARTITION_POINTS if point not in STORE_POINTS]
     ledger = await make_ledger(NOW)
     leaving = [
         IN_LEAVING + (start_of(months_after(LEAVING, place)) - start_of(LEAVING)) for place in range(len(points))
@@ -181,8 +181,11 @@ async def test_months_of_the_store_go_to_an_archive_and_come_back(
     assert refused.returncode == 3
     assert "--archive" in refused.stderr
     told = ("apply", "--events-older-than", "3", "--archive", str(partitions.archives))
+    killed = await partitions(*told, at=far, WORKER_CRASH_AT="versions_kept")
+    assert (killed.returncode, await admin.fetchval(f"SELECT count(*) FROM {EVENTS}")) == (-signal.SIGKILL, 5)
     assert (await partitions(*told, at=far)).returncode == 0
     assert await admin.fetchval(f"SELECT count(*) FROM {EVENTS}") == 0
+    assert await admin.fetchval("SELECT count(*) FROM ops.archived_versions") == 5
     archives = sorted(partitions.archives.glob("event_store.events-*.gz"))
     assert [len(rows_of(archive)) for archive in archives if rows_of(archive)] == [4, 1]
     killed = await partitions("restore", str(archives[0]), at=far, WORKER_CRASH_AT="month_restoring")

@@ -12,6 +12,7 @@ from pipeline.maintenance.partitions.planning import (
     DetachMonth,
     DropMonth,
     Keeping,
+    KeepVersions,
     MakeMonth,
     SetAside,
     only,
@@ -148,6 +149,7 @@ def test_events_leave_only_when_told_and_are_always_archived() -> None:
     assert plan(state([*months_around(), old]), NOW, KEEPING) == ()
     told = Keeping(24, 3, events_months=36)
     assert plan(state([*months_around(), old]), NOW, told) == (
+        KeepVersions(EVENTS, date(2023, 1, 1)),
         DetachMonth(EVENTS, date(2023, 1, 1), 0, 8_192, to_archive=True),
         ArchiveMonth(EVENTS, date(2023, 1, 1)),
         DropMonth(EVENTS, date(2023, 1, 1)),

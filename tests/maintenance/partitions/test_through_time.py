@@ -39,7 +39,7 @@ RETENTION: Final = 24 if MONTHS >= 30 else 23
 BEHIND: Final = timedelta(days=40)
 ORGS: Final = [next(org for org in range(1, 99) if home_lane(org, 2) == lane) for lane in (0, 1)]
 TABLES: Final = {"revenue": REVENUES, "expense": EXPENSES}
-POINTS: Final = [point for point in PARTITION_POINTS if "restor" not in point]
+POINTS: Final = [point for point in PARTITION_POINTS if "restor" not in point and point != "versions_kept"]
 
 _BATCHES_MIN: Final = 15  # of a month, however busy the machine is
 

@@ -13,6 +13,8 @@ _NOTHING_RECORDED: Final = instant_of(datetime(1970, 1, 1, tzinfo=UTC))
 _NEW_LANE: Final[Row] = {
     "owner_epoch": 0,
     "owner": None,
+    "retention_months": None,
+    "transactions_since": None,  # no worker keeps more than another here
     "batch_id": None,
     **dict.fromkeys(("finance_position", "last_offset", "last_appended_at", "last_record_hash")),
     **dict.fromkeys(("corrections_position", "corrections_last_offset")),
@@ -57,11 +59,11 @@ async def _fence(at: Transaction, _staged: Staged, _moment: Moment, lanes: Seque
 
 
 @statement("claim_lane", _CLAIMED)
-async def _claim_lane(at: Transaction, _staged: Staged, moment: Moment, lane: int, owner: str) -> Values:
+async def _claim_lane(at: Transaction, _staged: Staged, moment: Moment, lane: int, owner: str, months: int) -> Values:
     row = await at.lock("lanes", (lane,))
     if row is None:
         return ()
-    row = {**row, "owner_epoch": row["owner_epoch"] + 1, "owner": owner}
+    row = {**row, "owner_epoch": row["owner_epoch"] + 1, "owner": owner, "retention_months": months}
     await at.put("lanes", (lane,), row)
     instants = ("last_appended_at", "corrections_last_appended_at", "poison_accepted_until")
     return [picked({**row, **{name: moment(row[name]) for name in instants}}, _CLAIMED)]

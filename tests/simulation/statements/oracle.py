@@ -11,7 +11,7 @@ from tests.simulation.statements.registry import Moment, Staged, Values, of_the_
 
 _LANE: Final = (
     "lane finance_position corrections_position published_seq chain_seq chain_head last_recorded_at rebuilds "
-    "applied duplicate stale conflict quarantined version_gaps misrouted"
+    "retention_months transactions_since applied duplicate stale conflict quarantined version_gaps misrouted"
 )
 
 
@@ -82,7 +82,7 @@ async def _oracle_org_pauses(_at: Transaction, _staged: Staged, _moment: Moment)
     return ()
 
 
-@of_the_oracle("expired_months", "parent month restored")
+@of_the_oracle("expired_months", "parent month restored waiting")
 async def _oracle_expired_months(_at: Transaction, _staged: Staged, _moment: Moment) -> Values:
     return ()  # nobody keeps house in the simulation
 

@@ -1,5 +1,5 @@
 -- Rebuilds make names anew: one that no event gave goes away
--- depends: 0022_consistency
+-- depends: 0023_what_is_kept
 
 -- migrate: apply
 

@@ -1,5 +1,5 @@
 -- A check that takes everything for one slice asks of no row which slice it is in
--- depends: 0025_rebuilt_names
+-- depends: 0024_rebuilt_names
 
 -- migrate: apply
 

@@ -129,7 +129,10 @@ HURTS: Final[dict[str, tuple[str, dict[tuple[str, str], list[str]]]]] = {
         {("snapshot", "revenue 1"): ["version"]},
     ),
     "a snapshot's amount, beyond all bounds": (
-        f"UPDATE event_store.snapshots SET amount_cents = {2**63 - 1}, contribution_cents = {2**63 - 1} {_THE_SNAPSHOT}",
+        (
+            f"UPDATE event_store.snapshots SET amount_cents = {2**63 - 1}, contribution_cents = {2**63 - 1} "
+            f"{_THE_SNAPSHOT}"
+        ),
         {("snapshot", "revenue 1"): ["amount_cents"]},
     ),
     "a snapshot that is ahead": (

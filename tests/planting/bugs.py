@@ -421,7 +421,7 @@ BUGS = (
     Bug(
         "a full check counts rows and does not compare them",
         "sql/queries/suspect_orgs_by_rows.sql",
-        "HAVING bit_xor(said) <> 0 OR sum(side) <> 0\n",
+        "HAVING bit_xor(hashint8extended(said, 0)) <> 0 OR sum(side) <> 0\n",
         "HAVING sum(side) <> 0\n",
         "tests/consistency/test_checking.py",
     ),
@@ -593,8 +593,8 @@ BUGS = (
     Bug(
         "headers left out of the chain",
         "schemas/chain.py",
-        "self._hasher.update(_encode(row))",
-        "self._hasher.update(_encode(row[:-1]))",
+        "self._rows.append(row)",
+        "self._rows.append(row[:-1])",
         "tests/schemas/test_chain.py::test_the_oracle_makes_the_same_head",
     ),
     Bug(

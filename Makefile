@@ -17,11 +17,12 @@ test: $(STAMP)  ## every test, on a stack of its own
 
 campaign: $(STAMP)  ## the tests that have a longer form, in it: 10,000 histories, a minute of workers that come and go
 	FOLIO_TEST_HISTORIES=10000 FOLIO_TEST_CHURN_SECONDS=60 FOLIO_TEST_MONTHS=30 FOLIO_TEST_REPLICA_ROUNDS=10 \
-	  FOLIO_TEST_EXAMPLES=5000 FOLIO_TEST_ATTEMPTS=100000 \
+	  FOLIO_TEST_EXAMPLES=5000 FOLIO_TEST_ATTEMPTS=100000 FOLIO_TEST_DRIFTS=1000/100/50 FOLIO_TEST_REBUILD_RATE=2000 \
 	  $(BIN)/python -m pytest --numprocesses=2 --timeout=1800 tests/batchers/test_histories.py \
 	  tests/acceptance/test_churn.py tests/oracle/test_agrees_with_codec.py tests/oracle/test_agrees_on_corrections.py \
 	  tests/oracle/test_agrees_on_encodings.py tests/oracle/test_content_hash.py tests/sql/test_tenants.py \
-	  tests/maintenance/partitions/test_through_time.py tests/replicas/test_faults.py
+	  tests/maintenance/partitions/test_through_time.py tests/replicas/test_faults.py \
+	  tests/consistency/test_repair.py tests/acceptance/test_rebuild_under_load.py
 
 simulate: $(STAMP)  ## the worker on a virtual clock, against servers in memory, with faults at every await; SEEDS=100000
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000) $(SIMARGS)

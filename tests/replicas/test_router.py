@@ -177,6 +177,26 @@ async def test_nobody_queues_up_behind_a_server_that_says_nothing(cluster: Clust
         assert time.monotonic() - began < 4
 
 
+async def test_nobody_waits_for_the_end_of_a_read(cluster: Cluster) -> None:
+    """The server says nothing more after its answer: the answer stands, and the connection is not used again."""
+    link = Link(choose("a link", None, (), ()))
+    link.upstream = cluster.socket("postgres")
+    through = replace(cluster.endpoints, database_url=f"postgresql://{USER}@{HOST}:{link.port}/folio", replica_urls=())
+    settings = quick_settings(POOL_PRIMARY_MAX="1", REPLICA_ANSWER_TIMEOUT_SECONDS="0.5")
+    async with link.laid(), open_readers(settings, through) as readers:
+
+        async def the_last(connection: asyncpg.Connection) -> int:
+            answer = await process(connection)
+            link.silence()
+            return answer
+
+        began = time.monotonic()
+        first = await readers.read(1, Read(), the_last)
+        assert time.monotonic() - began < 0.5
+        await link.heal()
+        assert await readers.read(1, Read(), process) != first
+
+
 async def test_a_connection_that_has_lived_long_enough_is_replaced(cluster: Cluster) -> None:
     for lifetime, connections in (("3600", 1), ("0.001", 4)):
         async with opened(cluster, POOL_REPLICA_MAX="1", POOL_LIFETIME_SECONDS=lifetime) as readers:

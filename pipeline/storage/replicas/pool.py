@@ -59,6 +59,7 @@ class ServerPool:
         self._metrics = metrics
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
         metrics.pool(name, self._open_connections, self._connections_in_use, bounds.connections_max)
 
     async def open(self) -> asyncpg.Pool:
@@ -86,26 +87,32 @@ class ServerPool:
                     await pool.close()
             except TimeoutError:
                 pool.terminate()
+        if self._ending:
+            await asyncio.wait(self._ending)  # each is bounded, and gone when the pool is
 
     @contextlib.asynccontextmanager
     async def reading(self, org_id: int) -> AsyncIterator[tuple[asyncpg.Connection, Position]]:
-        """A read-only transaction that sees one organisation, and where its server stood after it had begun."""
+        """A read-only transaction that sees one organisation, and where its server stood after it had begun.
+
+        Nobody waits for its end: it has changed nothing, and a round trip is a quarter of a short read.
+        """
         pool = await self.open()
         connection = await self._acquired(pool)
-        ended = False
         try:
             position = await self._begun(connection, org_id)
             yield cast("asyncpg.Connection", connection), position  # it passes everything on to one
-            await connection.execute("COMMIT", timeout=self.bounds.answer_seconds)
-            ended = True
-        except Exception as error:
-            ended = await self._rolled_back(connection, error)
+        except (OSError, TimeoutError):  # one that did not answer is not asked once more
+            _drop(connection)
             raise
-        finally:
-            if ended:
-                await self._released(pool, connection)
-            else:  # cancelled, silent, or cut off: nobody waits to hear in which state it is
-                _drop(connection)
+        except Exception:
+            await self._give_back(pool, connection, "ROLLBACK")
+            raise
+        except BaseException:  # cancelled: nobody waits to hear in which state it is
+            _drop(connection)
+            raise
+        ending = asyncio.create_task(self._give_back(pool, connection, "COMMIT"))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def _begun(self, connection: _Lent, org_id: int) -> Position:
         milliseconds = round(self.bounds.statement_seconds * 1_000)
@@ -137,15 +144,18 @@ class ServerPool:
         self._metrics.acquire_seconds.labels(self.name).observe(self._clock.monotonic() - began)
         return connection
 
-    async def _rolled_back(self, connection: _Lent, error: Exception) -> bool:
-        """Whether the connection can be used again. One that did not answer is not asked once more."""
-        if isinstance(error, (OSError, TimeoutError)):
-            return False
+    async def _give_back(self, pool: asyncpg.Pool, connection: _Lent, ending: str) -> None:
+        """End the transaction; a connection on which that failed is not used again."""
+        over = False
         try:
-            await connection.execute("ROLLBACK", timeout=self.bounds.answer_seconds)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-            return False
-        return True
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                await connection.execute(ending, timeout=self.bounds.answer_seconds)
+                over = True
+        finally:
+            if not over:
+                _drop(connection)
+        if over:
+            await self._released(pool, connection)
 
     async def _released(self, pool: asyncpg.Pool, connection: _Lent) -> None:
         # The library bounds how long a connection idles, not how long it lives.

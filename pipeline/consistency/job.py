@@ -136,12 +136,14 @@ async def watermarks(connection: asyncpg.Connection) -> dict[int, Instant]:
 
 
 async def _checked_until(connection: asyncpg.Connection, lanes: Mapping[int, Instant]) -> dict[int, Instant] | None:
-    """By lane what the last finished check has seen; None before the first."""
-    last = await connection.fetchval(sql.query("last_check"))
-    if last is None:
+    """By lane what the last finished check has seen; None before the first, and after one that was cut short.
+
+    What that one has left may be anywhere: to go on from it, or from one before it, would pass over drifts.
+    """
+    newest = await connection.fetchval(sql.query("newest_check"))
+    if newest is None or not (progress := msgspec.json.decode(newest, type=Progress)).whole:
         return None
-    until = msgspec.json.decode(last, type=Progress).until
-    return {lane: until.get(lane, _NOTHING_RECORDED) for lane in lanes}
+    return {lane: progress.until.get(lane, _NOTHING_RECORDED) for lane in lanes}
 
 
 async def _slices(means: Means) -> int:
@@ -202,7 +204,7 @@ class _Job:
         else:
             progress.slices_done += 1
         async with means.operator.transaction():
-            counts = await record(means.operator, scope, found, self._job_id, at, mended_by="not found any more")
+            counts = await record(means.operator, found, self._job_id, at, mended_by="not found any more")
             for kind, count in counts.items():
                 progress.drifts[kind] = progress.drifts.get(kind, 0) + count
             await self.save("running", None)

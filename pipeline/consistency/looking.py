@@ -22,6 +22,8 @@ from pipeline.rebuild.scope import Slice
 from pipeline.rebuild.standing import by_key, rows_among, snapshot_among
 from pipeline.rebuild.transactions import accounts
 
+# Named one by one the planner takes 20 KB for each, as many as there are hash partitions to look for it in.
+_ORGS_AT_A_TIME: Final = 5_000
 _NO_OVERLAY: Final[tuple[list[Any], ...]] = ([],) * 9
 
 
@@ -30,6 +32,7 @@ class Found:
     """What a look has found."""
 
     transactions: int = 0
+    orgs: Sequence[int] = ()  # that were looked at closely: of others nothing is known that could settle a drift
     drifts: list[Drift] = field(default_factory=list)
     whole: bool = True  # False: there may be more than was asked for
 
@@ -50,8 +53,19 @@ async def look(
             orgs = await orgs_of_slice(connection, scope)
         else:
             orgs = await suspect_orgs(connection, scope, wanted)
-        found = await _Look(connection, orgs, wanted, drifts_max).run() if orgs else Found()
-        return replace(found, transactions=transactions)
+        return replace(await _closely(connection, orgs, wanted, drifts_max), transactions=transactions, orgs=orgs)
+
+
+async def _closely(connection: asyncpg.Connection, orgs: Sequence[int], wanted: Wanted, drifts_max: int) -> Found:
+    """Some organisations at a time; not whole as soon as there are more drifts than may be recorded."""
+    found = Found()
+    for start in range(0, len(orgs), _ORGS_AT_A_TIME):
+        left = drifts_max - len(found.drifts)
+        part = await _Look(connection, orgs[start : start + _ORGS_AT_A_TIME], wanted, left).run()
+        found.drifts += part.drifts
+        if not part.whole:
+            return replace(found, whole=False)
+    return found
 
 
 class _Look:
@@ -74,9 +88,9 @@ class _Look:
                 return Found(drifts=found.drifts[:most], whole=False)
         overlay = _overlay(self._wrong) if self._wrong else _NO_OVERLAY
         days = await self._connection.fetch(sql.query("drifted_balances"), self._orgs, *overlay, most + 1)
-        found.drifts += [balance_drift(day) for day in days[:most]]
-        found.whole = len(days) <= most
-        return found
+        found.drifts += [balance_drift(day) for day in days]
+        found.whole = len(found.drifts) <= most
+        return replace(found, drifts=found.drifts[:most])
 
     def _judge(self, events: Rows, stands: Rows) -> None:
         drifted = list(judge_page(events, stands, self._wanted))

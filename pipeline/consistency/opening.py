@@ -7,6 +7,7 @@ from typing import Final
 
 import asyncpg
 
+import sql
 from batchers.connection import Reach
 from pipeline.clock import Clock
 from pipeline.consistency.job import Means, require_alone
@@ -40,8 +41,10 @@ async def means_of(settings: Settings, database_url: str, clock: Clock, reach: R
         await require_schema(operator)
         await require_alone(operator)
         require_same_retention(settings.batch.retention_months, await recorded_retention(operator))
-        edge = retention_start(clock.now() + _SLACK, settings.batch.retention_months)
-        yield Means(operator, reading, Wanted(BOOKS, instant_of(edge)), settings.consistency, clock, reach)
+        edge = instant_of(retention_start(clock.now() + _SLACK, settings.batch.retention_months))
+        # Where fewer months were kept before, and have left, nothing is missing that these have taken along.
+        retained_from = max(edge, await reading.fetchval(sql.query("transactions_kept_since")))
+        yield Means(operator, reading, Wanted(BOOKS, retained_from), settings.consistency, clock, reach)
 
 
 async def _connect(settings: Settings, url: str) -> asyncpg.Connection:

@@ -13,7 +13,6 @@ import sql
 from batchers.reading import columns
 from pipeline.consistency.drifts import Drift
 from pipeline.consistency.looking import Found
-from pipeline.consistency.scope import Scope
 from schemas.instants import Instant
 
 
@@ -28,9 +27,9 @@ class OpenDrift:
 
 
 async def record(
-    connection: asyncpg.Connection, scope: Scope, found: Found, job_id: UUID, at: Instant, *, mended_by: str
+    connection: asyncpg.Connection, found: Found, job_id: UUID, at: Instant, *, mended_by: str
 ) -> Mapping[str, int]:
-    """Remember what was found, in the caller's transaction; what stood open in the scope and is gone was made right.
+    """Remember what was found, in the caller's transaction; what stood open there and is gone was made right.
 
     Returns how many drifts of each kind were found. A look that did not see all settles nothing.
     """
@@ -38,7 +37,7 @@ async def record(
     if rows:
         await connection.execute(sql.query("record_drifts"), *columns(rows, 7), at, job_id)
     if found.whole:
-        await connection.execute(sql.query("settle_drifts"), *scope.arguments, at, mended_by)
+        await connection.execute(sql.query("settle_drifts"), found.orgs, at, mended_by)
     return Counter(drift.kind for drift in found.drifts)
 
 

@@ -156,7 +156,7 @@ class _Round:
         scope = Scope(orgs=orgs)
         found = await look(means.reading, scope, means.wanted, means.settings.drifts_max)
         async with means.operator.transaction():
-            await record(means.operator, scope, found, self._repairing.job_id, at, mended_by="repair")
+            await record(means.operator, found, self._repairing.job_id, at, mended_by="repair")
         self._done.left += len(found.drifts)
 
 

@@ -61,6 +61,11 @@ def fold(before: Folded | None, rows: Sequence[Row]) -> Folded:
     current = before.snapshot if before is not None else None
     rows = _effective(rows, current.version if current is not None else 0)
     for row in rows:
+        if row[13] is None:
+            raise StoreDamaged(
+                f"{row[1]} {row[2]} of organisation {row[0]}: its property {row[4]} is not among finance.properties; "
+                "load it again (folio properties)"
+            )
         event = read_event(row)
         key = (row[0], row[1], row[2])
         record = Accepted(_ORIGIN, event, key, row[10], row[6], row[7])
@@ -98,6 +103,11 @@ def read_event(row: Row) -> FinanceEvent:
         raise StoreDamaged(f"{where}: its stored bytes cannot be read ({error}); restore them from a backup") from error
     if found != row[10]:
         raise StoreDamaged(f"{where}: its stored bytes are not what its content hash says; restore them from a backup")
+    named = (event.org_id, event.aggregate_id, event.version, event.property_id)
+    if named != (row[0], row[2], row[3], row[4]) or not event.type.startswith(row[1]):
+        raise StoreDamaged(
+            f"{where}: its stored bytes are of another one than its columns say; restore it from a backup"
+        )
     return event
 
 

@@ -61,7 +61,9 @@ async def means_of(
             stack.callback(writing.discard)
             hands.append(Hand(reading, None if dry_run else Steps(writing, lane_count, clock, reach)))
         whole_store = await hands[0].reading.fetchval(sql.query("store_is_whole"))
-        retained_from = instant_of(retention_start(clock.now(), settings.batch.retention_months))
+        edge = instant_of(retention_start(clock.now(), settings.batch.retention_months))
+        # Where fewer months were kept before, and have left, a rebuild does not bring back single rows of them.
+        retained_from = max(edge, await hands[0].reading.fetchval(sql.query("transactions_kept_since")))
         wanted = Wanted(frozenset(parts), retained_from, whole_store)
         yield Means(operator, hands, wanted, epoch, reach, events_a_slice)
 

@@ -11,9 +11,8 @@ WITH moved AS (
     UNION ALL
     SELECT * FROM unnest($5::bigint[], $6::bigint[], $7::date[], $8::text[], $9::text[], $10::bigint[])
 ), booked AS (
-    SELECT org_id, property_id, balance_date, sum(cash_received)::bigint AS cash_received,
-           sum(bank_received)::bigint AS bank_received, sum(cash_expenses)::bigint AS cash_expenses,
-           sum(bank_expenses)::bigint AS bank_expenses
+    SELECT org_id, property_id, balance_date, sum(cash_received) AS cash_received,
+           sum(bank_received) AS bank_received, sum(cash_expenses) AS cash_expenses, sum(bank_expenses) AS bank_expenses
     FROM (
         SELECT org_id, property_id, balance_date,
                CASE WHEN aggregate_type = 'revenue' AND payment_mode = 'cash' THEN contribution_cents ELSE 0 END AS cash_received,
@@ -63,8 +62,11 @@ WITH moved AS (
     LEFT JOIN finance.properties AS p USING (org_id, property_id)
 )
 SELECT org_id, property_id, balance_date, there, version, opening, cash_received, bank_received, cash_expenses, bank_expenses,
-       declared, right_opening::bigint AS right_opening, right_cash_received, right_bank_received, right_cash_expenses,
-       right_bank_expenses, right_declared
+       declared, greatest(least(right_opening, 9223372036854775807), -9223372036854775807)::bigint AS right_opening,
+       least(right_cash_received, 9223372036854775807)::bigint AS right_cash_received,
+       least(right_bank_received, 9223372036854775807)::bigint AS right_bank_received,
+       least(right_cash_expenses, 9223372036854775807)::bigint AS right_cash_expenses,
+       least(right_bank_expenses, 9223372036854775807)::bigint AS right_bank_expenses, right_declared
 FROM judged
 WHERE CASE
     WHEN there THEN opening <> right_opening OR cash_received <> right_cash_received OR bank_received <> right_bank_received

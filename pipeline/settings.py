@@ -281,9 +281,9 @@ class FlagSettings(Section):
 class ConsistencySettings(Section):
     """The books held against themselves: `folio check`."""
 
-    # Each slice reads the store from end to end. Some 15 s of one snapshot, which keeps vacuum from what has died.
+    # Each slice reads all transactions. A minute of one snapshot, which keeps vacuum from what has died since.
     slice_transactions_max: int = Field(
-        4_000_000, ge=1, description="Transactions of a slice of a full check; at most 16 slices."
+        20_000_000, ge=1, description="Transactions of a slice of a full check; at most 16 slices."
     )
     orgs_a_step: int = Field(2_000, ge=1, le=100_000, description="Organisations of one step of an incremental check.")
     drifts_max: int = Field(

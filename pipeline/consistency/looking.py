@@ -52,7 +52,7 @@ async def look(
         elif every_byte:
             orgs = await orgs_of_slice(connection, scope)
         else:
-            orgs = await suspect_orgs(connection, scope, wanted)
+            orgs = await suspect_orgs(connection, scope, wanted, transactions)
         return replace(await _closely(connection, orgs, wanted, drifts_max), transactions=transactions, orgs=orgs)
 
 

@@ -65,7 +65,7 @@ async def audit_night(means: Means, wanted: date | None) -> NightAudit:
     transactions = await connection.fetchval(sql.query("estimate_transactions"))
     slices = slices_for(transactions, means.settings.slice_transactions_max)
     for number in range(slices):
-        of_slice = Scope(slices, number).arguments[:2]
+        of_slice = Scope(slices, number).of_slice
         await connection.execute(sql.query("find_nightly"), *of_slice, report_id, list(dates), list(dates.values()))
     totals = await connection.fetch(sql.query("sum_nightly"), report_id)
     audit = NightAudit(

@@ -17,8 +17,13 @@ class Scope:
     orgs: Sequence[int] | None = None
 
     @property
+    def of_slice(self) -> tuple[int | None, int | None]:
+        """As what reads slices alone takes it: $1, $2."""
+        return self.slices, self.number
+
+    @property
     def arguments(self) -> tuple[int | None, int | None, Sequence[int] | None]:
-        """As every query of a check takes it: $1, $2, $3."""
+        """As what reads slices or organisations takes it: $1, $2, $3."""
         return self.slices, self.number, self.orgs
 
     def parts(self, count: int) -> "list[Scope]":

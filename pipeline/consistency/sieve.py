@@ -24,19 +24,19 @@ async def suspect_orgs(connection: asyncpg.Connection, slice_: Scope, wanted: Wa
 
     Those whose drifts stand open are among them: what no sum tells of is not settled by one.
     """
-    scope = slice_.arguments
+    scope = slice_.of_slice
     await connection.execute(sql.query("prefer_hashing"), _OFF)
     by_events: list[asyncpg.Record] = []
     for part in slice_.parts(slices_for(transactions, _JOINED_MAX)):
         query = sql.query("suspect_orgs_by_events")
-        by_events += await connection.fetch(query, *part.arguments, wanted.store_begins)
+        by_events += await connection.fetch(query, *part.of_slice, wanted.store_begins)
     by_rows = await connection.fetch(sql.query("suspect_orgs_by_rows"), *scope, wanted.retained_from)
     by_days = await connection.fetch(sql.query("suspect_orgs_by_days"), *scope)
     await connection.execute(sql.query("prefer_hashing"), _ON)
-    by_drifts = await connection.fetch(sql.query("drifted_orgs_of_slice"), *scope[:2])
+    by_drifts = await connection.fetch(sql.query("drifted_orgs_of_slice"), *scope)
     return sorted({row[0] for rows in (by_events, by_rows, by_days, by_drifts) for row in rows})
 
 
 async def orgs_of_slice(connection: asyncpg.Connection, slice_: Scope) -> list[int]:
     """All organisations of a slice, ascending."""
-    return [row[0] for row in await connection.fetch(sql.query("orgs_of_slice"), *slice_.arguments[:2])]
+    return [row[0] for row in await connection.fetch(sql.query("orgs_of_slice"), *slice_.of_slice)]

@@ -1,4 +1,4 @@
-"""What is planted. `docs/reliability.md` lists the same with their tests."""
+"""What is planted: one list, as long as it is, as `docs/reliability.md` has it in one table with the tests."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,7 @@
 """How PostgreSQL runs every query of ours, with realistic tables, on a connection as the worker opens it.
 
 Index scans only, one hash partition for one organisation, one or two months for one day; and no index without a query.
+Most of this file is the list of cases: each query is in it once, and a test holds the list against the folder.
 """
 
 import json

@@ -4,6 +4,7 @@ A chain may have a hundred million links within what the topic keeps. So neither
 all at once, only those of one stretch.
 """
 
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,19 @@ class ToldHead(NamedTuple):
 
 
 Told = Mapping[tuple[int, str], ToldHead]  # by number of the link and cluster epoch
+
+
+@dataclass(frozen=True, slots=True)
+class StretchHeads:
+    """What the topic was told of a stretch, as far as it was still there."""
+
+    told: Told
+    cut: bool = False  # the topic has dropped the first of them while it was read
+
+    @property
+    def first(self) -> int:
+        """Of a stretch that was cut, the lowest number that can be missed."""
+        return min((seq for seq, _ in self.told), default=sys.maxsize)
 
 
 class LinkHead(NamedTuple):
@@ -89,13 +103,14 @@ class LaneHeads:
         self._untold: list[LinkHead] = []
         self._untold_count = 0
 
-    def take(self, links: Sequence[LinkHead], told: Told) -> None:
+    def take(self, links: Sequence[LinkHead], heads: StretchHeads) -> None:
         """Hold what the topic says against the links, both of one stretch.
 
         A head of another cluster epoch that the database does not know was lost in a failover, with the WAL's tail:
         that timeline ended there. Of the primary that is asked, and of a timeline that goes on behind it, none can be.
         What was told since speaks for the links that are there, and does not miss others.
         """
+        told = heads.told
         stored = {(link.seq, link.epoch): link.head for link in links}
         for (seq, epoch), (head, since) in sorted(told.items()):
             if seq >= self._ours.since_seq and not (since and (seq, epoch) not in stored):
@@ -103,7 +118,7 @@ class LaneHeads:
         for link in links:
             if (link.seq, link.epoch) in told:
                 self._accuse("the topic was not told of it")
-            elif self._first_told is not None and link.seq < self._first_told:
+            elif self._has_expired(link.seq, heads):
                 self._verdict.heads_expired += 1
             else:
                 self._untold_count += 1
@@ -116,6 +131,11 @@ class LaneHeads:
             self._verdict.heads_waiting += self._untold_count
         else:
             self._accuse("the topic was not told of it, and nothing waits in the outbox")
+
+    def _has_expired(self, seq: int, heads: StretchHeads) -> bool:
+        """Whether the topic may have dropped what it was told of a link."""
+        before = self._first_told is not None and seq < self._first_told
+        return before or (heads.cut and seq < heads.first)
 
     def _judge(self, seq: int, epoch: str, head: str, stored: str | None) -> None:
         if stored == head:

@@ -8,11 +8,12 @@ from typing import Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
 from pipeline.broker import servers_of
 from pipeline.errors import BrokerUnavailable
 from pipeline.onlooker import new_onlooker
-from pipeline.tamper.heads import ToldHead, stretch_of
+from pipeline.tamper.heads import StretchHeads, ToldHead, stretch_of
 from pipeline.topics import partition_counts
 from pipeline.translate import broker_errors
 from schemas.chain import ChainHead, decode_head
@@ -60,18 +61,22 @@ class ToldHeads:
             first = head.seq if first is None else min(first, head.seq)
         return Survey(lane, offsets, first)
 
-    async def heads(self, survey: Survey, stretch: int) -> dict[tuple[int, str], ToldHead]:
+    async def heads(self, survey: Survey, stretch: int) -> StretchHeads:
         """The heads of a stretch, by number and cluster epoch.
 
         A head that was told twice says the same; where it does not, the first stands: it was told at the time.
         """
         found: dict[tuple[int, str], ToldHead] = {}
-        if stretch in survey.offsets:
-            _, opened_at = self.spans[self._partition(survey.lane)]
-            async for offset, head in self._read(survey.lane, survey.offsets[stretch]):
-                if stretch_of(head.seq) == stretch:
-                    found.setdefault((head.seq, head.cluster_epoch), ToldHead(head.head, offset >= opened_at))
-        return found
+        if stretch not in survey.offsets:
+            return StretchHeads(found)
+        at = self._partition(survey.lane)
+        _, opened_at = self.spans[at]
+        begin, end = survey.offsets[stretch]
+        async for offset, head in self._read(survey.lane, (begin, end)):
+            if stretch_of(head.seq) == stretch:
+                found.setdefault((head.seq, head.cluster_epoch), ToldHead(head.head, offset >= opened_at))
+        # Asked after the reading: what was gone before that is below it.
+        return StretchHeads(found, cut=(await self._consumer.beginning_offsets([at]))[at] > begin)
 
     def _partition(self, lane: int) -> TopicPartition:
         """After a growth, lanes that were added late have told nothing before; none has moved to another partition."""
@@ -91,7 +96,11 @@ class ToldHeads:
             if quiet > _QUIET_POLLS_MAX:
                 raise BrokerUnavailable(f"{at.topic} gave nothing for 30 s, short of its end")
             before = position
-            batches = await self._consumer.getmany(at, timeout_ms=_POLL_MS, max_records=_RECORDS_OF_POLL)
+            try:
+                batches = await self._consumer.getmany(at, timeout_ms=_POLL_MS, max_records=_RECORDS_OF_POLL)
+            except OffsetOutOfRangeError:  # a segment has left the topic since its offsets were asked for
+                await self._consumer.seek_to_beginning(at)
+                continue
             for record in batches.get(at, ()):
                 # What was told since then is of links that the snapshot of the database does not have.
                 if record.offset < end and (head := _head(record.value)) is not None and head.lane == lane:

@@ -110,5 +110,5 @@ async def _told(stream: Stream) -> dict[str, int]:
         for lane in range(stream.lanes):
             survey = await told.survey(lane)
             for stretch in survey.offsets:
-                count.update(epoch for _, epoch in await told.heads(survey, stretch))
+                count.update(epoch for _, epoch in (await told.heads(survey, stretch)).told)
     return dict(count)

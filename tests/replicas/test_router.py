@@ -42,6 +42,10 @@ async def process(connection: asyncpg.Connection) -> int:
     return found
 
 
+async def knows_the_primary(readers: ReplicaReaders) -> bool:
+    return readers.checks.history is not None
+
+
 async def of_anyone(readers: Readers) -> bool:
     """As the repositories read: they know the protocol alone."""
     return await readers.read(1, Read(), where)
@@ -65,10 +69,26 @@ async def test_without_replicas_or_with_the_flag_off_everything_goes_to_the_prim
 
 async def test_a_standby_at_the_primarys_address_answers_nobody_who_needs_the_primary(cluster: Cluster) -> None:
     """As for a moment in a failover, when the address has moved before the promotion."""
-    moved = replace(cluster.endpoints, database_url=cluster.endpoints.replica_urls[0], replica_urls=())
-    async with opened(replace(cluster, endpoints=moved)) as readers:
+    link = Link(choose("a link", None, (), ()))
+    link.upstream = cluster.socket("postgres")
+    moving = replace(cluster.endpoints, database_url=f"postgresql://{USER}@{HOST}:{link.port}/folio", replica_urls=())
+    async with link.laid(), opened(replace(cluster, endpoints=moving)) as readers:
+        await until(lambda: knows_the_primary(readers))
+        assert not await of_anyone(readers)
+        link.upstream = cluster.socket("replica1")
+        link.reset()
+        await asyncio.sleep(0.2)  # the pool has seen that its connections are gone, and makes new ones
         assert await of_anyone(readers)
         for intent in (Write(), ReadYourWrites(1, "9-1")):
+            with pytest.raises(DatabaseUnavailable, match="leads to a standby"):
+                await readers.read(1, intent, where)
+
+
+async def test_a_standby_at_the_primarys_address_answers_nobody_while_no_primary_was_met(cluster: Cluster) -> None:
+    """Of which cluster it is, and how far behind, there is nobody to tell."""
+    moved = replace(cluster.endpoints, database_url=cluster.endpoints.replica_urls[0], replica_urls=())
+    async with opened(replace(cluster, endpoints=moved)) as readers:
+        for intent in (Read(), Write()):
             with pytest.raises(DatabaseUnavailable, match="leads to a standby"):
                 await readers.read(1, intent, where)
 

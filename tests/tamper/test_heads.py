@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from pipeline.tamper import heads as module
-from pipeline.tamper.heads import LaneHeads, LinkHead, Standing, ToldHead, stretches
+from pipeline.tamper.heads import LaneHeads, LinkHead, Standing, StretchHeads, ToldHead, stretches
 from pipeline.tamper.judging import KEPT_MAX, StoredLink, Verdict
 from schemas.chain import LinkId
 
@@ -29,7 +29,9 @@ def judged(
         for stretch in sorted({of(seq) for seq in (*links, *(seq for seq, _ in told))}):
             heads.take(
                 [LinkHead(seq, *link) for seq, link in sorted(links.items()) if of(seq) == stretch],
-                {key: ToldHead(head, key in since) for key, head in told.items() if of(key[0]) == stretch},
+                StretchHeads(
+                    {key: ToldHead(head, key in since) for key, head in told.items() if of(key[0]) == stretch}
+                ),
             )
         heads.end()
     assert cut == whole
@@ -73,6 +75,18 @@ def test_links_that_wait_to_be_told_and_such_as_nobody_will_tell() -> None:
 def test_heads_that_left_the_topic_are_counted() -> None:
     verdict = judged({1: (NEW, "a"), 2: (NEW, "b")}, {(2, NEW): "b"})
     assert (verdict.heads_expired, verdict.heads_agreed, verdict.findings) == (1, 1, [])
+
+
+def test_heads_that_leave_the_topic_while_it_is_read_are_counted_as_well() -> None:
+    """The survey met all of them; then the first of a stretch go, and all of another one."""
+    verdict = Verdict()
+    heads = LaneHeads(verdict, 0, OURS, {NEW: 6}, first_told=1)
+    links = [LinkHead(seq, NEW, str(seq)) for seq in range(1, 7)]
+    heads.take(links[:2], StretchHeads({}, cut=True))
+    heads.take(links[2:], StretchHeads({(4, NEW): ToldHead("4", False), (6, NEW): ToldHead("6", False)}, cut=True))
+    heads.end()
+    assert (verdict.heads_expired, verdict.heads_agreed) == (3, 2)
+    assert [finding.seq for finding in verdict.findings] == [5], "behind what is still there, nothing has expired"
 
 
 def test_a_link_in_the_middle_that_was_never_told_is_a_finding() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from pipeline.tamper import heads, verifying
 from pipeline.tamper.store import Store, snapshot
@@ -37,7 +38,7 @@ def head(seq: int) -> bytes:
 async def all_told(told: ToldHeads, lane: int) -> list[tuple[int, bool]]:
     """The numbers, and whether they were told since."""
     survey = await told.survey(lane)
-    heads_of = [await told.heads(survey, stretch) for stretch in survey.offsets]
+    heads_of = [(await told.heads(survey, stretch)).told for stretch in survey.offsets]
     return sorted((seq, head.since) for found in heads_of for (seq, _), head in found.items())
 
 
@@ -99,8 +100,43 @@ async def test_a_stretch_has_its_heads_wherever_they_were_told_again(
         async with told_heads(stream.endpoints.kafka_bootstrap, topic) as told:
             survey = await told.survey(0)
             assert (survey.first, survey.offsets) == (3, {1: (0, 10), 2: (1, 8), 3: (4, 9)})
-            assert sorted(seq for seq, _ in await told.heads(survey, 2)) == [4, 5]
+            assert sorted(seq for seq, _ in (await told.heads(survey, 2)).told) == [4, 5]
             assert await all_told(told, 0) == [(seq, False) for seq in (3, 4, 5, 6, 7)]
             assert await all_told(told, 1) == []
     finally:
         await producer.stop()
+
+
+async def test_heads_that_expire_while_the_chain_is_verified_end_nothing(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Segments leave the topic by their age, whoever reads it: between the survey and the reading of a stretch."""
+    monkeypatch.setattr(heads, "NUMBERS_OF_STRETCH", 4)
+    topic = stream.prefix + CHAIN_HEADS
+    producer = AIOKafkaProducer(bootstrap_servers=stream.endpoints.kafka_bootstrap, acks="all")
+    await producer.start()
+    try:
+        for seq in range(4, 16):
+            await producer.send_and_wait(topic, head(seq), key=b"0", partition=0)
+    finally:
+        await producer.stop()
+    async with told_heads(stream.endpoints.kafka_bootstrap, topic) as told:
+        survey = await told.survey(0)
+        await _expire(stream, TopicPartition(topic, 0), before=6)
+        found = {stretch: await told.heads(survey, stretch) for stretch in survey.offsets}
+        assert {stretch: sorted(seq for seq, _ in of.told) for stretch, of in found.items()} == {
+            1: [],
+            2: [10, 11],
+            3: [12, 13, 14, 15],
+        }
+        assert [of.cut for of in found.values()] == [True, True, False]
+        assert (await told.survey(0)).first == 10, "and whoever begins in the middle of what is gone goes on, too"
+
+
+async def _expire(stream: Stream, at: TopicPartition, before: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=stream.endpoints.kafka_bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_records({at: RecordsToDelete(before_offset=before)})
+    finally:
+        await admin.close()

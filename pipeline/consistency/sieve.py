@@ -2,9 +2,10 @@
 
 Both sides of a comparison are read from end to end, hashed row by row and put together by organisation, as tools that
 compare replicas do. Sides that say the same come to the same; of an organisation where they do not, each row is looked
-at closely. Two faults of one organisation hide each other when their hashes do: once in 2^64.
+at closely. Sides that differ come to the same once in 2^31 at most, and each sieve asks with other hashes.
 """
 
+import secrets
 from typing import Final
 
 import asyncpg
@@ -13,25 +14,26 @@ import sql
 from pipeline.consistency.scope import Scope, slices_for
 from pipeline.rebuild.looking import Wanted
 
-# The store's columns of so many are joined in memory, 400 MB of it. Sides that are only added up need not be cut.
-_JOINED_MAX: Final = 2_500_000
+# The store is joined with so many in memory, 400 MB of it. Sides that are only added up need not be cut.
+_JOINED_MAX: Final = 4_000_000
+_SEED_BITS: Final = 62  # a bigint to which the digests may add
 _ON: Final = "on"
 _OFF: Final = "off"
 
 
-async def suspect_orgs(connection: asyncpg.Connection, slice_: Scope, wanted: Wanted, transactions: int) -> list[int]:
+async def suspect_orgs(connection: asyncpg.Connection, slice_: Scope, wanted: Wanted, revised: int) -> list[int]:
     """Organisations of the slice that must be looked at closely, ascending, in the caller's transaction.
 
-    Those whose drifts stand open are among them: what no sum tells of is not settled by one.
+    `revised`: how many of its transactions are behind their first version, and so have left events behind them. Those whose drifts stand open are among them: what no sum tells of is not settled by one.
     """
-    scope = slice_.of_slice
+    scope, seed = slice_.of_slice, secrets.randbits(_SEED_BITS)
     await connection.execute(sql.query("prefer_hashing"), _OFF)
     by_events: list[asyncpg.Record] = []
-    for part in slice_.parts(slices_for(transactions, _JOINED_MAX)):
+    for part in slice_.parts(slices_for(revised, _JOINED_MAX)):
         query = sql.query("suspect_orgs_by_events")
-        by_events += await connection.fetch(query, *part.of_slice, wanted.store_begins)
-    by_rows = await connection.fetch(sql.query("suspect_orgs_by_rows"), *scope, wanted.retained_from)
-    by_days = await connection.fetch(sql.query("suspect_orgs_by_days"), *scope)
+        by_events += await connection.fetch(query, *part.of_slice, wanted.store_begins, seed)
+    by_rows = await connection.fetch(sql.query("suspect_orgs_by_rows"), *scope, wanted.retained_from, seed)
+    by_days = await connection.fetch(sql.query("suspect_orgs_by_days"), *scope, seed)
     await connection.execute(sql.query("prefer_hashing"), _ON)
     by_drifts = await connection.fetch(sql.query("drifted_orgs_of_slice"), *scope)
     return sorted({row[0] for rows in (by_events, by_rows, by_days, by_drifts) for row in rows})

@@ -414,23 +414,38 @@ BUGS = (
     Bug(
         "a full check passes over openings",
         "sql/queries/suspect_orgs_by_days.sql",
-        "    SELECT org_id, 0, true, 0 FROM stands WHERE suspect\n",
-        "    SELECT org_id, 0, false, 0 FROM stands WHERE suspect\n",
+        " OR sum(side) <> 0 OR bool_or(suspect)\n",
+        " OR sum(side) <> 0\n",
         "tests/consistency/test_checking.py",
     ),
     Bug(
         "a full check counts rows and does not compare them",
         "sql/queries/suspect_orgs_by_rows.sql",
-        "HAVING bit_xor(hashint8extended(said, 0)) <> 0 OR sum(side) <> 0\n",
+        "HAVING bit_xor(said) <> 0 OR sum(side) <> 0\n",
         "HAVING sum(side) <> 0\n",
         "tests/consistency/test_checking.py",
     ),
     Bug(
         "a snapshot that no stored event stands behind is passed over",
         "sql/queries/suspect_orgs_by_events.sql",
-        "WHERE met.suspect OR coalesce(met.snapshots, 0) <> coalesce(standing.snapshots, 0)\n",
-        "WHERE met.suspect\n",
+        "    WHERE s.updated_at >= $3\n",
+        "    WHERE s.updated_at >= $3 AND EXISTS (SELECT FROM event_store.events AS e "
+        "WHERE (e.org_id, e.aggregate_id) = (s.org_id, s.aggregate_id))\n",
         "tests/consistency/test_checking.py",
+    ),
+    Bug(
+        "to a full check an amount weighs the same on every day",
+        "sql/migrations/0026_digests.sql",
+        "hashdateextended(balance_date,\n           hashtextextended(aggregate_type,",
+        "hashdateextended('2026-01-01',\n           hashtextextended(aggregate_type,",
+        "tests/consistency/test_sieve.py",
+    ),
+    Bug(
+        "to a full check a column that holds nothing makes a row say nothing",
+        "sql/migrations/0026_digests.sql",
+        "coalesce(hashtextextended(currency, seed), 1) # coalesce(timestamptz_hash_extended(approved_at, seed + 1), 2)",
+        "coalesce(hashtextextended(currency, seed), 1) # timestamptz_hash_extended(approved_at, seed + 1)",
+        "tests/consistency/test_sieve.py",
     ),
     Bug(
         "a check notes at its end what it has seen, and not at its beginning",

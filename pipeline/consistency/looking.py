@@ -46,16 +46,14 @@ async def look(
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         wanted = await with_months_held(connection, wanted)
-        count = await connection.fetchrow(sql.query("count_checked"), *scope.arguments)
-        assert count is not None, "an aggregate has a row"
+        transactions = await connection.fetchval(sql.query("count_checked"), *scope.arguments)
         if scope.orgs is not None:
             orgs = scope.orgs
         elif every_byte:
             orgs = await orgs_of_slice(connection, scope)
         else:
-            orgs = await suspect_orgs(connection, scope, wanted, count["revised"])
-        found = await _closely(connection, orgs, wanted, drifts_max)
-        return replace(found, transactions=count["transactions"], orgs=orgs)
+            orgs = await suspect_orgs(connection, scope, wanted)
+        return replace(await _closely(connection, orgs, wanted, drifts_max), transactions=transactions, orgs=orgs)
 
 
 async def _closely(connection: asyncpg.Connection, orgs: Sequence[int], wanted: Wanted, drifts_max: int) -> Found:

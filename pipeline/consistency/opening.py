@@ -53,5 +53,8 @@ async def _connect(settings: Settings, url: str) -> asyncpg.Connection:
     as_operator = settings.database.model_copy(update={"role": role})
     connection = await connect_reader_of_much(url, as_operator, NAME)
     # One plan for all slices would read them all: which one is meant must be known when it is made.
-    await connection.execute("SET plan_cache_mode = 'force_custom_plan'")
+    helpers = settings.consistency.parallel_workers
+    await connection.execute(
+        f"SET plan_cache_mode = 'force_custom_plan'; SET max_parallel_workers_per_gather = {helpers}"
+    )
     return connection

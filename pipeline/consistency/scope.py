@@ -26,13 +26,6 @@ class Scope:
         """As what reads slices or organisations takes it: $1, $2, $3."""
         return self.slices, self.number, self.orgs
 
-    def parts(self, count: int) -> "list[Scope]":
-        """The slice cut into so many, each some of its hash partitions; as many as it has of them at most."""
-        assert self.slices is not None, "organisations are not cut"
-        assert self.number is not None, "a slice has a number"
-        count = min(count, PARTITIONS // self.slices)
-        return [Scope(self.slices * count, self.number + self.slices * part) for part in range(count)]
-
     def __str__(self) -> str:
         if self.orgs is not None:
             return f"organisations {self.orgs[0]} to {self.orgs[-1]}"

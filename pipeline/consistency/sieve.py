@@ -11,27 +11,22 @@ from typing import Final
 import asyncpg
 
 import sql
-from pipeline.consistency.scope import Scope, slices_for
+from pipeline.consistency.scope import Scope
 from pipeline.rebuild.looking import Wanted
 
-# The store is joined with so many in memory, 400 MB of it. Sides that are only added up need not be cut.
-_JOINED_MAX: Final = 4_000_000
 _SEED_BITS: Final = 62  # a bigint to which the digests may add
 _ON: Final = "on"
 _OFF: Final = "off"
 
 
-async def suspect_orgs(connection: asyncpg.Connection, slice_: Scope, wanted: Wanted, revised: int) -> list[int]:
+async def suspect_orgs(connection: asyncpg.Connection, slice_: Scope, wanted: Wanted) -> list[int]:
     """Organisations of the slice that must be looked at closely, ascending, in the caller's transaction.
 
-    `revised`: how many of its transactions are behind their first version, and so have left events behind them. Those whose drifts stand open are among them: what no sum tells of is not settled by one.
+    Those whose drifts stand open are among them: what no sum tells of is not settled by one.
     """
     scope, seed = slice_.of_slice, secrets.randbits(_SEED_BITS)
     await connection.execute(sql.query("prefer_hashing"), _OFF)
-    by_events: list[asyncpg.Record] = []
-    for part in slice_.parts(slices_for(revised, _JOINED_MAX)):
-        query = sql.query("suspect_orgs_by_events")
-        by_events += await connection.fetch(query, *part.of_slice, wanted.store_begins, seed)
+    by_events = await connection.fetch(sql.query("suspect_orgs_by_events"), *scope, wanted.store_begins, seed)
     by_rows = await connection.fetch(sql.query("suspect_orgs_by_rows"), *scope, wanted.retained_from, seed)
     by_days = await connection.fetch(sql.query("suspect_orgs_by_days"), *scope, seed)
     await connection.execute(sql.query("prefer_hashing"), _ON)

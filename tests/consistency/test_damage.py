@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.consistency import looking, sieve
+from pipeline.consistency import looking
 from pipeline.consistency import repair as repair_module
 from pipeline.consistency.corrections import Repairing
 from pipeline.consistency.job import Order, run
@@ -104,10 +104,7 @@ async def test_some_organisations_at_a_time_are_as_good_as_all(
     assert (await check(ledger, means, drifts_max=7)).drifts == {"transaction": 7}
 
 
-async def test_a_store_that_is_joined_in_parts_is_as_good_as_whole(
-    ledger: Ledger, means: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sieve, "_JOINED_MAX", 1)
+async def test_what_only_the_store_tells_is_found(ledger: Ledger, means: Open) -> None:
     await ledger.commit(*(ledger.event(1, org=org, amount=100) for org in range(1, 30)))
     assert await found(ledger, means) == {}
     # By no row and no day: these have left, and only the store tells.

@@ -99,11 +99,3 @@ async def test_slices_are_all_organisations_each_once(ledger: Ledger, means: Ope
         for slices in (1, 2, 4, 8, 16):
             counts = [await opened.reading.fetchval(count, *Scope(slices, n).arguments) for n in range(slices)]
             assert sum(counts) == await ledger.value("SELECT count(*) FROM event_store.snapshots")
-
-
-@pytest.mark.parametrize("count", [1, 2, 4, 8, 16, 32])
-def test_the_parts_of_a_slice_are_its_partitions(count: int) -> None:
-    parts = Scope(2, 1).parts(count)
-    assert len(parts) == min(count, 8)
-    partitions = [n for each in parts for n in range(16) if each.slices and n % each.slices == each.number]
-    assert sorted(partitions) == list(range(1, 16, 2))

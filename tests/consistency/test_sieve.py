@@ -69,7 +69,7 @@ async def _books(ledger: Ledger) -> None:
 
 async def _suspects(ledger: Ledger, means: Open) -> list[int]:
     async with means(ledger) as opened, opened.reading.transaction():
-        return await suspect_orgs(opened.reading, Scope(1, 0), opened.wanted, revised=1)
+        return await suspect_orgs(opened.reading, Scope(1, 0), opened.wanted)
 
 
 @pytest.mark.parametrize(("org", "aggregate"), [(1, 1), (3, 1)], ids=["of two versions", "of one version"])

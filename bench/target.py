@@ -37,6 +37,7 @@ from pipeline.topics import create_topics
 from schemas.topics import DEAD_LETTERS, FINANCE_EVENTS, REALTIME_UPDATES, topics
 
 MIGRATED: Final = "migrated"  # the template with the schema and nothing else
+ROUND: Final = "round"  # what is booked in: made anew by each reset
 _ADMIN_SECONDS: Final = 60.0
 _PART_NAMES: Final[Mapping[str, PartName]] = {"postgres": "database", "kafka": "broker", "valkey": "cache"}
 
@@ -149,11 +150,11 @@ class Target:
         """New ground for a round; that of the round before is gone."""
         self._rounds += 1
         await self._ensure_migrated()
-        await self._copy(self._named(template), self._named("round"))
+        await self._copy(self._named(template), self._named(ROUND))
         await asyncio.to_thread(self._empty, [stream.updates_topic, stream.prefix + DEAD_LETTERS])
         await self._empty_cache()
         endpoints = Endpoints(
-            database_url=database_url(self.endpoints.database_url, self._named("round")),
+            database_url=database_url(self.endpoints.database_url, self._named(ROUND)),
             kafka_bootstrap=self.endpoints.kafka_bootstrap,
             redis_url=self.endpoints.redis_url,
         )
@@ -175,7 +176,7 @@ class Target:
 
     async def keep(self, template: str) -> None:
         """Make what the round has booked a template: rounds that are reset to it begin with these books."""
-        await self._copy(self._named("round"), self._named(template))
+        await self._copy(self._named(ROUND), self._named(template))
 
     async def close(self) -> None:
         """Remove what was made on external servers; a stack of our own goes as a whole."""

@@ -1,6 +1,7 @@
 """Reading what the topic was told: of a lane, a stretch of numbers at a time, so that memory holds the heads of one."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Survey:
 
     lane: int
     offsets: Mapping[int, tuple[int, int]]
-    first: int | None  # the lowest number
+    first: int | None  # the lowest number; beyond all where every head may have left the topic; None: it had none
 
 
 class ToldHeads:
@@ -59,6 +60,9 @@ class ToldHeads:
             stretch = stretch_of(head.seq)
             offsets[stretch] = (offsets.get(stretch, (offset, 0))[0], offset + 1)
             first = head.seq if first is None else min(first, head.seq)
+        start, _ = self.spans[self._partition(lane)]
+        if first is None and start > 0:  # a lane that has stored nothing for longer than the topic keeps
+            first = sys.maxsize
         return Survey(lane, offsets, first)
 
     async def heads(self, survey: Survey, stretch: int) -> StretchHeads:

@@ -133,6 +133,20 @@ async def test_heads_that_expire_while_the_chain_is_verified_end_nothing(
         assert (await told.survey(0)).first == 10, "and whoever begins in the middle of what is gone goes on, too"
 
 
+async def test_a_lane_that_was_idle_for_longer_than_the_topic_keeps_is_not_accused(stream: Stream) -> None:
+    await stream.send([(b"1", encoded(event(1, org=1, at=datetime.now(UTC))))])
+    with stream.worker() as worker:
+        await stream.wait_until_consumed(1)
+        await worker.stop()
+    assert (await verdict_of(stream)).heads_agreed == 1
+    async with told_heads(stream.endpoints.kafka_bootstrap, stream.prefix + CHAIN_HEADS) as told:
+        ((at, (_, end)),) = [(at, span) for at, span in told.spans.items() if span[1]]
+        assert (await told.survey(at.partition + 1)).first is None
+    await _expire(stream, at, before=end)
+    verdict = await verdict_of(stream)
+    assert (verdict.findings, verdict.heads_agreed, verdict.heads_expired) == ([], 0, 1)
+
+
 async def _expire(stream: Stream, at: TopicPartition, before: int) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=stream.endpoints.kafka_bootstrap)
     await admin.start()

@@ -11,7 +11,7 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from pipeline.broker import broker_options, servers_of
 from pipeline.errors import BrokerUnavailable, TopicMismatch
 from pipeline.translate import broker_errors
-from schemas.topics import Feed, TopicSpec, topics
+from schemas.topics import Feed, topics
 
 _LOOKS_MAX = 100
 _LOOK_SECONDS = 0.1
@@ -72,7 +72,7 @@ async def check_topics(bootstrap: str, prefix: str = "") -> list[str]:
     async with _admin(bootstrap) as admin:
         partitions = await _partitions(admin)
         present = [spec for spec in topics(prefix) if spec.name in partitions]
-        configs = await _configs(admin, present)
+        configs = await _configs(admin, [spec.name for spec in present])
     problems = [
         f"topic {spec.name} does not exist: run `folio topics create`" for spec in topics(prefix) if spec not in present
     ]
@@ -105,15 +105,22 @@ async def lane_count(bootstrap: str, prefix: str) -> int:
     return max(counts.values())
 
 
+async def retention_ms(bootstrap: str, topic: str) -> int:
+    """How long a topic that is there keeps a record, by its age; -1: for ever."""
+    async with _admin(bootstrap) as admin:
+        config = await _configs(admin, [topic])
+    return int(config[topic]["retention.ms"])
+
+
 async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, int]:
     described = await admin.describe_topics()
     return {topic["topic"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
 
 
-async def _configs(admin: AIOKafkaAdminClient, specs: list[TopicSpec]) -> dict[str, dict[str, str]]:
-    if not specs:
+async def _configs(admin: AIOKafkaAdminClient, topics_: Sequence[str]) -> dict[str, dict[str, str]]:
+    if not topics_:
         return {}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, spec.name) for spec in specs]
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics_]
     configs: dict[str, dict[str, str]] = {}
     for response in await admin.describe_configs(resources):
         for _code, _message, _type, name, entries in response.resources:

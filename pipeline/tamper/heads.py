@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pipeline.tamper.judging import KEPT_MAX, Finding, StoredLink, Verdict
+from schemas.instants import Instant
 
 # Numbers of links in a stretch: some five megabytes with the heads, and a hundred stretches for a million links.
 NUMBERS_OF_STRETCH: Final = 10_000
@@ -45,6 +46,7 @@ class LinkHead(NamedTuple):
     seq: int
     epoch: str
     head: str
+    recorded_at: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ async def _by_stretch(links: AsyncIterator[StoredLink]) -> AsyncIterator[tuple[i
             yield here, held
             held = []
         here = stretch_of(link.id.seq)
-        held.append(LinkHead(link.id.seq, link.id.cluster_epoch, link.head.hex()))
+        held.append(LinkHead(link.id.seq, link.id.cluster_epoch, link.head.hex(), link.last_recorded_at))
     if held:
         yield here, held
 
@@ -91,14 +93,24 @@ class LaneHeads:
     """One lane: `take` its stretches in their order, then `end`."""
 
     def __init__(
-        self, verdict: Verdict, lane: int, ours: Standing, newest: Mapping[str, int], first_told: int | None
+        self,
+        verdict: Verdict,
+        lane: int,
+        ours: Standing,
+        newest: Mapping[str, int],
+        first_told: int | None,
+        kept_since: Instant,
     ) -> None:
-        """`newest`: the last link of each timeline. `first_told`: the lowest number that the topic knows."""
+        """`newest`: the last link of each timeline. `first_told`: the lowest number that the topic knows.
+
+        What was told of links since `kept_since` has not left the topic by its age.
+        """
         self._verdict = verdict
         self._lane = lane
         self._ours = ours
         self._newest = newest
         self._first_told = first_told
+        self._kept_since = kept_since
         # Links that the topic was not told of, since the newest that it was: the first of them, and how many there are.
         self._untold: list[LinkHead] = []
         self._untold_count = 0
@@ -118,7 +130,7 @@ class LaneHeads:
         for link in links:
             if (link.seq, link.epoch) in told:
                 self._accuse("the topic was not told of it")
-            elif self._has_expired(link.seq, heads):
+            elif self._has_expired(link, heads):
                 self._verdict.heads_expired += 1
             else:
                 self._untold_count += 1
@@ -132,10 +144,13 @@ class LaneHeads:
         else:
             self._accuse("the topic was not told of it, and nothing waits in the outbox")
 
-    def _has_expired(self, seq: int, heads: StretchHeads) -> bool:
-        """Whether the topic may have dropped what it was told of a link."""
-        before = self._first_told is not None and seq < self._first_told
-        return before or (heads.cut and seq < heads.first)
+    def _has_expired(self, link: LinkHead, heads: StretchHeads) -> bool:
+        """Whether the topic may have dropped what it was told of a link: by its age, and by where it stands.
+
+        By its place alone a link that somebody made behind those of an idle lane would pass for an old one.
+        """
+        before = self._first_told is not None and link.seq < self._first_told
+        return link.recorded_at < self._kept_since and (before or (heads.cut and link.seq < heads.first))
 
     def _judge(self, seq: int, epoch: str, head: str, stored: str | None) -> None:
         if stored == head:

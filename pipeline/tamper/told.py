@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -15,14 +16,17 @@ from pipeline.broker import servers_of
 from pipeline.errors import BrokerUnavailable
 from pipeline.onlooker import new_onlooker
 from pipeline.tamper.heads import StretchHeads, ToldHead, stretch_of
-from pipeline.topics import partition_counts
+from pipeline.tamper.store import LONG_AGO
+from pipeline.topics import partition_counts, retention_ms
 from pipeline.translate import broker_errors
 from schemas.chain import ChainHead, decode_head
+from schemas.instants import Instant, instant_of
 
 _POLL_MS: Final = 200
 _RECORDS_OF_POLL: Final = 10_000
 # A broker that answers nothing for so long will not answer.
 _QUIET_POLLS_MAX: Final = 150
+_CLOCKS_APART: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Survey:
 
     lane: int
     offsets: Mapping[int, tuple[int, int]]
-    first: int | None  # the lowest number; beyond all where every head may have left the topic; None: it had none
+    first: int | None  # the lowest number; beyond all where every head may have left the topic; None: it was told none
 
 
 class ToldHeads:
@@ -43,9 +47,13 @@ class ToldHeads:
     And what it held when it was looked at again, after that: then every link that the database says was told is there.
     """
 
-    def __init__(self, consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]]) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, spans: Mapping[TopicPartition, tuple[int, int]], kept_since: Instant
+    ) -> None:
+        """`kept_since`: what was told from then on, no age can have taken away."""
         self._consumer = consumer
         self.spans = spans
+        self.kept_since = kept_since
         self._ends = {at: end for at, (_, end) in spans.items()}
 
     async def look_again(self) -> None:
@@ -60,9 +68,8 @@ class ToldHeads:
             stretch = stretch_of(head.seq)
             offsets[stretch] = (offsets.get(stretch, (offset, 0))[0], offset + 1)
             first = head.seq if first is None else min(first, head.seq)
-        start, _ = self.spans[self._partition(lane)]
-        if first is None and start > 0:  # a lane that has stored nothing for longer than the topic keeps
-            first = sys.maxsize
+        if first is None and await self._begins(self._partition(lane)) > 0:
+            first = sys.maxsize  # of a lane that has stored nothing for longer than the topic keeps
         return Survey(lane, offsets, first)
 
     async def heads(self, survey: Survey, stretch: int) -> StretchHeads:
@@ -79,8 +86,12 @@ class ToldHeads:
         async for offset, head in self._read(survey.lane, (begin, end)):
             if stretch_of(head.seq) == stretch:
                 found.setdefault((head.seq, head.cluster_epoch), ToldHead(head.head, offset >= opened_at))
-        # Asked after the reading: what was gone before that is below it.
-        return StretchHeads(found, cut=(await self._consumer.beginning_offsets([at]))[at] > begin)
+        return StretchHeads(found, cut=await self._begins(at) > begin)
+
+    async def _begins(self, at: TopicPartition) -> int:
+        """Where a partition begins by now: asked after a reading, for what that did not meet is below it."""
+        begins: Mapping[TopicPartition, int] = await self._consumer.beginning_offsets([at])
+        return begins[at]
 
     def _partition(self, lane: int) -> TopicPartition:
         """After a growth, lanes that were added late have told nothing before; none has moved to another partition."""
@@ -112,6 +123,13 @@ class ToldHeads:
             await asyncio.sleep(0)
 
 
+def _kept_since(milliseconds: int) -> Instant:
+    """What is younger has not left by its age; a clock of another machine may be an hour off."""
+    if milliseconds < 0:
+        return LONG_AGO
+    return instant_of(datetime.now(UTC) - timedelta(milliseconds=milliseconds) + _CLOCKS_APART)
+
+
 def _head(value: bytes | None) -> ChainHead | None:
     try:
         return decode_head(value or b"")
@@ -123,6 +141,7 @@ def _head(value: bytes | None) -> ChainHead | None:
 async def told_heads(bootstrap: str, topic: str) -> AsyncIterator[ToldHeads]:
     """Raises TopicMismatch where there is no such topic, BrokerUnavailable."""
     counts = await partition_counts(bootstrap, [topic])
+    kept_since = _kept_since(await retention_ms(bootstrap, topic))
     consumer = new_onlooker(bootstrap, "folio-verify-chain")
     try:
         with broker_errors(f"reading {topic} at {servers_of(bootstrap)}"):
@@ -130,6 +149,6 @@ async def told_heads(bootstrap: str, topic: str) -> AsyncIterator[ToldHeads]:
             partitions = [TopicPartition(topic, number) for number in range(counts[topic])]
             starts = await consumer.beginning_offsets(partitions)
             ends = await consumer.end_offsets(partitions)
-            yield ToldHeads(consumer, {at: (starts[at], ends[at]) for at in partitions})
+            yield ToldHeads(consumer, {at: (starts[at], ends[at]) for at in partitions}, kept_since)
     finally:
         await consumer.stop()

@@ -81,7 +81,7 @@ async def _hold_against_topic(
 ) -> None:
     """The links once more, now a lane at a time, beside the heads of the lane: a stretch of each is held."""
     survey = await told.survey(lane)
-    heads = LaneHeads(verdict, lane, ours, newest, survey.first)
+    heads = LaneHeads(verdict, lane, ours, newest, survey.first, told.kept_since)
     async for stretch, links in stretches(store.links(lane, ours.since_seq), survey.offsets):
         heads.take(links, await told.heads(survey, stretch))
     heads.end()

@@ -39,24 +39,25 @@ $$;
 COMMENT ON FUNCTION ops.digest_of_count IS 'What a correction and the row of its day both say of a count; nothing where there is none.';
 
 -- read: sums of amounts by day need a group for each day. But each amount times a number drawn at random for its day,
--- added up by organisation, comes to the same on both sides where every day does, and else only once in 2^31: a linear
--- combination over the integers modulo the prime 2^31 - 1 (Freivalds, 1977), where nothing overflows.
+-- added up by organisation, comes to the same on both sides where every day does, and else hardly ever: a linear
+-- combination over the integers modulo a prime (Freivalds, 1977), where nothing overflows. The prime, below 2^31, is
+-- drawn too: whatever is wrong by a multiple of one prime would never tell under that one.
 CREATE FUNCTION ops.weighed(
-    cents bigint, property_id bigint, balance_date date, aggregate_type text, payment_mode text, seed bigint
+    cents bigint, property_id bigint, balance_date date, aggregate_type text, payment_mode text, seed bigint, prime bigint
 ) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT (cents % 2147483647) * (2147483647 & hashint8extended(property_id, hashdateextended(balance_date,
-           hashtextextended(aggregate_type, hashtextextended(payment_mode, seed))))) % 2147483647
+    SELECT (cents % prime) * (2147483647 & hashint8extended(property_id, hashdateextended(balance_date,
+           hashtextextended(aggregate_type, hashtextextended(payment_mode, seed))))) % prime
 $$;
-COMMENT ON FUNCTION ops.weighed IS 'What an amount adds to an organisation''s weighed sum, modulo 2^31 - 1.';
+COMMENT ON FUNCTION ops.weighed IS 'What an amount adds to an organisation''s weighed sum, modulo the prime.';
 
 CREATE FUNCTION ops.weighed_day(
     cash_received bigint, bank_received bigint, cash_expenses bigint, bank_expenses bigint, property_id bigint, balance_date date,
-    seed bigint
+    seed bigint, prime bigint
 ) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT ops.weighed(cash_received, property_id, balance_date, 'revenue', 'cash', seed)
-           + ops.weighed(bank_received, property_id, balance_date, 'revenue', 'bank', seed)
-           + ops.weighed(cash_expenses, property_id, balance_date, 'expense', 'cash', seed)
-           + ops.weighed(bank_expenses, property_id, balance_date, 'expense', 'bank', seed)
+    SELECT ops.weighed(cash_received, property_id, balance_date, 'revenue', 'cash', seed, prime)
+           + ops.weighed(bank_received, property_id, balance_date, 'revenue', 'bank', seed, prime)
+           + ops.weighed(cash_expenses, property_id, balance_date, 'expense', 'cash', seed, prime)
+           + ops.weighed(bank_expenses, property_id, balance_date, 'expense', 'bank', seed, prime)
 $$;
 COMMENT ON FUNCTION ops.weighed_day IS 'What the four movements of a day add to an organisation''s weighed sum.';
 

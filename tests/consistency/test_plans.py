@@ -17,7 +17,7 @@ from tests.support.ledger import Ledger
 _UUID: Final = "'00000000-0000-0000-0000-000000000001'"
 # What sieves slices, and the arguments behind those of the slice.
 SIEVES: Final[Mapping[str, str]] = {
-    "suspect_orgs_by_days": ", 1",
+    "suspect_orgs_by_days": ", 1, 2147483647",
     "suspect_orgs_by_events": ", '-infinity', 1",
     "suspect_orgs_by_rows": ", '2024-01-01', 1",
 }

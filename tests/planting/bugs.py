@@ -434,6 +434,27 @@ BUGS = (
         "tests/consistency/test_checking.py",
     ),
     Bug(
+        "a full check takes days that were restated for suspects",
+        "sql/queries/suspect_orgs_by_days.sql",
+        "    FROM ops.checked_adjustments($1, $2, NULL)\n",
+        "    FROM ops.checked_adjustments($1, $2, NULL) WHERE false\n",
+        "tests/consistency/test_sieve.py",
+    ),
+    Bug(
+        "a full check compares how many counts there are, and not what they say",
+        "sql/queries/suspect_orgs_by_days.sql",
+        " OR coalesce(bit_xor(said), 0) <> 0",
+        "",
+        "tests/consistency/test_sieve.py",
+    ),
+    Bug(
+        "a full check weighs by one prime for ever",
+        "pipeline/consistency/sieve.py",
+        "seed, drawn_prime())",
+        "seed, 2147483647)",
+        "tests/consistency/test_sieve.py",
+    ),
+    Bug(
         "to a full check an amount weighs the same on every day",
         "sql/migrations/0026_digests.sql",
         "hashdateextended(balance_date,\n           hashtextextended(aggregate_type,",

@@ -190,6 +190,26 @@ async def test_an_address_of_the_primary_that_leads_to_a_standby_is_told() -> No
     assert not found.replicas[0].usable
 
 
+async def test_a_standby_at_that_address_is_vouched_for_as_a_replica_there_would_be() -> None:
+    def standing(lsn: int, epoch: str = "9-1") -> Position:
+        return Position(epoch, in_recovery=True, lsn=lsn)
+
+    clock = HandClock()
+    found = checks(Answers([primary(400), primary(500), standby(500)]), clock=clock)
+    assert not found.vouches_for(standing(500)), "no primary was met yet"
+    await found.check()
+    clock.pass_seconds(12)
+    await found.check()
+    assert found.vouches_for(standing(500))
+    assert not found.vouches_for(standing(450)), "too late: it lacks what was written at the last look but one"
+    assert not found.vouches_for(standing(500, epoch="9-2"))
+    await found.check()  # it meets a standby, and tells nothing of the primary
+    clock.pass_seconds(90)
+    assert found.vouches_for(standing(500))
+    clock.pass_seconds(1)
+    assert not found.vouches_for(standing(500)), "nobody has met the primary for three intervals"
+
+
 async def test_what_was_found_is_not_believed_for_ever() -> None:
     """The checks may have ended, or their loop stands: then the primary is asked."""
     clock = HandClock()

@@ -12,6 +12,7 @@ from schemas.chain import LinkId
 
 OLD, NEW = "7-1", "7-2"
 OURS = Standing(NEW, untold=False)
+THEN = 1_000  # when every link was recorded: unless a test says otherwise, longer ago than the topic keeps
 
 
 def judged(
@@ -19,16 +20,17 @@ def judged(
     told: dict[tuple[int, str], str],
     ours: Standing = OURS,
     since: Collection[tuple[int, str]] = (),
+    kept_since: int = THEN + 1,
 ) -> Verdict:
     """In one stretch, and the same in as many stretches as there are numbers."""
     whole, cut = Verdict(), Verdict()
     newest = {epoch: seq for seq, (epoch, _) in sorted(links.items())}
     first = min((seq for seq, _ in told), default=None)
     for verdict, of in ((whole, lambda _: 0), (cut, lambda seq: seq)):
-        heads = LaneHeads(verdict, 0, ours, newest, first)
+        heads = LaneHeads(verdict, 0, ours, newest, first, kept_since)
         for stretch in sorted({of(seq) for seq in (*links, *(seq for seq, _ in told))}):
             heads.take(
-                [LinkHead(seq, *link) for seq, link in sorted(links.items()) if of(seq) == stretch],
+                [LinkHead(seq, *link, THEN) for seq, link in sorted(links.items()) if of(seq) == stretch],
                 StretchHeads(
                     {key: ToldHead(head, key in since) for key, head in told.items() if of(key[0]) == stretch}
                 ),
@@ -80,13 +82,21 @@ def test_heads_that_left_the_topic_are_counted() -> None:
 def test_heads_that_leave_the_topic_while_it_is_read_are_counted_as_well() -> None:
     """The survey met all of them; then the first of a stretch go, and all of another one."""
     verdict = Verdict()
-    heads = LaneHeads(verdict, 0, OURS, {NEW: 6}, first_told=1)
-    links = [LinkHead(seq, NEW, str(seq)) for seq in range(1, 7)]
+    heads = LaneHeads(verdict, 0, OURS, {NEW: 6}, first_told=1, kept_since=THEN + 1)
+    links = [LinkHead(seq, NEW, str(seq), THEN) for seq in range(1, 7)]
     heads.take(links[:2], StretchHeads({}, cut=True))
     heads.take(links[2:], StretchHeads({(4, NEW): ToldHead("4", False), (6, NEW): ToldHead("6", False)}, cut=True))
     heads.end()
     assert (verdict.heads_expired, verdict.heads_agreed) == (3, 2)
     assert [finding.seq for finding in verdict.findings] == [5], "behind what is still there, nothing has expired"
+
+
+@pytest.mark.parametrize("told", [{}, {(3, NEW): "c"}])
+def test_what_is_younger_than_the_topic_keeps_has_not_expired(told: dict[tuple[int, str], str]) -> None:
+    """Somebody made it behind the last link of a lane that was idle; the lane may have gone on since."""
+    links = {1: (NEW, "a"), 2: (NEW, "b"), 3: (NEW, "c")}
+    links = {seq: link for seq, link in links.items() if seq < 3 or told}
+    assert [finding.seq for finding in judged(links, told, kept_since=THEN).findings] == [1, 2]
 
 
 def test_a_link_in_the_middle_that_was_never_told_is_a_finding() -> None:

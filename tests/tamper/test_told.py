@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from pipeline.tamper import heads, verifying
+from pipeline.tamper import told as told_module
 from pipeline.tamper.store import Store, snapshot
 from pipeline.tamper.told import ToldHeads, told_heads
 from schemas.chain import ChainHead, encode_head
@@ -133,7 +135,40 @@ async def test_heads_that_expire_while_the_chain_is_verified_end_nothing(
         assert (await told.survey(0)).first == 10, "and whoever begins in the middle of what is gone goes on, too"
 
 
-async def test_a_lane_that_was_idle_for_longer_than_the_topic_keeps_is_not_accused(stream: Stream) -> None:
+@pytest.mark.parametrize("meanwhile", [False, True])
+async def test_a_lane_that_was_idle_for_longer_than_the_topic_keeps_is_not_accused(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch, meanwhile: bool
+) -> None:
+    at = await _one_link(stream)
+    await _keep_for(stream, milliseconds=1)
+    monkeypatch.setattr(told_module, "_CLOCKS_APART", timedelta(0))
+    if meanwhile:
+
+        @asynccontextmanager
+        async def after_expiry(*asked: Any) -> AsyncIterator[Store]:
+            await _expire(stream, at, before=1)
+            async with snapshot(*asked) as store:
+                yield store
+
+        monkeypatch.setattr(verifying, "snapshot", after_expiry)
+    else:
+        await _expire(stream, at, before=1)
+    verdict = await verdict_of(stream)
+    assert (verdict.findings, verdict.heads_agreed, verdict.heads_expired) == ([], 0, 1)
+
+
+async def test_what_cannot_have_expired_yet_is_a_finding(stream: Stream) -> None:
+    """Heads that somebody has taken away, and so a link that somebody has made."""
+    await _expire(stream, await _one_link(stream), before=1)
+    verdict = await verdict_of(stream)
+    assert [finding.what for finding in verdict.findings] == [
+        "the topic was not told of it, and nothing waits in the outbox"
+    ]
+    assert verdict.heads_expired == 0
+
+
+async def _one_link(stream: Stream) -> TopicPartition:
+    """In the partition that is returned; the topic knows of no other."""
     await stream.send([(b"1", encoded(event(1, org=1, at=datetime.now(UTC))))])
     with stream.worker() as worker:
         await stream.wait_until_consumed(1)
@@ -141,10 +176,19 @@ async def test_a_lane_that_was_idle_for_longer_than_the_topic_keeps_is_not_accus
     assert (await verdict_of(stream)).heads_agreed == 1
     async with told_heads(stream.endpoints.kafka_bootstrap, stream.prefix + CHAIN_HEADS) as told:
         ((at, (_, end)),) = [(at, span) for at, span in told.spans.items() if span[1]]
+        assert end == 1
         assert (await told.survey(at.partition + 1)).first is None
-    await _expire(stream, at, before=end)
-    verdict = await verdict_of(stream)
-    assert (verdict.findings, verdict.heads_agreed, verdict.heads_expired) == ([], 0, 1)
+    return at
+
+
+async def _keep_for(stream: Stream, milliseconds: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=stream.endpoints.kafka_bootstrap)
+    await admin.start()
+    try:
+        kept = {"retention.ms": str(milliseconds)}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, stream.prefix + CHAIN_HEADS, kept)])
+    finally:
+        await admin.close()
 
 
 async def _expire(stream: Stream, at: TopicPartition, before: int) -> None:

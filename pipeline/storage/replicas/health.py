@@ -78,7 +78,7 @@ class HealthChecks:
         """Of each replica, as long as it can be believed."""
         if self._history is None:
             return [Health(detail="the primary's history is not known")] * len(self._found)
-        if self._clock.monotonic() - self._checked_at > _BELIEVED_INTERVALS * self._interval_seconds:
+        if self._clock.monotonic() - self._checked_at > self._believed_seconds:
             return [Health(detail="not looked at for too long")] * len(self._found)
         return self._found
 
@@ -90,6 +90,12 @@ class HealthChecks:
     def history(self) -> str | None:
         """The primary's: a replica of another one answers nobody. None where it is not known, or in doubt."""
         return self._history
+
+    def vouches_for(self, position: Position) -> bool:
+        """Whether a standby, where it stands now, may answer as a replica may: by the last look at its primary."""
+        if self._history is None or self._clock.monotonic() - self._looks[-1].at > self._believed_seconds:
+            return False
+        return judge(position, self._primary, self._bounds, self._clock.monotonic()).usable
 
     def met_primary(self, epoch: str) -> None:
         """A read went to the primary. If that is of another history than it was, there was a failover since the last
@@ -131,6 +137,10 @@ class HealthChecks:
             for place in range(len(self._replicas)):
                 looks.create_task(self._look(place))
         self._checked_at = self._clock.monotonic()
+
+    @property
+    def _believed_seconds(self) -> float:
+        return _BELIEVED_INTERVALS * self._interval_seconds
 
     def _pause_seconds(self) -> float:
         everyone = (self._primary_health, *self._found)

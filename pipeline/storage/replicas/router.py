@@ -118,11 +118,11 @@ class ReplicaReaders:
         """Raises DatabaseUnavailable where the primary's address leads to a server that may lack what was written.
 
         A virtual address moves with a failover: for a moment it may lead to a standby, which may answer what a replica
-        may: where the primary's history is known, and is the standby's.
+        may.
         """
         if not position.in_recovery:
             self.checks.met_primary(position.epoch)
-        elif not isinstance(intent, Read) or position.epoch != self.checks.history:
+        elif not isinstance(intent, Read) or not self.checks.vouches_for(position):
             self.checks.at_once()
             raise DatabaseUnavailable("the primary's address leads to a standby; this read needs the primary itself")
 

@@ -55,14 +55,18 @@ def started(pid: int) -> int:
 
 
 def wait_until_ended(pid: int | None, seconds: float = 5.0) -> None:
-    """A signal is sent before its process is gone; a zombie, which its parent has not looked after yet, is gone."""
+    """A signal is sent before its process is gone; a zombie, which its parent has not looked after yet, is gone.
+
+    One whose first thread alone has ended looks like one: it is gone when the others are.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+            threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
         except FileNotFoundError:
             return
-        if state == "Z":
+        if state == "Z" and threads == 1:
             return
         assert time.monotonic() < deadline, f"process {pid} still runs"
         time.sleep(0.01)

@@ -316,6 +316,25 @@ class WorkerSettings(Section):
     crash_at: str | None = Field(None, description="For tests: SIGKILL itself at this point of a batch.")
 
 
+class ApiSettings(Section):
+    """The HTTP server: `folio serve`."""
+
+    host: str = Field("127.0.0.1", description="Address that it listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that it listens on; 0: any free one.")
+    jwks_path: Path | None = Field(
+        None, description="Public keys of whoever issues tokens (JWKS, RFC 7517). Unset: the local stack's own."
+    )
+    token_issuer: str = Field("folio-development", min_length=1, description="`iss` of accepted tokens.")
+    token_audience: str = Field("folio", min_length=1, description="`aud` of accepted tokens.")
+    body_bytes_max: int = Field(33_554_432, ge=1_024, description="Largest body of a request: 32 MB.")
+    cors_origins: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s,/*]+(,https?://[^\s,/*]+){0,2}$",
+        description="Origins of browsers that may ask from elsewhere: three at most, separated by commas.",
+    )
+    shutdown_grace_seconds: float = Field(20, gt=0, le=300, description="Bound on an orderly shutdown.")
+
+
 class LogSettings(Section):
     """Logs."""
 
@@ -360,6 +379,7 @@ class Settings(BaseSettings):
     flags: FlagSettings = FlagSettings()
     consistency: ConsistencySettings = ConsistencySettings()
     worker: WorkerSettings = WorkerSettings()
+    api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     replica: ReplicaSettings = ReplicaSettings()

@@ -47,6 +47,8 @@ for _name, _where in {
     "settings": "settings:app",
     "completion": "completion:completion",
     "schema": "schema:schema",
+    "serve": "serve:serve",
+    "token": "token:token",
     "validate": "validate:validate",
 }.items():
     app.command(f"pipeline.cli.{_where}", name=_name)

@@ -1,0 +1,35 @@
+"""From a request to who asks, and to what may be done for them: the same few steps on every route."""
+
+from typing import Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from pipeline.api.problems import Forbidden
+from pipeline.api.tokens import Principal, Role, TokenRefused, Tokens
+
+_SCHEME: Final = "bearer "
+PRINCIPAL: Final = "principal"  # where a guard leaves it in the connection's state
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def principal_of(connection: Connection) -> Principal:
+    """Who asks. Raises TokenRefused."""
+    header = connection.headers.get("authorization", "")
+    if header[: len(_SCHEME)].lower() != _SCHEME:
+        raise TokenRefused("send `Authorization: Bearer <token>`")
+    tokens: Tokens = connection.app.state.tokens
+    principal = tokens.principal(header[len(_SCHEME) :].strip())
+    connection.state[PRINCIPAL] = principal
+    return principal
+
+
+def own_organisation(connection: Connection, _: BaseRouteHandler) -> None:
+    """A guard: the organisation of the path is one of the token's.
+
+    Another organisation and one that does not exist get the same answer: which ones there are is nobody's business.
+    """
+    principal, org_id = principal_of(connection), connection.path_params["org_id"]
+    if not principal.may_see(org_id) or not principal.has(Role.READER):
+        raise Forbidden(f"organisation {org_id} takes a token that names it in `orgs`, with the role `reader`")

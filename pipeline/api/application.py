@@ -1,0 +1,80 @@
+"""The HTTP application: routes, who may use them, and how refusals look. What it reads by is handed to it."""
+
+from importlib.metadata import version
+from typing import Final
+
+from litestar import Litestar, get
+from litestar.config.compression import CompressionConfig
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from pipeline.api.conditional import conditional
+from pipeline.api.problems import HANDLERS
+from pipeline.api.reading import Books, OrganisationReads, PropertyReads
+from pipeline.api.tokens import Tokens
+from pipeline.settings import ApiSettings
+
+# Below this, compressing costs more than it saves on the wire.
+_COMPRESSED_BYTES_MIN: Final = 1_024
+# A browser that meets an answer of ours by accident runs nothing of it, frames nothing, and guesses no type.
+_SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    # Each answer is for one token; who has it asks whether it is still true.
+    "Cache-Control": "private, no-cache",
+    "Vary": "Authorization",
+}
+
+
+@get("/livez", include_in_schema=False, sync_to_thread=False)
+def alive() -> dict[str, bool]:
+    """The process answers."""
+    return {"alive": True}
+
+
+def application(settings: ApiSettings, books: Books, tokens: Tokens) -> Litestar:
+    """All routes over these books, for whoever holds a token of these."""
+    return Litestar(
+        route_handlers=[PropertyReads, OrganisationReads, alive],
+        dependencies={"books": Provide(lambda: books, sync_to_thread=False)},
+        exception_handlers=dict(HANDLERS),
+        middleware=[conditional],
+        compression_config=CompressionConfig(backend="gzip", minimum_size=_COMPRESSED_BYTES_MIN),
+        cors_config=_cors(settings),
+        request_max_body_size=settings.body_bytes_max,
+        response_headers=_SECURITY_HEADERS,
+        openapi_config=_described(),
+        state=State({"tokens": tokens}),
+        signature_types=[Books],
+        debug=False,
+    )
+
+
+def _cors(settings: ApiSettings) -> CORSConfig | None:
+    """None without origins: browsers then ask from this one alone."""
+    if not settings.cors_origins:
+        return None
+    return CORSConfig(
+        allow_origins=settings.cors_origins.split(","),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Folio-Read", "Idempotency-Key", "If-None-Match"],
+        expose_headers=["ETag", "Retry-After"],
+    )
+
+
+def _described() -> OpenAPIConfig:
+    bearer = SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+    return OpenAPIConfig(
+        title="Folio Stream",
+        version=version("foliostream"),
+        description="Exact daily balances of hotels: read, written and followed over HTTP.",
+        path="/openapi",
+        render_plugins=[JsonRenderPlugin()],
+        components=Components(security_schemes={"token": bearer}),
+        security=[{"token": []}],
+    )

@@ -1,0 +1,35 @@
+"""What a read is for, as a header: `Folio-Read`."""
+
+import re
+from typing import Annotated, Final
+
+from litestar.params import Parameter
+
+from pipeline.errors import ReadRefused
+from pipeline.storage.intent import Intent, Read, ReadYourWrites, Write
+
+# A mark is what a write was answered with: the history that it is in, and how far that had come.
+_MARK: Final = re.compile(r"after=(\d{1,20}-\d{1,10}):(\d{1,19})", re.ASCII)
+
+ReadHeader = Annotated[
+    str,
+    Parameter(
+        header="Folio-Read",
+        max_length=64,
+        required=False,
+        description="`any` (default): a replica may answer. `primary`: the primary does. "
+        "`after=<mark>`: whoever has what the write that was answered with this mark has written.",
+    ),
+]
+
+
+def intent_of(header: str) -> Intent:
+    """Raises ReadRefused for anything else than `any`, `primary` and `after=<mark>`."""
+    if header == "any":
+        return Read()
+    if header == "primary":
+        return Write()
+    found = _MARK.fullmatch(header)
+    if found is None:
+        raise ReadRefused("Folio-Read is `any`, `primary`, or `after=` and the mark that a write was answered with")
+    return ReadYourWrites(int(found[2]), found[1])

@@ -1,0 +1,101 @@
+"""Every refusal as a problem document (RFC 9457): what was wrong, where, and what to do."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.status_codes import (
+    HTTP_400_BAD_REQUEST,
+    HTTP_401_UNAUTHORIZED,
+    HTTP_403_FORBIDDEN,
+    HTTP_404_NOT_FOUND,
+    HTTP_409_CONFLICT,
+    HTTP_410_GONE,
+    HTTP_500_INTERNAL_SERVER_ERROR,
+    HTTP_503_SERVICE_UNAVAILABLE,
+)
+
+from pipeline.api.tokens import TokenRefused
+from pipeline.errors import HistoryArchived, NotSettled, ReadRefused, Transient
+
+MEDIA_TYPE: Final = "application/problem+json"
+_RETRY_AFTER_SECONDS: Final = 1
+
+log = structlog.get_logger()
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A problem document. `type` tells programs which one it is; `detail` tells people."""
+
+    title: str
+    status: int
+    detail: str
+    type: str = "about:blank"
+    instance: str | None = None
+    errors: list[dict[str, Any]] | None = None
+
+
+class Missing(Exception):
+    """There is nothing under that address; the message says what there is not."""
+
+
+class Forbidden(Exception):
+    """The token does not give that right; the message says which one it takes."""
+
+
+# The most particular first.
+_STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
+    (TokenRefused, HTTP_401_UNAUTHORIZED, "No valid token"),
+    (Forbidden, HTTP_403_FORBIDDEN, "Not allowed"),
+    (Missing, HTTP_404_NOT_FOUND, "Not found"),
+    (NotSettled, HTTP_409_CONFLICT, "Not settled yet"),
+    (HistoryArchived, HTTP_410_GONE, "Archived"),
+    (ReadRefused, HTTP_400_BAD_REQUEST, "Cannot be answered"),
+    (Transient, HTTP_503_SERVICE_UNAVAILABLE, "Try again"),
+)
+
+
+def refused(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """What is answered to an error that a handler raised."""
+    for kind, status, title in _STATUS:
+        if isinstance(error, kind):
+            return _answer(request, Problem(title, status, _told(error)), _headers(status))
+    if isinstance(error, HTTPException):
+        return _of_http(request, error)
+    log.error("a request failed", path=request.url.path, exc_info=error)
+    detail = "The server has failed; the log says how."
+    return _answer(request, Problem("Server error", HTTP_500_INTERNAL_SERVER_ERROR, detail), {})
+
+
+def _told(error: Exception) -> str:
+    """A server's own trouble is for the log; the caller can only wait."""
+    if not isinstance(error, Transient):
+        return str(error)
+    log.warning("a request could not be served", error=str(error), kind=type(error).__name__)
+    return "A server behind this one does not answer at the moment. Nothing was lost; ask again."
+
+
+def _headers(status: int) -> dict[str, str]:
+    if status == HTTP_401_UNAUTHORIZED:
+        return {"WWW-Authenticate": 'Bearer realm="folio"'}
+    return {"Retry-After": str(_RETRY_AFTER_SECONDS)} if status == HTTP_503_SERVICE_UNAVAILABLE else {}
+
+
+def _of_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    details = error.extra if isinstance(error, ValidationException) and isinstance(error.extra, list) else None
+    title = type(error).__name__.removesuffix("Exception") or "Refused"
+    return _answer(request, Problem(title, error.status_code, error.detail, errors=details), dict(error.headers or {}))
+
+
+def _answer(request: Request[Any, Any, Any], problem: Problem, headers: dict[str, str]) -> Response[Problem]:
+    told = msgspec.structs.replace(problem, instance=request.url.path)
+    return Response(told, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+HANDLERS: Final[Mapping[int | type[Exception], Callable[[Request[Any, Any, Any], Any], Response[Any]]]] = {
+    Exception: refused,
+    HTTPException: refused,
+}

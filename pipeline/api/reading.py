@@ -1,0 +1,231 @@
+"""The reads of an organisation: balances, reports, transactions, and what the books said at an instant."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Generic, TypeVar
+
+from litestar import Controller, get
+from litestar.params import Parameter
+
+from pipeline.api.access import own_organisation
+from pipeline.api.intents import ReadHeader, intent_of
+from pipeline.api.places import place_of, placed
+from pipeline.api.problems import Missing
+from pipeline.errors import ReadRefused
+from pipeline.storage.as_of import AsOf
+from pipeline.storage.balances import Balances
+from pipeline.storage.reports import Reports
+from pipeline.storage.transactions import Transactions
+from pipeline.storage.values import (
+    PAGE_ROWS_MAX,
+    Balance,
+    DailyReport,
+    Kind,
+    MonthSummary,
+    OverviewLine,
+    Page,
+    RecordedBalance,
+    StoredVersion,
+    Transaction,
+    TransactionKey,
+)
+
+T = TypeVar("T")
+_LIMIT: Final = 100
+
+Limit = Annotated[int, Parameter(ge=1, le=PAGE_ROWS_MAX, description="Items of a page.")]
+After = Annotated[str | None, Parameter(max_length=512, description="The `next` of the page before.")]
+Id = Annotated[int, Parameter(ge=1, le=2**63 - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """A page of a list; `next` goes on behind it, and is absent at the end."""
+
+    items: tuple[T, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One version of a transaction, as the event store keeps it. `data` is the record's own content."""
+
+    version: int
+    event_type: str
+    event_id: str
+    property_id: int
+    balance_date: date
+    occurred_at: datetime
+    recorded_at: datetime
+    outcome: str
+    data: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the routes read by."""
+
+    balances: Balances
+    reports: Reports
+    transactions: Transactions
+    as_of: AsOf
+
+
+class PropertyReads(Controller):
+    """What one property's days say."""
+
+    path = "/v1/orgs/{org_id:int}/properties/{property_id:int}"
+    guards = (own_organisation,)
+    tags = ("Balances",)
+
+    @get("/balances/{day:date}", summary="The balance of a day")
+    async def of_day(self, books: Books, org_id: Id, property_id: Id, day: date, read: ReadHeader = "any") -> Balance:
+        """A day without a row moved nothing: it closes as the latest day before it, and has version 0."""
+        intent = intent_of(read)
+        balance = await books.balances.of_day(org_id, property_id, day, intent=intent)
+        if balance is None:
+            latest = await books.balances.latest(org_id, property_id, day, intent=intent)
+            balance = unmoved(latest, day) if latest is not None else None
+        return found(balance, f"property {property_id} has no balance on or before {day}")
+
+    @get("/balances", summary="The balances of a range of days, oldest first")
+    async def of_range(
+        self,
+        books: Books,
+        org_id: Id,
+        property_id: Id,
+        first: date,
+        last: date,
+        read: ReadHeader = "any",
+        limit: Limit = _LIMIT,
+        after: After = None,
+    ) -> Listed[Balance]:
+        """Days with a row alone, from `first` to `last`, both included."""
+        page = await books.balances.of_range(
+            org_id, property_id, first, last, intent=intent_of(read), limit=limit, after=place_of(after, date)
+        )
+        return listed(page)
+
+    @get("/balances/{day:date}/as-of", summary="What the books said of a day at an instant of recording")
+    async def as_of(
+        self, books: Books, org_id: Id, property_id: Id, day: date, recorded_at: datetime, read: ReadHeader = "any"
+    ) -> RecordedBalance:
+        """Answered only for instants that nothing can be recorded before any more; else 409."""
+        if recorded_at.tzinfo is None:
+            raise ReadRefused("`recorded_at` takes an offset, such as 2026-11-01T00:00:00Z")
+        balance = await books.as_of.balance(org_id, property_id, day, recorded_at, intent=intent_of(read))
+        return found(balance, f"property {property_id} had no balance on or before {day} by then")
+
+    @get("/reports/daily/{day:date}", summary="The daily report of a property", tags=["Reports"])
+    async def daily(
+        self, books: Books, org_id: Id, property_id: Id, day: date, read: ReadHeader = "any", limit: Limit = _LIMIT
+    ) -> DailyReport:
+        """The day's balance, the totals of all its transactions, and the first `limit` of each kind."""
+        report = await books.reports.daily(org_id, property_id, day, intent=intent_of(read), limit=limit)
+        return found(report, f"there is no property {property_id}")
+
+    @get("/reports/months/{month:date}", summary="The month in which a day lies", tags=["Reports"])
+    async def month(
+        self, books: Books, org_id: Id, property_id: Id, month: date, read: ReadHeader = "any"
+    ) -> MonthSummary:
+        """Opening, movements and closing of a calendar month."""
+        summary = await books.reports.month(org_id, property_id, month, intent=intent_of(read))
+        return found(summary, f"property {property_id} has no balance in that month or before")
+
+    @get("/transactions/{kind:str}/{day:date}", summary="A day's revenues or expenses", tags=["Transactions"])
+    async def transactions(
+        self,
+        books: Books,
+        org_id: Id,
+        property_id: Id,
+        kind: Kind,
+        day: date,
+        read: ReadHeader = "any",
+        limit: Limit = _LIMIT,
+        after: After = None,
+    ) -> Listed[Transaction]:
+        """In the order in which they occurred."""
+        page = await books.transactions.of_day(
+            org_id, property_id, day, kind, intent=intent_of(read), limit=limit, after=place_of(after, TransactionKey)
+        )
+        return listed(page)
+
+
+class OrganisationReads(Controller):
+    """What belongs to an organisation as a whole."""
+
+    path = "/v1/orgs/{org_id:int}"
+    guards = (own_organisation,)
+    tags = ("Reports",)
+
+    @get("/overview", summary="The properties, each with its latest day")
+    async def overview(
+        self,
+        books: Books,
+        org_id: Id,
+        day: date,
+        read: ReadHeader = "any",
+        limit: Limit = _LIMIT,
+        after: After = None,
+    ) -> Listed[OverviewLine]:
+        """The latest day on or before `day`; a property without one is listed all the same."""
+        place = place_of(after, int) or 0
+        page = await books.reports.overview(org_id, day, intent=intent_of(read), limit=limit, after=place)
+        return listed(page)
+
+    @get("/transactions/{kind:str}/{id_:int}", summary="A revenue or expense", tags=["Transactions"])
+    async def transaction(self, books: Books, org_id: Id, kind: Kind, id_: Id, read: ReadHeader = "any") -> Transaction:
+        """Its newest version."""
+        transaction = await books.transactions.by_id(org_id, kind, id_, intent=intent_of(read))
+        return found(transaction, f"there is no {kind} {id_}")
+
+    @get("/transactions/{kind:str}/{id_:int}/history", summary="Every version of it", tags=["Transactions"])
+    async def history(
+        self,
+        books: Books,
+        org_id: Id,
+        kind: Kind,
+        id_: Id,
+        read: ReadHeader = "any",
+        limit: Limit = _LIMIT,
+        after: After = None,
+    ) -> Listed[StoredEvent]:
+        """Lowest version first, each as its record said it, and what became of it."""
+        page = await books.transactions.history(
+            org_id, kind, id_, intent=intent_of(read), limit=limit, after=place_of(after, int) or 0
+        )
+        return listed(page, stored_event)
+
+
+def unmoved(latest: Balance, day: date) -> Balance:
+    """A day without a row, after the latest one that has one."""
+    closing = latest.closing_balance_cents
+    return Balance(latest.property_id, day, 0, closing, 0, 0, 0, 0, closing, None, closing, 0, None, latest.updated_at)
+
+
+def stored_event(stored: StoredVersion) -> StoredEvent:
+    """With the content of its record, decoded."""
+    return StoredEvent(
+        stored.version,
+        stored.event_type,
+        str(stored.event_id),
+        stored.property_id,
+        stored.balance_date,
+        stored.occurred_at,
+        stored.recorded_at,
+        stored.outcome,
+        stored.event().data,
+    )
+
+
+def found(value: T | None, otherwise: str) -> T:
+    """Raises Missing where there is nothing."""
+    if value is None:
+        raise Missing(otherwise)
+    return value
+
+
+def listed(page: Page[Any, Any], shown: Callable[[Any], T] = lambda item: item) -> Listed[T]:
+    """A page, as it is answered."""
+    return Listed(tuple(shown(item) for item in page.items), placed(page.next))

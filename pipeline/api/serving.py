@@ -1,0 +1,99 @@
+"""The server of the application: opened with what it needs, answering until it is told to stop."""
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Final
+
+import jwt
+import uvicorn
+
+from pipeline.api.application import application
+from pipeline.api.development import development_keys
+from pipeline.api.reading import Books
+from pipeline.api.tokens import Tokens, Trust, read_keys
+from pipeline.errors import SettingsRefused
+from pipeline.settings import Settings
+from pipeline.stack import Endpoints
+from pipeline.storage.as_of import AsOf
+from pipeline.storage.balances import Balances
+from pipeline.storage.reading import Reads
+from pipeline.storage.replicas.opening import open_readers
+from pipeline.storage.reports import Reports
+from pipeline.storage.transactions import Transactions
+
+_BACKLOG: Final = 2_048
+# A client that sends nothing for so long has gone; what it held is needed.
+_KEEP_ALIVE_SECONDS: Final = 30
+
+
+class _Server(uvicorn.Server):
+    """Leaves the process's signals to the command, which ends in order and with its own exit code."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Serving:
+    """A server that listens already; `run` answers until `stop`."""
+
+    def __init__(self, server: uvicorn.Server, listener: socket.socket) -> None:
+        self._server = server
+        self._listener = listener
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        host, port = self._listener.getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def run(self) -> None:
+        """Answer until told to stop, and then what has been asked by then, within the grace."""
+        await self._server.serve([self._listener])
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serving]:
+    """A server and what it reads by. Raises SettingsRefused where its address is taken, or no key is there."""
+    api = settings.api
+    tokens = Tokens(Trust(_keys(settings), api.token_issuer, api.token_audience))
+    async with open_readers(settings, endpoints) as readers:
+        reads = Reads(readers)
+        books = Books(Balances(reads), Reports(reads), Transactions(reads), AsOf(reads))
+        with _listening(api.host, api.port) as listener:
+            config = uvicorn.Config(
+                application(api, books, tokens),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                http="httptools",
+                lifespan="on",
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=int(api.shutdown_grace_seconds),
+            )
+            yield Serving(_Server(config), listener)
+
+
+def _keys(settings: Settings) -> Mapping[str, jwt.PyJWK]:
+    """The local stack believes itself; whoever serves other books says whose tokens open them."""
+    path = settings.api.jwks_path
+    if path is None and settings.database.url is not None:
+        raise SettingsRefused("FOLIO_API_JWKS_PATH must name the public keys of whoever issues tokens (JWKS, RFC 7517)")
+    return read_keys(path) if path is not None else development_keys(settings.stack.dir)
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise SettingsRefused(
+            f"FOLIO_API_HOST and FOLIO_API_PORT: cannot listen on {host}:{port}: {error.strerror}; choose another"
+        ) from error
+    with listener:
+        yield listener

@@ -1,0 +1,38 @@
+"""folio token: a token for the local stack."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from pipeline import settings as settings_module
+from pipeline.api.development import development_token
+from pipeline.api.tokens import Role
+from pipeline.errors import SettingsRefused
+
+
+def token(
+    *,
+    org: Annotated[list[int], Parameter(negative="")],
+    role: Annotated[list[Role] | None, Parameter(negative="")] = None,
+    user: str = "1",
+    seconds: Annotated[int, Parameter(validator=Number(gte=1, lte=86_400))] = 3_600,
+) -> int:
+    """Print a token that `folio serve` on the local stack believes. For development: others issue their own.
+
+    Parameters
+    ----------
+    org
+        An organisation that its holder may ask about; several times for several.
+    role
+        reader (without any role named), writer or operator; several times for several.
+    user
+        Who holds it.
+    seconds
+        How long it is good for.
+    """
+    settings = settings_module.load()
+    if settings.api.jwks_path is not None:
+        raise SettingsRefused("FOLIO_API_JWKS_PATH names whose tokens are believed: ask them for one")
+    print(development_token(settings.stack.dir, settings.api, user, org, role or [Role.READER], seconds))
+    return 0

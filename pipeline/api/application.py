@@ -1,7 +1,7 @@
 """The HTTP application: routes, who may use them, and how refusals look. What it reads by is handed to it."""
 
 from importlib.metadata import version
-from typing import Final
+from typing import Any, Final
 
 from litestar import Litestar, get
 from litestar.config.compression import CompressionConfig
@@ -37,10 +37,28 @@ def alive() -> dict[str, bool]:
     return {"alive": True}
 
 
+_NOTHING: Final = {"books": Provide(lambda: None, sync_to_thread=False)}
+_ROUTES: Final = (PropertyReads, OrganisationReads, alive)
+
+
+def openapi_document() -> dict[str, Any]:
+    """What the application says of itself (OpenAPI 3.1), without anything to read by."""
+    described = Litestar(_ROUTES, openapi_config=_described(), signature_types=[Books], dependencies=_NOTHING)
+    document = described.openapi_schema.to_schema()
+    # The same text every time: the library takes paths and schemas as its sets give them.
+    return document | {"paths": _sorted(document["paths"]), "components": _sorted(document["components"], "schemas")}
+
+
+def _sorted(values: dict[str, Any], inner: str | None = None) -> dict[str, Any]:
+    if inner is not None:
+        return values | {inner: _sorted(values[inner])}
+    return dict(sorted(values.items()))
+
+
 def application(settings: ApiSettings, books: Books, tokens: Tokens) -> Litestar:
     """All routes over these books, for whoever holds a token of these."""
     return Litestar(
-        route_handlers=[PropertyReads, OrganisationReads, alive],
+        route_handlers=_ROUTES,
         dependencies={"books": Provide(lambda: books, sync_to_thread=False)},
         exception_handlers=dict(HANDLERS),
         middleware=[conditional],

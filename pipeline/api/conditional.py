@@ -48,7 +48,7 @@ class _Tagging:
             await self._send(message)
             return
         tag = b'"' + blake2b(message["body"], digest_size=_TAG_BYTES).hexdigest().encode() + b'"'
-        headers = [*head["headers"], (b"etag", tag)]
+        headers = [*head["headers"], (b"etag", b"W/" + tag)]  # weak: compressed or not, it is the same answer
         if _names(self._asked, tag):
             kept = [(name, value) for name, value in headers if name.lower() in _KEPT]
             head["status"], head["headers"], message["body"] = HTTP_304_NOT_MODIFIED, kept, b""

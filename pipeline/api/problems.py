@@ -7,6 +7,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi import ResponseSpec
 from litestar.status_codes import (
     HTTP_400_BAD_REQUEST,
     HTTP_401_UNAUTHORIZED,
@@ -94,6 +95,24 @@ def _answer(request: Request[Any, Any, Any], problem: Problem, headers: dict[str
     told = msgspec.structs.replace(problem, instance=request.url.path)
     return Response(told, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
+
+def documented(*statuses: int) -> dict[int, ResponseSpec]:
+    """What OpenAPI says of these refusals."""
+    titles = {status: title for _, status, title in reversed(_STATUS)}
+    return {
+        status: ResponseSpec(Problem, generate_examples=False, description=titles[status], media_type=MEDIA_TYPE)
+        for status in statuses
+    }
+
+
+# What any read may be answered with.
+OF_READS: Final = documented(
+    HTTP_400_BAD_REQUEST,
+    HTTP_401_UNAUTHORIZED,
+    HTTP_403_FORBIDDEN,
+    HTTP_404_NOT_FOUND,
+    HTTP_503_SERVICE_UNAVAILABLE,
+)
 
 HANDLERS: Final[Mapping[int | type[Exception], Callable[[Request[Any, Any, Any], Any], Response[Any]]]] = {
     Exception: refused,

@@ -11,7 +11,7 @@ from litestar.params import Parameter
 from pipeline.api.access import own_organisation
 from pipeline.api.intents import ReadHeader, intent_of
 from pipeline.api.places import place_of, placed
-from pipeline.api.problems import Missing
+from pipeline.api.problems import OF_READS, Missing, documented
 from pipeline.errors import ReadRefused
 from pipeline.storage.as_of import AsOf
 from pipeline.storage.balances import Balances
@@ -79,7 +79,7 @@ class PropertyReads(Controller):
     guards = (own_organisation,)
     tags = ("Balances",)
 
-    @get("/balances/{day:date}", summary="The balance of a day")
+    @get("/balances/{day:date}", responses=OF_READS, summary="The balance of a day")
     async def of_day(self, books: Books, org_id: Id, property_id: Id, day: date, read: ReadHeader = "any") -> Balance:
         """A day without a row moved nothing: it closes as the latest day before it, and has version 0."""
         intent = intent_of(read)
@@ -89,7 +89,7 @@ class PropertyReads(Controller):
             balance = unmoved(latest, day) if latest is not None else None
         return found(balance, f"property {property_id} has no balance on or before {day}")
 
-    @get("/balances", summary="The balances of a range of days, oldest first")
+    @get("/balances", responses=OF_READS, summary="The balances of a range of days, oldest first")
     async def of_range(
         self,
         books: Books,
@@ -107,7 +107,11 @@ class PropertyReads(Controller):
         )
         return listed(page)
 
-    @get("/balances/{day:date}/as-of", summary="What the books said of a day at an instant of recording")
+    @get(
+        "/balances/{day:date}/as-of",
+        responses=OF_READS | documented(409, 410),
+        summary="What the books said of a day at an instant of recording",
+    )
     async def as_of(
         self, books: Books, org_id: Id, property_id: Id, day: date, recorded_at: datetime, read: ReadHeader = "any"
     ) -> RecordedBalance:
@@ -117,7 +121,7 @@ class PropertyReads(Controller):
         balance = await books.as_of.balance(org_id, property_id, day, recorded_at, intent=intent_of(read))
         return found(balance, f"property {property_id} had no balance on or before {day} by then")
 
-    @get("/reports/daily/{day:date}", summary="The daily report of a property", tags=["Reports"])
+    @get("/reports/daily/{day:date}", responses=OF_READS, summary="The daily report of a property", tags=["Reports"])
     async def daily(
         self, books: Books, org_id: Id, property_id: Id, day: date, read: ReadHeader = "any", limit: Limit = _LIMIT
     ) -> DailyReport:
@@ -125,7 +129,7 @@ class PropertyReads(Controller):
         report = await books.reports.daily(org_id, property_id, day, intent=intent_of(read), limit=limit)
         return found(report, f"there is no property {property_id}")
 
-    @get("/reports/months/{month:date}", summary="The month in which a day lies", tags=["Reports"])
+    @get("/reports/months/{month:date}", responses=OF_READS, summary="The month in which a day lies", tags=["Reports"])
     async def month(
         self, books: Books, org_id: Id, property_id: Id, month: date, read: ReadHeader = "any"
     ) -> MonthSummary:
@@ -133,7 +137,12 @@ class PropertyReads(Controller):
         summary = await books.reports.month(org_id, property_id, month, intent=intent_of(read))
         return found(summary, f"property {property_id} has no balance in that month or before")
 
-    @get("/transactions/{kind:str}/{day:date}", summary="A day's revenues or expenses", tags=["Transactions"])
+    @get(
+        "/transactions/{kind:str}/{day:date}",
+        responses=OF_READS,
+        summary="A day's revenues or expenses",
+        tags=["Transactions"],
+    )
     async def transactions(
         self,
         books: Books,
@@ -159,7 +168,7 @@ class OrganisationReads(Controller):
     guards = (own_organisation,)
     tags = ("Reports",)
 
-    @get("/overview", summary="The properties, each with its latest day")
+    @get("/overview", responses=OF_READS, summary="The properties, each with its latest day")
     async def overview(
         self,
         books: Books,
@@ -174,26 +183,38 @@ class OrganisationReads(Controller):
         page = await books.reports.overview(org_id, day, intent=intent_of(read), limit=limit, after=place)
         return listed(page)
 
-    @get("/transactions/{kind:str}/{id_:int}", summary="A revenue or expense", tags=["Transactions"])
-    async def transaction(self, books: Books, org_id: Id, kind: Kind, id_: Id, read: ReadHeader = "any") -> Transaction:
+    @get(
+        "/transactions/{kind:str}/{transaction_id:int}",
+        responses=OF_READS,
+        summary="A revenue or expense",
+        tags=["Transactions"],
+    )
+    async def transaction(
+        self, books: Books, org_id: Id, kind: Kind, transaction_id: Id, read: ReadHeader = "any"
+    ) -> Transaction:
         """Its newest version."""
-        transaction = await books.transactions.by_id(org_id, kind, id_, intent=intent_of(read))
-        return found(transaction, f"there is no {kind} {id_}")
+        transaction = await books.transactions.by_id(org_id, kind, transaction_id, intent=intent_of(read))
+        return found(transaction, f"there is no {kind} {transaction_id}")
 
-    @get("/transactions/{kind:str}/{id_:int}/history", summary="Every version of it", tags=["Transactions"])
+    @get(
+        "/transactions/{kind:str}/{transaction_id:int}/history",
+        responses=OF_READS,
+        summary="Every version of it",
+        tags=["Transactions"],
+    )
     async def history(
         self,
         books: Books,
         org_id: Id,
         kind: Kind,
-        id_: Id,
+        transaction_id: Id,
         read: ReadHeader = "any",
         limit: Limit = _LIMIT,
         after: After = None,
     ) -> Listed[StoredEvent]:
         """Lowest version first, each as its record said it, and what became of it."""
         page = await books.transactions.history(
-            org_id, kind, id_, intent=intent_of(read), limit=limit, after=place_of(after, int) or 0
+            org_id, kind, transaction_id, intent=intent_of(read), limit=limit, after=place_of(after, int) or 0
         )
         return listed(page, stored_event)
 

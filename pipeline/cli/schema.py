@@ -8,7 +8,7 @@ from pipeline.exits import EXIT_CANNOT, EXIT_OK
 
 
 def schema(*, output: Path | None = None) -> int:
-    """Write JSON Schema (2020-12) of each message, and an AsyncAPI 3.0 document of the topics.
+    """Write JSON Schema (2020-12) of each message, AsyncAPI 3.0 of the topics and OpenAPI 3.1 of the server.
 
     Without --output they go to standard output: one JSON object, a document under each file's name.
 

@@ -5,16 +5,18 @@ from typing import Final
 
 import msgspec
 
+from pipeline.api.application import openapi_document
 from pipeline.contract import asyncapi, json_schemas
 from pipeline.contract.json_schemas import Schema
 
 ASYNCAPI_FILE: Final = "asyncapi.json"
+OPENAPI_FILE: Final = "openapi.json"
 
 
 def documents() -> dict[str, Schema]:
-    """The JSON Schema of each message and the AsyncAPI document, by file name."""
+    """The JSON Schema of each message, the AsyncAPI document of the topics and the OpenAPI document of the server."""
     schemas = {f"{name}.schema.json": schema for name, schema in json_schemas.documents().items()}
-    return schemas | {ASYNCAPI_FILE: asyncapi.document()}
+    return schemas | {ASYNCAPI_FILE: asyncapi.document(), OPENAPI_FILE: openapi_document()}
 
 
 def text(document: object) -> str:

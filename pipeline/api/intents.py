@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Final
 
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from pipeline.errors import ReadRefused
 from pipeline.storage.intent import Intent, Read, ReadYourWrites, Write
@@ -13,8 +13,8 @@ _MARK: Final = re.compile(r"after=(\d{1,20}-\d{1,10}):(\d{1,19})", re.ASCII)
 
 ReadHeader = Annotated[
     str,
-    Parameter(
-        header="Folio-Read",
+    HeaderParameter(
+        name="Folio-Read",
         max_length=64,
         required=False,
         description="`any` (default): a replica may answer. `primary`: the primary does. "

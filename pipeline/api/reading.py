@@ -6,7 +6,8 @@ from datetime import date, datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from litestar import Controller, get
-from litestar.params import Parameter
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, PathParameter, QueryParameter
 
 from pipeline.api.access import own_organisation
 from pipeline.api.intents import ReadHeader, intent_of
@@ -34,9 +35,9 @@ from pipeline.storage.values import (
 T = TypeVar("T")
 _LIMIT: Final = 100
 
-Limit = Annotated[int, Parameter(ge=1, le=PAGE_ROWS_MAX, description="Items of a page.")]
-After = Annotated[str | None, Parameter(max_length=512, description="The `next` of the page before.")]
-Id = Annotated[int, Parameter(ge=1, le=2**63 - 1)]
+Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_ROWS_MAX, description="Items of a page.")]
+After = Annotated[str | None, QueryParameter(max_length=512, description="The `next` of the page before.")]
+Id = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,9 @@ class PropertyReads(Controller):
     tags = ("Balances",)
 
     @get("/balances/{day:date}", responses=OF_READS, summary="The balance of a day")
-    async def of_day(self, books: Books, org_id: Id, property_id: Id, day: date, read: ReadHeader = "any") -> Balance:
+    async def of_day(
+        self, books: NamedDependency[Books], org_id: Id, property_id: Id, day: FromPath[date], read: ReadHeader = "any"
+    ) -> Balance:
         """A day without a row moved nothing: it closes as the latest day before it, and has version 0."""
         intent = intent_of(read)
         balance = await books.balances.of_day(org_id, property_id, day, intent=intent)
@@ -92,11 +95,11 @@ class PropertyReads(Controller):
     @get("/balances", responses=OF_READS, summary="The balances of a range of days, oldest first")
     async def of_range(
         self,
-        books: Books,
+        books: NamedDependency[Books],
         org_id: Id,
         property_id: Id,
-        first: date,
-        last: date,
+        first: FromQuery[date],
+        last: FromQuery[date],
         read: ReadHeader = "any",
         limit: Limit = _LIMIT,
         after: After = None,
@@ -113,7 +116,13 @@ class PropertyReads(Controller):
         summary="What the books said of a day at an instant of recording",
     )
     async def as_of(
-        self, books: Books, org_id: Id, property_id: Id, day: date, recorded_at: datetime, read: ReadHeader = "any"
+        self,
+        books: NamedDependency[Books],
+        org_id: Id,
+        property_id: Id,
+        day: FromPath[date],
+        recorded_at: FromQuery[datetime],
+        read: ReadHeader = "any",
     ) -> RecordedBalance:
         """Answered only for instants that nothing can be recorded before any more; else 409."""
         if recorded_at.tzinfo is None:
@@ -123,7 +132,13 @@ class PropertyReads(Controller):
 
     @get("/reports/daily/{day:date}", responses=OF_READS, summary="The daily report of a property", tags=["Reports"])
     async def daily(
-        self, books: Books, org_id: Id, property_id: Id, day: date, read: ReadHeader = "any", limit: Limit = _LIMIT
+        self,
+        books: NamedDependency[Books],
+        org_id: Id,
+        property_id: Id,
+        day: FromPath[date],
+        read: ReadHeader = "any",
+        limit: Limit = _LIMIT,
     ) -> DailyReport:
         """The day's balance, the totals of all its transactions, and the first `limit` of each kind."""
         report = await books.reports.daily(org_id, property_id, day, intent=intent_of(read), limit=limit)
@@ -131,7 +146,12 @@ class PropertyReads(Controller):
 
     @get("/reports/months/{month:date}", responses=OF_READS, summary="The month in which a day lies", tags=["Reports"])
     async def month(
-        self, books: Books, org_id: Id, property_id: Id, month: date, read: ReadHeader = "any"
+        self,
+        books: NamedDependency[Books],
+        org_id: Id,
+        property_id: Id,
+        month: FromPath[date],
+        read: ReadHeader = "any",
     ) -> MonthSummary:
         """Opening, movements and closing of a calendar month."""
         summary = await books.reports.month(org_id, property_id, month, intent=intent_of(read))
@@ -145,11 +165,11 @@ class PropertyReads(Controller):
     )
     async def transactions(
         self,
-        books: Books,
+        books: NamedDependency[Books],
         org_id: Id,
         property_id: Id,
-        kind: Kind,
-        day: date,
+        kind: FromPath[Kind],
+        day: FromPath[date],
         read: ReadHeader = "any",
         limit: Limit = _LIMIT,
         after: After = None,
@@ -171,9 +191,9 @@ class OrganisationReads(Controller):
     @get("/overview", responses=OF_READS, summary="The properties, each with its latest day")
     async def overview(
         self,
-        books: Books,
+        books: NamedDependency[Books],
         org_id: Id,
-        day: date,
+        day: FromQuery[date],
         read: ReadHeader = "any",
         limit: Limit = _LIMIT,
         after: After = None,
@@ -190,7 +210,12 @@ class OrganisationReads(Controller):
         tags=["Transactions"],
     )
     async def transaction(
-        self, books: Books, org_id: Id, kind: Kind, transaction_id: Id, read: ReadHeader = "any"
+        self,
+        books: NamedDependency[Books],
+        org_id: Id,
+        kind: FromPath[Kind],
+        transaction_id: Id,
+        read: ReadHeader = "any",
     ) -> Transaction:
         """Its newest version."""
         transaction = await books.transactions.by_id(org_id, kind, transaction_id, intent=intent_of(read))
@@ -204,9 +229,9 @@ class OrganisationReads(Controller):
     )
     async def history(
         self,
-        books: Books,
+        books: NamedDependency[Books],
         org_id: Id,
-        kind: Kind,
+        kind: FromPath[Kind],
         transaction_id: Id,
         read: ReadHeader = "any",
         limit: Limit = _LIMIT,

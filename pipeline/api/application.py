@@ -14,8 +14,10 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from pipeline.api.conditional import conditional
 from pipeline.api.problems import HANDLERS
+from pipeline.api.publishing import Publishing
 from pipeline.api.reading import Books, OrganisationReads, PropertyReads
 from pipeline.api.tokens import Tokens
+from pipeline.api.writing import publish_events
 from pipeline.settings import ApiSettings
 
 # Below this, compressing costs more than it saves on the wire.
@@ -37,13 +39,14 @@ def alive() -> dict[str, bool]:
     return {"alive": True}
 
 
-_NOTHING: Final = {"books": Provide(lambda: None, sync_to_thread=False)}
-_ROUTES: Final = (PropertyReads, OrganisationReads, alive)
+_NOTHING: Final = {name: Provide(lambda: None, sync_to_thread=False) for name in ("books", "publishing")}
+_TYPES: Final = (Books, Publishing)
+_ROUTES: Final = (PropertyReads, OrganisationReads, publish_events, alive)
 
 
 def openapi_document() -> dict[str, Any]:
     """What the application says of itself (OpenAPI 3.1), without anything to read by."""
-    described = Litestar(_ROUTES, openapi_config=_described(), signature_types=[Books], dependencies=_NOTHING)
+    described = Litestar(_ROUTES, openapi_config=_described(), signature_types=_TYPES, dependencies=_NOTHING)
     document = described.openapi_schema.to_schema()
     # The same text every time: the library takes paths and schemas as its sets give them.
     return document | {"paths": _sorted(document["paths"]), "components": _sorted(document["components"], "schemas")}
@@ -55,11 +58,14 @@ def _sorted(values: dict[str, Any], inner: str | None = None) -> dict[str, Any]:
     return dict(sorted(values.items()))
 
 
-def application(settings: ApiSettings, books: Books, tokens: Tokens) -> Litestar:
-    """All routes over these books, for whoever holds a token of these."""
+def application(settings: ApiSettings, books: Books, publishing: Publishing, tokens: Tokens) -> Litestar:
+    """All routes over these books and into this topic, for whoever holds a token of these."""
     return Litestar(
         route_handlers=_ROUTES,
-        dependencies={"books": Provide(lambda: books, sync_to_thread=False)},
+        dependencies={
+            "books": Provide(lambda: books, sync_to_thread=False),
+            "publishing": Provide(lambda: publishing, sync_to_thread=False),
+        },
         exception_handlers=dict(HANDLERS),
         middleware=[conditional],
         compression_config=CompressionConfig(backend="gzip", minimum_size=_COMPRESSED_BYTES_MIN),
@@ -68,7 +74,7 @@ def application(settings: ApiSettings, books: Books, tokens: Tokens) -> Litestar
         response_headers=_SECURITY_HEADERS,
         openapi_config=_described(),
         state=State({"tokens": tokens}),
-        signature_types=[Books],
+        signature_types=_TYPES,
         debug=False,
     )
 

@@ -1,6 +1,7 @@
 """Every refusal as a problem document (RFC 9457): what was wrong, where, and what to do."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 import msgspec
@@ -15,10 +16,12 @@ from litestar.status_codes import (
     HTTP_404_NOT_FOUND,
     HTTP_409_CONFLICT,
     HTTP_410_GONE,
+    HTTP_422_UNPROCESSABLE_ENTITY,
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 
+from pipeline.api.publishing import BodyRefused, EventsRefused
 from pipeline.api.tokens import TokenRefused
 from pipeline.errors import HistoryArchived, NotSettled, ReadRefused, Transient
 
@@ -55,6 +58,8 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (NotSettled, HTTP_409_CONFLICT, "Not settled yet"),
     (HistoryArchived, HTTP_410_GONE, "Archived"),
     (ReadRefused, HTTP_400_BAD_REQUEST, "Cannot be answered"),
+    (BodyRefused, HTTP_400_BAD_REQUEST, "Not understood"),
+    (EventsRefused, HTTP_422_UNPROCESSABLE_ENTITY, "Rules broken"),
     (Transient, HTTP_503_SERVICE_UNAVAILABLE, "Try again"),
 )
 
@@ -63,12 +68,16 @@ def refused(request: Request[Any, Any, Any], error: Exception) -> Response[Probl
     """What is answered to an error that a handler raised."""
     for kind, status, title in _STATUS:
         if isinstance(error, kind):
-            return _answer(request, Problem(title, status, _told(error)), _headers(status))
+            return _answer(request, Problem(title, status, _told(error), errors=_errors(error)), _headers(status))
     if isinstance(error, HTTPException):
         return _of_http(request, error)
     log.error("a request failed", path=request.url.path, exc_info=error)
     detail = "The server has failed; the log says how."
     return _answer(request, Problem("Server error", HTTP_500_INTERNAL_SERVER_ERROR, detail), {})
+
+
+def _errors(error: Exception) -> list[dict[str, Any]] | None:
+    return [asdict(each) for each in error.refused] if isinstance(error, EventsRefused) else None
 
 
 def _told(error: Exception) -> str:
@@ -98,7 +107,7 @@ def _answer(request: Request[Any, Any, Any], problem: Problem, headers: dict[str
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
     """What OpenAPI says of these refusals."""
-    titles = {status: title for _, status, title in reversed(_STATUS)}
+    titles = {status: title for _, status, title in reversed(_STATUS)} | {413: "Too large"}
     return {
         status: ResponseSpec(Problem, generate_examples=False, description=titles[status], media_type=MEDIA_TYPE)
         for status in statuses

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
+import msgspec
 from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, PathParameter, QueryParameter
@@ -31,6 +32,7 @@ from pipeline.storage.values import (
     Transaction,
     TransactionKey,
 )
+from schemas.envelope import Encoding, envelope_of
 
 T = TypeVar("T")
 _LIMIT: Final = 100
@@ -50,7 +52,7 @@ class Listed(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One version of a transaction, as the event store keeps it. `data` is the record's own content."""
+    """One version of a transaction, as the event store keeps it. `record` is the body that came, unknown fields too."""
 
     version: int
     event_type: str
@@ -60,7 +62,7 @@ class StoredEvent:
     occurred_at: datetime
     recorded_at: datetime
     outcome: str
-    data: Any
+    record: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +253,7 @@ def unmoved(latest: Balance, day: date) -> Balance:
 
 
 def stored_event(stored: StoredVersion) -> StoredEvent:
-    """With the content of its record, decoded."""
+    """With the body of its record, decoded."""
     return StoredEvent(
         stored.version,
         stored.event_type,
@@ -261,8 +263,14 @@ def stored_event(stored: StoredVersion) -> StoredEvent:
         stored.occurred_at,
         stored.recorded_at,
         stored.outcome,
-        stored.event().data,
+        _body(stored),
     )
+
+
+def _body(stored: StoredVersion) -> Any:
+    if envelope_of(stored.headers).encoding is Encoding.MESSAGEPACK:
+        return msgspec.msgpack.decode(stored.event_data)
+    return msgspec.json.decode(stored.event_data)
 
 
 def found(value: T | None, otherwise: str) -> T:

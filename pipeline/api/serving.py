@@ -10,9 +10,13 @@ import uvicorn
 
 from pipeline.api.application import application
 from pipeline.api.development import development_keys
+from pipeline.api.publishing import Publishing
 from pipeline.api.reading import Books
 from pipeline.api.tokens import Tokens, Trust, read_keys
+from pipeline.broker import servers_of
+from pipeline.clock import SystemClock
 from pipeline.errors import SettingsRefused
+from pipeline.producer import new_producer
 from pipeline.settings import Settings
 from pipeline.stack import Endpoints
 from pipeline.storage.as_of import AsOf
@@ -21,6 +25,9 @@ from pipeline.storage.reading import Reads
 from pipeline.storage.replicas.opening import open_readers
 from pipeline.storage.reports import Reports
 from pipeline.storage.transactions import Transactions
+from pipeline.translate import broker_errors
+from schemas.codec import Rules
+from schemas.topics import FINANCE_EVENTS
 
 _BACKLOG: Final = 2_048
 # A client that sends nothing for so long has gone; what it held is needed.
@@ -61,12 +68,12 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
     """A server and what it reads by. Raises SettingsRefused where its address is taken, or no key is there."""
     api = settings.api
     tokens = Tokens(Trust(_keys(settings), api.token_issuer, api.token_audience))
-    async with open_readers(settings, endpoints) as readers:
+    async with open_readers(settings, endpoints) as readers, _publishing(settings, endpoints) as publishing:
         reads = Reads(readers)
         books = Books(Balances(reads), Reports(reads), Transactions(reads), AsOf(reads))
         with _listening(api.host, api.port) as listener:
             config = uvicorn.Config(
-                application(api, books, tokens),
+                application(api, books, publishing, tokens),
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -76,6 +83,18 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
                 timeout_graceful_shutdown=int(api.shutdown_grace_seconds),
             )
             yield Serving(_Server(config), listener)
+
+
+@contextlib.asynccontextmanager
+async def _publishing(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Publishing]:
+    producer = new_producer(endpoints.kafka_bootstrap, "folio-serve")
+    try:
+        with broker_errors(f"connecting to {servers_of(endpoints.kafka_bootstrap)}"):
+            await producer.start()
+        rules = Rules(past_max=settings.rules.past_max, future_max=settings.rules.future_max)
+        yield Publishing(producer, settings.kafka.topic_prefix + FINANCE_EVENTS, rules, SystemClock())
+    finally:
+        await producer.abandon()  # whoever waits for an acknowledgement was answered by now
 
 
 def _keys(settings: Settings) -> Mapping[str, jwt.PyJWK]:

@@ -73,7 +73,7 @@ async def test_what_the_books_say(stream: Stream, served: Served, issuer: Issuer
         one = await answered(client, "/v1/orgs/1/transactions/revenue/1", mine)
         assert (one["version"], one["description"]) == (2, "two rooms")
         history = await answered(client, "/v1/orgs/1/transactions/revenue/1/history", mine)
-        assert [each["data"]["amount_cents"] for each in history["items"]] == [100, 120]
+        assert [each["record"]["data"]["amount_cents"] for each in history["items"]] == [100, 120]
         listed = await answered(client, f"{BASE}/transactions/revenue/{TODAY}", mine)
         assert [each["id"] for each in listed["items"]] == [3]
         then = await answered(

@@ -3,6 +3,7 @@
 from importlib.metadata import version
 from typing import Any, Final
 
+import msgspec
 from litestar import Litestar, get
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
@@ -13,6 +14,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from pipeline.api.conditional import conditional
+from pipeline.api.idempotency import Idempotency
 from pipeline.api.problems import HANDLERS
 from pipeline.api.publishing import Publishing
 from pipeline.api.reading import Books, OrganisationReads, PropertyReads
@@ -39,32 +41,31 @@ def alive() -> dict[str, bool]:
     return {"alive": True}
 
 
-_NOTHING: Final = {name: Provide(lambda: None, sync_to_thread=False) for name in ("books", "publishing")}
-_TYPES: Final = (Books, Publishing)
+_NOTHING: Final = {name: Provide(lambda: None, sync_to_thread=False) for name in ("books", "publishing", "idempotency")}
+_TYPES: Final = (Books, Publishing, Idempotency)
 _ROUTES: Final = (PropertyReads, OrganisationReads, publish_events, alive)
 
 
 def openapi_document() -> dict[str, Any]:
     """What the application says of itself (OpenAPI 3.1), without anything to read by."""
     described = Litestar(_ROUTES, openapi_config=_described(), signature_types=_TYPES, dependencies=_NOTHING)
-    document = described.openapi_schema.to_schema()
     # The same text every time: the library takes paths and schemas as its sets give them.
-    return document | {"paths": _sorted(document["paths"]), "components": _sorted(document["components"], "schemas")}
+    document: dict[str, Any] = msgspec.json.decode(
+        msgspec.json.encode(described.openapi_schema.to_schema(), order="sorted")
+    )
+    return document
 
 
-def _sorted(values: dict[str, Any], inner: str | None = None) -> dict[str, Any]:
-    if inner is not None:
-        return values | {inner: _sorted(values[inner])}
-    return dict(sorted(values.items()))
-
-
-def application(settings: ApiSettings, books: Books, publishing: Publishing, tokens: Tokens) -> Litestar:
+def application(
+    settings: ApiSettings, books: Books, publishing: Publishing, idempotency: Idempotency, tokens: Tokens
+) -> Litestar:
     """All routes over these books and into this topic, for whoever holds a token of these."""
     return Litestar(
         route_handlers=_ROUTES,
         dependencies={
             "books": Provide(lambda: books, sync_to_thread=False),
             "publishing": Provide(lambda: publishing, sync_to_thread=False),
+            "idempotency": Provide(lambda: idempotency, sync_to_thread=False),
         },
         exception_handlers=dict(HANDLERS),
         middleware=[conditional],

@@ -21,6 +21,7 @@ from litestar.status_codes import (
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 
+from pipeline.api.idempotency import KeyReused, StillAnswering
 from pipeline.api.publishing import BodyRefused, EventsRefused
 from pipeline.api.tokens import TokenRefused
 from pipeline.errors import HistoryArchived, NotSettled, ReadRefused, Transient
@@ -59,6 +60,8 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (HistoryArchived, HTTP_410_GONE, "Archived"),
     (ReadRefused, HTTP_400_BAD_REQUEST, "Cannot be answered"),
     (BodyRefused, HTTP_400_BAD_REQUEST, "Not understood"),
+    (KeyReused, HTTP_422_UNPROCESSABLE_ENTITY, "Key used before"),
+    (StillAnswering, HTTP_409_CONFLICT, "Still answering"),
     (EventsRefused, HTTP_422_UNPROCESSABLE_ENTITY, "Rules broken"),
     (Transient, HTTP_503_SERVICE_UNAVAILABLE, "Try again"),
 )

@@ -10,10 +10,13 @@ import uvicorn
 
 from pipeline.api.application import application
 from pipeline.api.development import development_keys
+from pipeline.api.idempotency import Idempotency
+from pipeline.api.metrics import ApiMetrics
 from pipeline.api.publishing import Publishing
 from pipeline.api.reading import Books
 from pipeline.api.tokens import Tokens, Trust, read_keys
 from pipeline.broker import servers_of
+from pipeline.cache.client import new_redis
 from pipeline.clock import SystemClock
 from pipeline.errors import SettingsRefused
 from pipeline.producer import new_producer
@@ -22,6 +25,7 @@ from pipeline.stack import Endpoints
 from pipeline.storage.as_of import AsOf
 from pipeline.storage.balances import Balances
 from pipeline.storage.reading import Reads
+from pipeline.storage.replicas.metrics import ReadMetrics
 from pipeline.storage.replicas.opening import open_readers
 from pipeline.storage.reports import Reports
 from pipeline.storage.transactions import Transactions
@@ -30,6 +34,7 @@ from schemas.codec import Rules
 from schemas.topics import FINANCE_EVENTS
 
 _BACKLOG: Final = 2_048
+_REDIS_CONNECTIONS: Final = 64
 # A client that sends nothing for so long has gone; what it held is needed.
 _KEEP_ALIVE_SECONDS: Final = 30
 
@@ -68,12 +73,19 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
     """A server and what it reads by. Raises SettingsRefused where its address is taken, or no key is there."""
     api = settings.api
     tokens = Tokens(Trust(_keys(settings), api.token_issuer, api.token_audience))
-    async with open_readers(settings, endpoints) as readers, _publishing(settings, endpoints) as publishing:
+    metrics = ApiMetrics()
+    redis = new_redis(endpoints.redis_url, settings.redis, _REDIS_CONNECTIONS)
+    async with (
+        contextlib.aclosing(redis),
+        open_readers(settings, endpoints, metrics=ReadMetrics(metrics.registry)) as readers,
+        _publishing(settings, endpoints) as publishing,
+    ):
+        idempotency = Idempotency(redis, SystemClock(), metrics)
         reads = Reads(readers)
         books = Books(Balances(reads), Reports(reads), Transactions(reads), AsOf(reads))
         with _listening(api.host, api.port) as listener:
             config = uvicorn.Config(
-                application(api, books, publishing, tokens),
+                application(api, books, publishing, idempotency, tokens),
                 log_config=None,
                 access_log=False,
                 server_header=False,

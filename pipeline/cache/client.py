@@ -2,7 +2,7 @@
 
 import hiredis
 from redis import DataError
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -12,14 +12,15 @@ from pipeline.settings import RedisSettings
 _Argument = bytes | str | int
 
 
-def new_redis(url: str, settings: RedisSettings) -> Redis:
-    """A client whose every wait is bounded; retrying is the caller's."""
-    pool = ConnectionPool.from_url(
+def new_redis(url: str, settings: RedisSettings, connections_max: int = 8) -> Redis:
+    """A client whose every wait is bounded, that for a free connection too; retrying is the caller's."""
+    pool = BlockingConnectionPool.from_url(
         url,
         socket_timeout=settings.timeout_seconds,
         socket_connect_timeout=settings.timeout_seconds,
         retry=Retry(NoBackoff(), 0),
-        max_connections=8,
+        max_connections=connections_max,
+        timeout=settings.timeout_seconds,
     )
     # The class that the URL stands for would replace one that is given with it.
     pool.connection_class = _packing_in_c(pool.connection_class)

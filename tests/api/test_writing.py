@@ -1,5 +1,6 @@
 """Events that are published over HTTP are booked as those from Kafka are, each once."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -78,3 +79,41 @@ async def test_a_body_beyond_the_bound_is_not_read(served: Served, issuer: Issue
         answer = await client.post("/v1/events", headers=may_write(issuer, 1), content=b"[" + b" " * 4096 + b"]")
     assert answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE
     assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+async def test_the_same_request_gets_the_first_answer_again(stream: Stream, served: Served, issuer: Issuer) -> None:
+    mine, body = may_write(issuer, 1), event(1, at=NOW)
+    async with served() as client, served() as other:
+        first = await client.post("/v1/events", headers=mine | {"Idempotency-Key": "a"}, json=body)
+        again = await other.post("/v1/events", headers=mine | {"Idempotency-Key": "a"}, json=body)
+        assert (again.status_code, again.content) == (202, first.content)
+        assert again.headers["idempotent-replayed"] == "true"
+        assert "idempotent-replayed" not in first.headers
+        changed = await client.post("/v1/events", headers=mine | {"Idempotency-Key": "a"}, json=event(2, at=NOW))
+        assert (changed.status_code, changed.json()["title"]) == (422, "Key used before")
+        others = issuer.bearer(1, roles=["writer"], sub="8") | {"Idempotency-Key": "a"}
+        assert (await client.post("/v1/events", headers=others, json=body)).json()["events"][0]["offset"] == 1
+
+
+async def test_twins_wait_for_the_one_that_came_first(served: Served, issuer: Issuer) -> None:
+    headers, body = may_write(issuer, 1) | {"Idempotency-Key": "twins"}, event(1, at=NOW)
+    async with served() as client:
+        answers = await asyncio.gather(*(client.post("/v1/events", headers=headers, json=body) for _ in range(20)))
+    assert {answer.content for answer in answers} == {answers[0].content}
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+
+
+async def test_a_refusal_is_not_remembered(served: Served, issuer: Issuer) -> None:
+    headers = may_write(issuer, 1) | {"Idempotency-Key": "b"}
+    async with served() as client:
+        refused = await client.post("/v1/events", headers=headers, json=event(1, at=NOW, amount=-1))
+        mended = await client.post("/v1/events", headers=headers, json=event(1, at=NOW))
+    assert (refused.status_code, mended.status_code) == (422, 202)
+
+
+async def test_without_redis_events_are_accepted_all_the_same(served: Served, issuer: Issuer) -> None:
+    headers = may_write(issuer, 1) | {"Idempotency-Key": "c"}
+    async with served(REDIS_URL="redis://127.0.0.1:1/0") as client:
+        answers = [await client.post("/v1/events", headers=headers, json=event(1, at=NOW)) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert [answer.json()["events"][0]["offset"] for answer in answers] == [0, 1]

@@ -1,0 +1,136 @@
+"""The first answer to a key, again to whoever sends the same request with it: `Idempotency-Key`, 24 hours.
+
+As in draft-ietf-httpapi-idempotency-key-header: the key is the caller's, another body under it is an error, and who
+comes while the first one is still being answered waits for that answer. Only what was done is remembered: a refusal has
+done nothing, and after a failure the same request is to be tried again.
+
+Redis is no part of the promise. An event has a version, which makes sending it twice harmless; so where Redis is away,
+or has lost a key, the request is carried out once more, and counted.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from pipeline.api.metrics import ApiMetrics
+from pipeline.cache.errors import cache_errors
+from pipeline.clock import Clock
+from pipeline.errors import CacheUnavailable
+
+KEY_CHARS_MAX: Final = 255
+KEPT_SECONDS: Final = 24 * 60 * 60
+# Longer than an answer takes at most: a broker is waited for 20 s. Who dies with a key leaves it to the next one then.
+_HELD_SECONDS: Final = 60
+_WAITED_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 0.02
+
+# KEYS: the key. ARGV: what its holder has put there, what it is to become, how long that is kept; or 0: nothing.
+_SETTLE: Final = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+    return 0
+end
+if ARGV[3] == '0' then
+    redis.call('DEL', KEYS[1])
+else
+    redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+end
+return 1
+"""
+
+
+class KeyReused(Exception):
+    """The key was used with another body; the message says what to do."""
+
+
+class StillAnswering(Exception):
+    """The first request with this key has not been answered for too long; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """An answer, and whether it was given before."""
+
+    body: bytes
+    replayed: bool
+
+
+class _Entry(msgspec.Struct, frozen=True, array_like=True):
+    """What stands under a key. `body` is None while it is being answered."""
+
+    digest: bytes
+    holder: bytes
+    body: bytes | None
+
+
+class Idempotency:
+    """Keys of all processes, in Redis."""
+
+    def __init__(self, redis: Redis, clock: Clock, metrics: ApiMetrics) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._metrics = metrics
+
+    async def once(self, subject: str, key: str, request: bytes, work: Callable[[], Awaitable[bytes]]) -> Once:
+        """What `work` returns, or has returned to the same request before.
+
+        Raises KeyReused, StillAnswering, and what the work raises.
+        """
+        name = f"folio:idempotency:{blake2b(f'{subject}|{key}'.encode(), digest_size=16).hexdigest()}"
+        mine = _Entry(blake2b(request, digest_size=16).digest(), secrets.token_bytes(8), None)
+        try:
+            body = await self._taken_or_answered(name, mine)
+        except CacheUnavailable:
+            self._metrics.idempotency.labels("unguarded").inc()
+            return Once(await work(), replayed=False)
+        if body is not None:
+            self._metrics.idempotency.labels("replayed").inc()
+            return Once(body, replayed=True)
+        return Once(await self._worked(name, mine, work), replayed=False)
+
+    async def _taken_or_answered(self, name: str, mine: _Entry) -> bytes | None:
+        """The answer that was given, or None: the key is ours."""
+        deadline = self._clock.monotonic() + _WAITED_SECONDS
+        while True:
+            found = await self._take(name, mine)
+            if found is None:
+                return None
+            if found.digest != mine.digest:
+                self._metrics.idempotency.labels("reused").inc()
+                raise KeyReused("this Idempotency-Key was used with another body: take a new key for a new request")
+            if found.body is not None:
+                return found.body
+            if self._clock.monotonic() > deadline:
+                raise StillAnswering("the first request with this key is still being answered: ask again")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _take(self, name: str, mine: _Entry) -> _Entry | None:
+        """What stands under the key; None: it was free, and is ours now."""
+        with cache_errors("taking an idempotency key"):
+            found = await self._redis.set(name, msgspec.msgpack.encode(mine), nx=True, get=True, ex=_HELD_SECONDS)
+        assert found is None or isinstance(found, bytes), "with GET, the answer is what was there"
+        return msgspec.msgpack.decode(found, type=_Entry) if found is not None else None
+
+    async def _worked(self, name: str, mine: _Entry, work: Callable[[], Awaitable[bytes]]) -> bytes:
+        try:
+            body = await work()
+        except BaseException:
+            await asyncio.shield(self._settle(name, mine, None))  # whoever comes next need not wait for our end
+            raise
+        await self._settle(name, mine, msgspec.structs.replace(mine, body=body))
+        self._metrics.idempotency.labels("first").inc()
+        return body
+
+    async def _settle(self, name: str, mine: _Entry, done: _Entry | None) -> None:
+        encode = msgspec.msgpack.encode
+        kept = (encode(done), KEPT_SECONDS) if done is not None else (b"", 0)
+        try:
+            with cache_errors("noting an answer"):
+                await self._redis.eval(_SETTLE, 1, name, encode(mine), *kept)
+        except CacheUnavailable:
+            self._metrics.idempotency.labels("forgotten").inc()

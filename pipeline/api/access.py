@@ -33,3 +33,9 @@ def own_organisation(connection: Connection, _: BaseRouteHandler) -> None:
     principal, org_id = principal_of(connection), connection.path_params["org_id"]
     if not principal.may_see(org_id) or not principal.has(Role.READER):
         raise Forbidden(f"organisation {org_id} takes a token that names it in `orgs`, with the role `reader`")
+
+
+def operators_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """A guard: the token has the role `operator`."""
+    if Role.OPERATOR not in principal_of(connection).roles:
+        raise Forbidden("this takes a token with the role `operator`")

@@ -1,5 +1,6 @@
 """The HTTP application: routes, who may use them, and how refusals look. What it reads by is handed to it."""
 
+from dataclasses import dataclass, fields
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from pipeline.api.idempotency import Idempotency
 from pipeline.api.problems import HANDLERS
 from pipeline.api.publishing import Publishing
 from pipeline.api.reading import Books, OrganisationReads, PropertyReads
+from pipeline.api.system import Overseen, SystemReads
 from pipeline.api.tokens import Tokens
 from pipeline.api.writing import publish_events
 from pipeline.settings import ApiSettings
@@ -41,14 +43,18 @@ def alive() -> dict[str, bool]:
     return {"alive": True}
 
 
-_NOTHING: Final = {name: Provide(lambda: None, sync_to_thread=False) for name in ("books", "publishing", "idempotency")}
-_TYPES: Final = (Books, Publishing, Idempotency)
-_ROUTES: Final = (PropertyReads, OrganisationReads, publish_events, alive)
+_TYPES: Final = (Books, Publishing, Idempotency, Overseen)
+_ROUTES: Final = (PropertyReads, OrganisationReads, publish_events, SystemReads, alive)
 
 
 def openapi_document() -> dict[str, Any]:
     """What the application says of itself (OpenAPI 3.1), without anything to read by."""
-    described = Litestar(_ROUTES, openapi_config=_described(), signature_types=_TYPES, dependencies=_NOTHING)
+    described = Litestar(
+        _ROUTES,
+        openapi_config=_described(),
+        signature_types=_TYPES,
+        dependencies={each.name: _given(None) for each in fields(Served)},
+    )
     # The same text every time: the library takes paths and schemas as its sets give them.
     document: dict[str, Any] = msgspec.json.decode(
         msgspec.json.encode(described.openapi_schema.to_schema(), order="sorted")
@@ -56,17 +62,28 @@ def openapi_document() -> dict[str, Any]:
     return document
 
 
-def application(
-    settings: ApiSettings, books: Books, publishing: Publishing, idempotency: Idempotency, tokens: Tokens
-) -> Litestar:
-    """All routes over these books and into this topic, for whoever holds a token of these."""
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the routes work with, each under the name by which they ask for it."""
+
+    books: Books
+    publishing: Publishing
+    idempotency: Idempotency
+    overseen: Overseen
+
+    def provided(self) -> dict[str, Provide]:
+        return {each.name: _given(getattr(self, each.name)) for each in fields(self)}
+
+
+def _given(part: object) -> Provide:
+    return Provide(lambda: part, sync_to_thread=False)
+
+
+def application(settings: ApiSettings, served: Served, tokens: Tokens) -> Litestar:
+    """All routes, for whoever holds a token of these."""
     return Litestar(
         route_handlers=_ROUTES,
-        dependencies={
-            "books": Provide(lambda: books, sync_to_thread=False),
-            "publishing": Provide(lambda: publishing, sync_to_thread=False),
-            "idempotency": Provide(lambda: idempotency, sync_to_thread=False),
-        },
+        dependencies=served.provided(),
         exception_handlers=dict(HANDLERS),
         middleware=[conditional],
         compression_config=CompressionConfig(backend="gzip", minimum_size=_COMPRESSED_BYTES_MIN),

@@ -8,12 +8,13 @@ from typing import Final
 import jwt
 import uvicorn
 
-from pipeline.api.application import application
+from pipeline.api.application import Served, application
 from pipeline.api.development import development_keys
 from pipeline.api.idempotency import Idempotency
 from pipeline.api.metrics import ApiMetrics
 from pipeline.api.publishing import Publishing
 from pipeline.api.reading import Books
+from pipeline.api.system import Overseen
 from pipeline.api.tokens import Tokens, Trust, read_keys
 from pipeline.broker import servers_of
 from pipeline.cache.client import new_redis
@@ -80,12 +81,16 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
         open_readers(settings, endpoints, metrics=ReadMetrics(metrics.registry)) as readers,
         _publishing(settings, endpoints) as publishing,
     ):
-        idempotency = Idempotency(redis, SystemClock(), metrics)
         reads = Reads(readers)
-        books = Books(Balances(reads), Reports(reads), Transactions(reads), AsOf(reads))
+        served = Served(
+            Books(Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
+            publishing,
+            Idempotency(redis, SystemClock(), metrics),
+            Overseen(readers, metrics.registry),
+        )
         with _listening(api.host, api.port) as listener:
             config = uvicorn.Config(
-                application(api, books, publishing, idempotency, tokens),
+                application(api, served, tokens),
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -1,6 +1,7 @@
 """Every metric of reading, defined once, with its meaning. `server` is `primary`, or a replica's name."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -13,6 +14,15 @@ _READ_BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.3,
 
 
 PRIMARY: Final = "primary"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Reads that a server has answered, was passed over for, and has failed."""
+
+    answered: int
+    behind: int
+    failed: int
 
 
 class ReadMetrics:
@@ -99,9 +109,18 @@ class ReadMetrics:
         self.connections.labels(server, "in_use").set_function(in_use)
         self.connections.labels(server, "max").set(most)
 
+    def told(self, server: str) -> "Told":
+        """What a server was asked since the process began."""
+        return Told(*(_sum(counter, server) for counter in (self.reads, self.behind, self.failed)))
+
     def replica_share(self) -> float:
         """The part of all reads that replicas answered; 0 when there was none."""
         samples = [sample for metric in self.reads.collect() for sample in metric.samples]
         answered = [(each.labels["server"], each.value) for each in samples if each.name == "folio_reads_total"]
         total = sum(count for _, count in answered)
         return sum(count for server, count in answered if server != PRIMARY) / total if total else 0.0
+
+
+def _sum(counter: Counter, server: str) -> int:
+    samples = (sample for metric in counter.collect() for sample in metric.samples)
+    return int(sum(each.value for each in samples if each.name.endswith("_total") and each.labels["server"] == server))

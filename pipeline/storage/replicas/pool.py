@@ -60,7 +60,7 @@ class ServerPool:
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
-        metrics.pool(name, self._open_connections, self._connections_in_use, bounds.connections_max)
+        metrics.pool(name, self.open_connections, self.connections_in_use, bounds.connections_max)
 
     async def open(self) -> asyncpg.Pool:
         """The pool, with its first connections made. Raises TimeoutError after the bound on waiting for one of them."""
@@ -188,10 +188,12 @@ class ServerPool:
         lifetime_seconds = self.bounds.lifetime_seconds * random.uniform(0.9, 1)  # noqa: S311  # no secret
         connection.retire_at = self._clock.monotonic() + lifetime_seconds
 
-    def _open_connections(self) -> int:
+    def open_connections(self) -> int:
+        """How many there are now."""
         return self._pool.get_size() if self._pool is not None else 0
 
-    def _connections_in_use(self) -> int:
+    def connections_in_use(self) -> int:
+        """How many of them a read has."""
         return self._pool.get_size() - self._pool.get_idle_size() if self._pool is not None else 0
 
 

@@ -62,6 +62,11 @@ class ReplicaReaders:
         self.metrics = metrics
         self._turns = count()
 
+    @property
+    def pools(self) -> tuple[ServerPool, ...]:
+        """The primary's, then the replicas'."""
+        return (self._primary, *(each.pool for each in self._replicas))
+
     async def read(self, org_id: int, intent: Intent, work: Work[T]) -> T:
         """What `work` returns, done in a read-only transaction that sees one organisation.
 
@@ -86,7 +91,7 @@ class ReplicaReaders:
 
     async def close(self) -> None:
         """Let the reads in flight end, for a moment, and close every connection."""
-        await asyncio.gather(*(pool.close() for pool in (self._primary, *(each.pool for each in self._replicas))))
+        await asyncio.gather(*(pool.close() for pool in self.pools))
 
     def _chosen(self, org_id: int, intent: Intent) -> list[ServerPool]:
         group = next((each.pool for each in self._ranges if org_id in each), None)

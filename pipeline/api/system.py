@@ -1,0 +1,178 @@
+"""What operators ask of a server: how it stands, its databases, its connections, its figures. Every one is measured."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from litestar import Controller, Response, get, post
+from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
+from litestar.status_codes import HTTP_200_OK
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from pipeline.api.access import operators_only
+from pipeline.api.problems import documented
+from pipeline.masking import masked
+from pipeline.storage.replicas.choice import Health
+from pipeline.storage.replicas.pool import ServerPool
+from pipeline.storage.replicas.router import ReplicaReaders
+
+_REFUSALS: Final = documented(401, 403, 503)
+
+
+@dataclass(frozen=True, slots=True)
+class Overseen:
+    """What the routes look at."""
+
+    readers: ReplicaReaders
+    registry: CollectorRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHealth:
+    """A database server, as reads are sent to it or not. `lag_*` is null where it is not known, and for the primary."""
+
+    name: str
+    condition: str
+    usable: bool
+    lag_bytes: int | None
+    lag_seconds: float | None
+    epoch: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLag:
+    """How far a replica is behind."""
+
+    name: str
+    lag_bytes: int | None
+    lag_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStats:
+    """What a server was asked since this process began: answered, by declared intent, passed over, failed."""
+
+    name: str
+    answered: int
+    behind: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """The connections of this process to a server."""
+
+    name: str
+    open: int
+    in_use: int
+    max: int
+    used_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class SystemHealth:
+    """Whether this process can serve; the database servers one by one."""
+
+    healthy: bool
+    servers: list[ServerHealth]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One figure of this process, by its name and labels."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+class SystemReads(Controller):
+    """For operators alone."""
+
+    path = "/v1/system"
+    guards = (operators_only,)
+    tags = ("System",)
+
+    @get("/health", responses=_REFUSALS, summary="Whether this process can serve")
+    async def health(self, overseen: NamedDependency[Overseen]) -> SystemHealth:
+        """It can as long as one server may answer reads."""
+        servers = server_healths(overseen.readers)
+        return SystemHealth(any(each.usable for each in servers), servers)
+
+    @get("/metrics/aggregated", responses=_REFUSALS, summary="Every figure of this process")
+    async def aggregated(self, overseen: NamedDependency[Overseen]) -> list[Sample]:
+        """As Prometheus would be given them, as JSON."""
+        return [
+            Sample(sample.name, dict(sample.labels), sample.value)
+            for family in overseen.registry.collect()
+            for sample in family.samples
+        ]
+
+    @get(
+        "/metrics/prometheus",
+        responses={HTTP_200_OK: ResponseSpec(str, description="Text format", media_type="text/plain"), **_REFUSALS},
+        summary="The same for Prometheus",
+    )
+    async def prometheus(self, overseen: NamedDependency[Overseen]) -> Response[bytes]:
+        """In its text format."""
+        return Response(generate_latest(overseen.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @get("/database/replicas/health", responses=_REFUSALS, summary="Primary and replicas, as reads see them")
+    async def replicas_health(self, overseen: NamedDependency[Overseen]) -> list[ServerHealth]:
+        """As the last look found them, at most one interval ago."""
+        return server_healths(overseen.readers)
+
+    @post(
+        "/database/replicas/health-check",
+        status_code=HTTP_200_OK,
+        responses=_REFUSALS,
+        summary="Look at all of them now",
+    )
+    async def check_replicas(self, overseen: NamedDependency[Overseen]) -> list[ServerHealth]:
+        """Asks each server once, and says what it found."""
+        await overseen.readers.checks.check()
+        return server_healths(overseen.readers)
+
+    @get("/database/replicas/lag", responses=_REFUSALS, summary="How far replicas are behind")
+    async def lag(self, overseen: NamedDependency[Overseen]) -> list[ServerLag]:
+        """An upper bound on the age of what each shows."""
+        _primary, *replicas = server_healths(overseen.readers)
+        return [ServerLag(each.name, each.lag_bytes, each.lag_seconds) for each in replicas]
+
+    @get("/database/replicas/stats", responses=_REFUSALS, summary="What each server has answered")
+    async def stats(self, overseen: NamedDependency[Overseen]) -> list[ServerStats]:
+        """Since this process began."""
+        told = ((pool.name, overseen.readers.metrics.told(pool.name)) for pool in overseen.readers.pools)
+        return [ServerStats(name, each.answered, each.behind, each.failed) for name, each in told]
+
+    @get("/database/connection-pool/stats", responses=_REFUSALS, summary="Connections of this process")
+    async def pools(self, overseen: NamedDependency[Overseen]) -> list[PoolStats]:
+        """How many are open, in use, and allowed."""
+        return [pool_stats(pool) for pool in overseen.readers.pools]
+
+
+def pool_stats(pool: ServerPool) -> PoolStats:
+    """One pool, now."""
+    in_use, most = pool.connections_in_use(), pool.bounds.connections_max
+    return PoolStats(pool.name, pool.open_connections(), in_use, most, round(in_use / most, 4))
+
+
+def server_healths(readers: ReplicaReaders) -> list[ServerHealth]:
+    """The primary, then the replicas."""
+    primary, *replicas = readers.pools
+    found = [(primary.name, readers.checks.primary)]
+    found += [(pool.name, health) for pool, health in zip(replicas, readers.checks.replicas, strict=True)]
+    return [_told(name, health) for name, health in found]
+
+
+def _told(name: str, health: Health) -> ServerHealth:
+    return ServerHealth(
+        name,
+        health.condition.value,
+        health.usable,
+        health.lag_bytes,
+        health.lag_seconds,
+        health.epoch,
+        masked(health.detail),
+    )

@@ -13,6 +13,8 @@ NO_DOCUMENT = {
     "demo": "a console that moves",
     "bench": "writes its results as JSON to the file that --results names",
     "completion": "a script for the shell",
+    "serve": "answers over HTTP; its log is JSON",
+    "token": "a token is a line, whoever reads it",
     "schema": "JSON Schema and AsyncAPI already; --output is the folder for them",
 }
 

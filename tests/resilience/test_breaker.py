@@ -144,6 +144,21 @@ def test_a_probe_that_hangs_is_given_up_and_its_end_does_not_count() -> None:
     assert state_of(breaker) is State.CLOSED, "the hanging probe was counted"
 
 
+@pytest.mark.parametrize("error", [None, away()], ids=["answered", "away"])
+def test_the_end_of_a_probe_that_was_given_up_is_not_taken_for_that_of_the_next(error: BaseException | None) -> None:
+    clock = HandClock()
+    breaker = half_open(clock)
+    hanging = breaker.passing()
+    hanging.__enter__()
+    clock.pass_seconds(60)
+    with breaker.passing():
+        end(hanging, error)
+        assert state_of(breaker) is State.HALF_OPEN
+        with pytest.raises(CircuitOpen):
+            call(breaker)
+    assert state_of(breaker) is State.CLOSED
+
+
 def test_the_end_of_a_call_from_before_the_circuit_opened_does_not_count() -> None:
     """Neither an answer that was long on its way, nor a failure."""
     clock = HandClock()

@@ -12,11 +12,13 @@ from pipeline.resilience.limiter import LimiterBounds
 from pipeline.resilience.retrying import RetryBounds
 from tests.resilience.parts import Guarded, Server, away
 
+WIDE = LimiterBounds(1_000_000, 0, 1)
+ROOMY = BulkheadBounds(10, 100, 5)
 PATIENT = RetryBounds(attempts=3, budget_share=1, budget_saved_max=1_000)
 
 
-async def opened() -> Guarded:
-    guarded = Guarded()
+async def opened(limiter_bounds: LimiterBounds = WIDE, bulkhead_bounds: BulkheadBounds = ROOMY) -> Guarded:
+    guarded = Guarded(limiter_bounds=limiter_bounds, bulkhead_bounds=bulkhead_bounds)
     down = Server(away())
     for _ in range(5):
         with pytest.raises(DatabaseUnavailable):
@@ -68,15 +70,28 @@ def value_of_refused(guarded: Guarded) -> float:
     return guarded.value("folio_guarded_calls_refused_total", by="circuit")
 
 
-async def test_an_open_circuit_takes_no_turn_and_no_place() -> None:
-    guarded = await opened()
+async def test_an_open_circuit_waits_for_no_turn_and_uses_none_up() -> None:
+    guarded = await opened(limiter_bounds=LimiterBounds(6, 0, 0.001))
     server = Server()
     for _ in range(100):
         with pytest.raises(CircuitOpen):
             await guarded.guard.call(server.work)
     assert server.calls == 0
-    assert guarded.guard._limiter._bucket._level < 10
     assert guarded.value("folio_retries_total") == 0
+    guarded.clock.pass_seconds(60)
+    assert await guarded.guard.call(server.work) == "answer"
+
+
+async def test_an_open_circuit_waits_for_no_place() -> None:
+    guarded = await opened(bulkhead_bounds=BulkheadBounds(1, 100, 60))
+    holding = asyncio.create_task(hold(guarded, 1_000))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        with pytest.raises(CircuitOpen):
+            await guarded.guard.call(Server().work)
+    assert not holding.done()
+    holding.cancel()
+    await asyncio.wait([holding])
 
 
 async def test_every_attempt_counts_for_the_circuit_and_none_comes_after_it_has_opened() -> None:

@@ -24,7 +24,6 @@ async def test_a_seconds_calls_come_at_once_then_evenly() -> None:
     assert value(metrics, "folio_limiter_wait_seconds_count") == 0
     await asyncio.gather(*(limiter.turn() for _ in range(20)))
     assert loop.time() - began >= 0.19
-    assert value(metrics, "folio_limiter_wait_seconds_count") >= 15
     assert value(metrics, "folio_limiter_waiting") == 0
 
 
@@ -35,6 +34,7 @@ async def test_whose_turn_does_not_come_in_time_is_refused() -> None:
     with pytest.raises(RateLimited, match=r"it is given 1 calls a second, and its turn did not come within 0\.02 s"):
         await limiter.turn()
     assert value(metrics, "folio_guarded_calls_refused_total", by="limiter") == 1
+    assert value(metrics, "folio_limiter_wait_seconds_count") == 1
     assert value(metrics, "folio_limiter_waiting") == 0
 
 

@@ -82,7 +82,7 @@ class Asked:
 @pytest_asyncio.fixture
 async def asked(server: Cache) -> AsyncIterator[Asked]:
     settings = ResilienceSettings(breaker_open_seconds=OPEN_SECONDS, retry_backoff_seconds=0.001)
-    redis = new_redis(server.url, RedisSettings(timeout_seconds=0.2))
+    redis = new_redis(server.url, RedisSettings(timeout_seconds=0.5))
     try:
         yield Asked(new_guard(Part.REDIS, settings, SystemClock(), ResilienceMetrics()), redis)
     finally:

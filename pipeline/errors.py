@@ -10,6 +10,10 @@
         - OutcomeUnknown        a COMMIT was sent and its answer was lost
         - FenceLost             another worker has claimed the lane: give it up and rejoin
         - Stalled               records wait and nothing has moved for too long: rejoin
+        - NotAsked              a guard of ours did not let the call through: the part has seen nothing of it
+          - CircuitOpen         the part was away when last asked: do without it, or ask again later
+          - RateLimited         the part is given so many calls a second, and no more
+          - BulkheadFull        the part works on as many calls as it may, and as many more wait
       x Permanent      quarantine it
         - BatchRejected         the database refused the data: halve the batch down to the culprit
       x ReadRefused    ask for something else
@@ -68,6 +72,22 @@ class FenceLost(Transient):
 
 class Stalled(Transient):
     """Records wait, and nothing has moved for longer than the watchdog allows."""
+
+
+class NotAsked(Transient):
+    """A guard of ours did not let the call through; the part has seen nothing of it (docs/resilience.md)."""
+
+
+class CircuitOpen(NotAsked):
+    """The part was away when it was last asked, and is left alone for a while."""
+
+
+class RateLimited(NotAsked):
+    """The part is given so many calls a second, and this one's turn did not come in time."""
+
+
+class BulkheadFull(NotAsked):
+    """The part works on as many calls as it may, and as many others wait, or this one waited for too long."""
 
 
 class Permanent(PipelineError):

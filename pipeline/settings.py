@@ -302,6 +302,47 @@ class ConsistencySettings(Section):
     )
 
 
+class ResilienceSettings(Section):
+    """Guards of the parts that may be away or overloaded (docs/resilience.md)."""
+
+    breaker_failures: int = Field(5, ge=1, le=1_000, description="Failures in a row after which a circuit opens.")
+    breaker_open_seconds: float = Field(
+        60, gt=0, le=3_600, description="How long it stays open; then one call looks whether the part is back."
+    )
+    retry_attempts: int = Field(3, ge=1, le=10, description="Attempts at a call in all; 1: none is made again.")
+    retry_backoff_seconds: float = Field(
+        0.05, gt=0, le=60, description="Longest pause before the second attempt; doubled before each later one."
+    )
+    retry_backoff_max_seconds: float = Field(1, gt=0, le=60, description="Longest pause before any attempt.")
+    retry_budget_share: float = Field(
+        0.2, ge=0, le=1, description="Retries that the calls of a part pay for: this share of them, and no more."
+    )
+    # After a long calm, as many may be tried again at once. A hundred would be a burst against a part that just broke.
+    retry_budget_saved_max: int = Field(10, ge=1, le=1_000, description="Retries that are paid for and kept, at most.")
+    waiting_max: int = Field(
+        1_000,
+        ge=0,
+        le=100_000,
+        description="Calls to a part that wait for a place, or for their turn by rate, at most.",
+    )
+    wait_seconds_max: float = Field(2, gt=0, le=60, description="Bound on each of these two waits.")
+    # As many as the pool of the primary has connections, and as the cache's client has: more would wait there instead.
+    postgres_in_flight_max: int = Field(50, ge=1, le=10_000, description="Calls to PostgreSQL at once.")
+    redis_in_flight_max: int = Field(8, ge=1, le=10_000, description="Calls to Redis at once.")
+    kafka_in_flight_max: int = Field(16, ge=1, le=10_000, description="Calls to Kafka at once.")
+    cdn_in_flight_max: int = Field(4, ge=1, le=10_000, description="Calls to the CDN at once.")
+    postgres_calls_per_second: float = Field(2_000, ge=1, description="Calls to PostgreSQL a second.")
+    redis_calls_per_second: float = Field(20_000, ge=1, description="Calls to Redis a second.")
+    kafka_calls_per_second: float = Field(2_000, ge=1, description="Calls to Kafka a second.")
+    cdn_calls_per_second: float = Field(20, ge=1, description="Calls to the CDN a second; theirs bill and block.")
+
+    @model_validator(mode="after")
+    def _shortest_first(self) -> Self:
+        if self.retry_backoff_seconds > self.retry_backoff_max_seconds:
+            raise ValueError("retry_backoff_seconds must not be above retry_backoff_max_seconds")
+        return self
+
+
 class WorkerSettings(Section):
     """A worker process."""
 
@@ -384,6 +425,7 @@ class Settings(BaseSettings):
     tracing: TracingSettings = TracingSettings()
     replica: ReplicaSettings = ReplicaSettings()
     pool: PoolSettings = PoolSettings()
+    resilience: ResilienceSettings = ResilienceSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -740,4 +740,25 @@ BUGS = (
         "        names = dict(group)\n",
         "tests/rebuild/test_users.py::test_a_name_that_is_given_between_the_look_and_the_lock_counts",
     ),
+    Bug(
+        "a half-open circuit lets everybody through",
+        "pipeline/resilience/breaker.py",
+        "            self._probing_until = self._clock.monotonic() + self._bounds.open_seconds\n",
+        "",
+        "tests/resilience/test_guard.py::test_of_a_hundred_callers_of_a_half_open_circuit_one_comes_through",
+    ),
+    Bug(
+        "a cancelled probe keeps its place",
+        "pipeline/resilience/breaker.py",
+        "        except BaseException as error:\n",
+        "        except Exception as error:\n",
+        "tests/resilience/test_guard.py::test_cancelled_at_any_await_it_leaves_no_place_and_no_probe",
+    ),
+    Bug(
+        "a retry costs its budget nothing",
+        "pipeline/resilience/budget.py",
+        "        self._saved -= _RETRY\n",
+        "",
+        "tests/resilience/test_guard.py::test_a_part_that_is_down_gets_a_fifth_more_calls_than_it_was_asked_at_most",
+    ),
 )

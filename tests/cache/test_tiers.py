@@ -149,6 +149,36 @@ async def test_a_fetch_that_was_overtaken_is_not_kept_and_not_joined(house: Hous
     assert house.answers()["l1"] == 1
 
 
+async def test_a_fetch_that_comes_below_what_was_heard_is_not_kept(house: House) -> None:
+    house.commit(4)
+    house.book.hold = True
+    early = asyncio.create_task(house.version())
+    await house.reads_are_held(1)
+    house.commit(5)
+    house.hear(5)
+    house.book.waiting[0].set()
+    assert await early == 4
+    house.book.hold = False
+    assert await house.version() == 5
+
+
+async def test_a_slow_fetch_replaces_nothing_newer(house: House) -> None:
+    """Both are as new as what was heard, 5; what was answered once is not taken back."""
+    house.commit(5)
+    house.book.hold = True
+    early = asyncio.create_task(house.version())
+    await house.reads_are_held(1)
+    house.hear(5)
+    house.commit(6)
+    late = asyncio.create_task(house.version())
+    await house.reads_are_held(2)
+    house.book.waiting[1].set()
+    assert await late == 6
+    house.book.waiting[0].set()
+    assert await early == 5
+    assert await house.version() == 6
+
+
 async def test_a_floor_that_was_forgotten_keeps_redis_from_being_believed(redis: Redis) -> None:
     async with House(redis, floors_max=1).opened() as house:
         house.commit(4)

@@ -740,4 +740,18 @@ BUGS = (
         "        names = dict(group)\n",
         "tests/rebuild/test_users.py::test_a_name_that_is_given_between_the_look_and_the_lock_counts",
     ),
+    Bug(
+        "Redis is believed below what was heard",
+        "pipeline/cache/tiers.py",
+        "        if cached.version < floors.of(epoch, key):\n",
+        "        if False:\n",
+        "tests/cache/test_tiers.py::test_redis_is_not_believed_below_what_was_heard_and_learns_it",
+    ),
+    Bug(
+        "who asks after an update joins a read from before it",
+        "pipeline/cache/tiers.py",
+        "            self._flights.close_boarding((update.org_id, update.property_id, update.balance_date))\n",
+        "            pass\n",
+        "tests/cache/test_tiers.py::test_a_fetch_that_was_overtaken_is_not_kept_and_not_joined",
+    ),
 )

@@ -166,6 +166,20 @@ class RedisSettings(Section):
     invalidation_groups_max: int = Field(500, ge=1, description="Properties invalidated in one call.")
 
 
+class CacheSettings(Section):
+    """Balances that readers keep: L1 in each process, over Redis (docs/cache.md)."""
+
+    l1_entries_max: int = Field(10_000, ge=1, le=1_000_000, description="Days that a process keeps.")
+    active_ttl_seconds: int = Field(15, ge=1, le=3_600, description="Life of a day that may be today somewhere.")
+    past_ttl_seconds: int = Field(120, ge=1, le=3_600, description="Life of a day that is past everywhere.")
+    # 40 MB when it is full: when so many different days change within the longest life and half a minute.
+    floors_max: int = Field(
+        100_000, ge=1, le=10_000_000, description="Days whose newest version a process remembers to have heard of."
+    )
+    warm_properties_max: int = Field(200, ge=0, le=100_000, description="Properties whose day is read at start.")
+    warm_seconds: float = Field(2, ge=0, le=60, description="Bound on reading them.")
+
+
 class RuleSettings(Section):
     """By what records are judged. Recorded with each lane, so that a verdict can be proved later."""
 
@@ -413,6 +427,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
+    cache: CacheSettings = CacheSettings()
     rules: RuleSettings = RuleSettings()
     poison: PoisonSettings = PoisonSettings()
     batch: BatchSettings = BatchSettings()

@@ -74,6 +74,20 @@ return entry
 """
 )
 
+# KEYS: the entry. ARGV: a nonce, how many seconds a fill may take, a floor. Returns the entry, to be filled.
+_LEASE_ANEW: Final = (
+    _READ
+    + """
+local floor, lease = read(redis.call('GET', KEYS[1]))
+if tonumber(floor or '0') < tonumber(ARGV[3]) then
+    floor = ARGV[3]
+end
+local entry = (floor or '0') .. '|' .. (lease or ARGV[1])
+redis.call('SET', KEYS[1], entry, 'EX', ARGV[2])
+return entry
+"""
+)
+
 # KEYS: the entry. ARGV: version, balance, life of the balance in seconds, lease.
 _FILL: Final = (
     _READ
@@ -101,7 +115,7 @@ class CachedBalance:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """Nothing is cached of a day; with it comes the right to fill that day. Made by `BalanceCache.get` alone."""
+    """Nothing is cached of a day; with it comes the right to fill that day. Made by `BalanceCache` alone."""
 
     key: str
     lease: bytes
@@ -152,15 +166,26 @@ class BalanceCache:
         self._metrics.cache_reads.labels("hit" if hit else "miss").inc()
         return CachedBalance(int(entry[0]), entry[2]) if hit else Miss(key, entry[1], missed_at)
 
-    async def fill(self, miss: Miss, balance: CachedBalance) -> bool:
-        """Cache what was read from the database after `miss`.
+    async def refuse(self, epoch: str, property_key: PropertyKey, day: date, floor: int) -> Miss:
+        """Make a miss of a hit: the caller knows of a newer version, or cannot read the balance.
+
+        `floor` must be a version that was committed. A balance that was filled meanwhile goes too: that costs a read.
+        """
+        key = _key(epoch, property_key, day)
+        missed_at = self._clock.monotonic()
+        with cache_errors("refusing what is cached"):
+            entry = _parsed(await self._redis.eval(_LEASE_ANEW, 1, key, _nonce(), FILL_SECONDS_MAX, floor))
+        return Miss(key, entry[1], missed_at)
+
+    async def fill(self, miss: Miss, balance: CachedBalance, ttl_seconds: int | None = None) -> bool:
+        """Cache what was read from the database after `miss`, for `value_ttl_seconds` unless told otherwise.
 
         False, and nothing is cached: its floor is above it by now, or its entry was lost meanwhile, or the miss is
         older than FILL_SECONDS_MAX.
         """
         if self._clock.monotonic() - miss.at > FILL_SECONDS_MAX:
             return False
-        version, payload, seconds = balance.version, balance.payload, self._value_ttl_seconds
+        version, payload, seconds = balance.version, balance.payload, ttl_seconds or self._value_ttl_seconds
         with cache_errors("filling the cache"):
             filled = await self._redis.eval(_FILL, 1, miss.key, version, payload, seconds, miss.lease)
         return bool(filled)

@@ -3,12 +3,11 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any, cast
 
 import pytest
-import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import DataError
@@ -19,12 +18,9 @@ from pipeline.cache.client import new_redis
 from pipeline.errors import CacheUnavailable
 from pipeline.metrics import Metrics
 from pipeline.settings import RedisSettings
-from pipeline.stack import Endpoints
 from tests.support.clocks import HandClock
 
 KEY, DAY, NEXT = (1, 1), date(2026, 3, 10), date(2026, 3, 11)
-# A database of the server that no worker uses, so that emptying it disturbs nobody.
-OUR_DATABASE = 9
 _epochs = itertools.count(1)
 
 
@@ -65,15 +61,6 @@ class Reading:
         """The server forgets the entries: flushed, restarted, evicted, or at the end of their lives."""
         if lost := await keys_of(self):
             await self.redis.delete(*lost)
-
-
-@pytest_asyncio.fixture
-async def redis(stack: Endpoints) -> AsyncIterator[Redis]:
-    client = Redis.from_url(stack.redis_url, db=OUR_DATABASE)
-    try:
-        yield client
-    finally:
-        await client.aclose()
 
 
 @pytest.fixture
@@ -164,6 +151,32 @@ async def test_a_miss_that_meets_a_fill_on_its_way_is_a_hit(reading: Reading, mo
 
     monkeypatch.setattr(reading.redis, "get", nothing_yet)
     assert await reading.version() == 4
+
+
+async def test_a_hit_that_is_refused_becomes_a_miss_under_the_floor_that_was_told(reading: Reading) -> None:
+    """An update came on another way than the invalidation, which is still to come."""
+    await reading.fill(4)
+    miss = await reading.cache.refuse(reading.epoch, KEY, DAY, 5)
+    assert await reading.version() is None
+    assert not await reading.cache.fill(miss, value(4))
+    assert await reading.cache.fill(miss, value(5))
+    assert await reading.version() == 5
+
+
+async def test_refusing_lowers_no_floor_and_brings_no_lost_lease_back(reading: Reading) -> None:
+    before = await reading.miss()
+    await reading.raise_floor(7)
+    miss = await reading.cache.refuse(reading.epoch, KEY, DAY, 5)
+    assert miss.lease == before.lease
+    assert not await reading.cache.fill(miss, value(6))
+    await reading.lose()
+    assert (await reading.cache.refuse(reading.epoch, KEY, DAY, 5)).lease != before.lease
+    assert not await reading.cache.fill(before, value(8))
+
+
+async def test_a_fill_may_live_shorter_than_others(reading: Reading) -> None:
+    await reading.cache.fill(await reading.miss(), value(4), ttl_seconds=15)
+    assert await life(reading) == pytest.approx(15, abs=5)
 
 
 @pytest.mark.parametrize("unreadable", ["5", "", "x|y", "|y", "5|", "x|y|z"])

@@ -760,5 +760,17 @@ BUGS = (
         "        self._saved -= _RETRY\n",
         "",
         "tests/resilience/test_guard.py::test_a_part_that_is_down_gets_a_fifth_more_calls_than_it_was_asked_at_most",
+        "Redis is believed below what was heard",
+        "pipeline/cache/tiers.py",
+        "        if cached.version < floors.of(epoch, key):\n",
+        "        if False:\n",
+        "tests/cache/test_tiers.py::test_redis_is_not_believed_below_what_was_heard_and_learns_it",
+    ),
+    Bug(
+        "who asks after an update joins a read from before it",
+        "pipeline/cache/tiers.py",
+        "            self._flights.close_boarding((update.org_id, update.property_id, update.balance_date))\n",
+        "            pass\n",
+        "tests/cache/test_tiers.py::test_a_fetch_that_was_overtaken_is_not_kept_and_not_joined",
     ),
 )

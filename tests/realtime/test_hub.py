@@ -131,6 +131,27 @@ def test_a_snapshot_of_a_former_primary_is_refused() -> None:
     assert joined.take() == Resync(ResyncReason.EPOCH_CHANGED)
 
 
+def test_after_a_resync_nothing_is_known_of_what_came_before_it() -> None:
+    world = World().begin()
+    joined = world.join_with_snapshot()
+    world.tell(update(1, epoch=NEXT_EPOCH))
+    assert joined.note(NEXT_EPOCH, {key(): 3})  # it was being read when the Resync came, which still waits
+    assert joined.take() == Resync(ResyncReason.EPOCH_CHANGED)
+    world.tell(update(4, epoch=NEXT_EPOCH))
+    assert told(joined) == [(1, 4, None)]
+
+
+def test_a_snapshot_that_is_behind_what_was_told_takes_nothing_back() -> None:
+    world = World().begin()
+    joined = world.join()
+    world.tell(update(5))
+    assert told(joined) == [(1, 5, None)]
+    assert joined.note(EPOCH, {key(): 4})
+    world.tell(update(5))
+    world.tell(update(6))
+    assert told(joined) == [(1, 6, 5)]
+
+
 def test_a_snapshot_ahead_of_the_topic_leaves_what_the_former_primary_told() -> None:
     world = World().begin()
     joined = world.join_with_snapshot()

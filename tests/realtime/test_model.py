@@ -118,41 +118,22 @@ class Realtime(RuleBasedStateMachine):
         self.client = Client()
 
     def _world(self, position: int) -> World:
-        return World(pending_max=3, ring_entries_max=6).begin(position)
+        return World(pending_max=3, ring_entries_max=12).begin(position)
 
-    # The books and the topic
+    # The books, the topic and the hub
 
-    @rule(where=st.sampled_from(KEYS))
-    def commit(self, where: tuple[int, int]) -> None:
-        self.primary.commit(*where)
-
-    @rule(where=st.sampled_from(KEYS), count=st.integers(2, 4))
-    def commit_and_tell(self, where: tuple[int, int], count: int) -> None:
-        for _ in range(count):
+    @rule(wheres=st.lists(st.sampled_from(KEYS), min_size=1, max_size=4), told=st.booleans())
+    def change(self, wheres: list[tuple[int, int]], told: bool) -> None:
+        for where in wheres:
             self.primary.commit(*where)
-        self.publish(9)
-        self.read(9)
-
-    @rule(lost=st.integers(0, 3))
-    def fail_over(self, lost: int) -> None:
-        self.primary.fail_over(lost)
-
-    @rule()
-    def others_change(self) -> None:
-        self.primary.others_change()
+        if told:
+            self.publish(len(self.primary.outbox))
+            self.read(len(self.topic))
 
     @rule(count=st.integers(1, 9))
     def publish(self, count: int) -> None:
         self.topic += self.primary.outbox[:count]
         del self.primary.outbox[:count]
-
-    @precondition(lambda self: self.topic)
-    @rule(back=st.integers(1, 6))
-    def publish_again(self, back: int) -> None:
-        """A worker died between the effect and its mark: the next one tells the last changes again."""
-        self.topic += self.topic[-back:]
-
-    # The hub
 
     @rule(count=st.integers(1, 9))
     def read(self, count: int) -> None:
@@ -160,21 +141,38 @@ class Realtime(RuleBasedStateMachine):
         for offset, change in enumerate(self.topic[position : position + count], start=position):
             self.world.hub.receive(entry(offset, change))
 
-    @rule()
-    def restart(self) -> None:
-        """Another process, which reads from the end."""
-        self.leave()
-        self.world = self._world(len(self.topic))
+    @rule(
+        kind=st.sampled_from(["fail over", "fail over", "publish again", "others change", "restart"]),
+        count=st.integers(0, 4),
+    )
+    def trouble(self, kind: str, count: int) -> None:
+        if kind == "fail over":
+            self.primary.fail_over(lost=count)
+        elif kind == "publish again":  # a worker died between the effect and its mark
+            self.topic += self.topic[-count - 1 :]
+        elif kind == "others change":
+            self.primary.others_change()
+        else:  # another process, which reads from the end
+            self.leave()
+            self.world = self._world(len(self.topic))
 
     # The subscriber
 
-    @precondition(lambda self: self.client.joined is None)
-    @rule(fresh=st.booleans())
-    def join(self, fresh: bool) -> None:
+    @rule(fresh=st.sampled_from([False, False, False, True]), at_once=st.booleans())
+    def come_anew(self, fresh: bool, at_once: bool) -> None:
+        self.leave()
         client = self.client
         cursor = None if fresh else client.cursor
         client.joined = self.world.join(cursor)
         client.must_read, client.held, client.told = cursor is None, None, set()
+        if at_once and client.must_read:
+            self.read_snapshot()
+            self.tell_snapshot()
+
+    def leave(self) -> None:
+        if self.client.joined is not None:
+            self.client.joined.close(CloseReason.LEFT)
+            self.client.joined = None
 
     @precondition(lambda self: self.client.joined is not None and self.client.must_read)
     @rule()
@@ -193,19 +191,12 @@ class Realtime(RuleBasedStateMachine):
             if self.client.must_read or not self.client.take():
                 return
 
-    @precondition(lambda self: self.client.joined is not None and not self.client.must_read)
+    @precondition(lambda self: self.client.joined is not None)
     @rule()
     def beat(self) -> None:
         """A heartbeat carries the cursor to who is told nothing."""
         assert self.client.joined is not None
         self.client.cursor = self.client.joined.cursor()
-
-    @precondition(lambda self: self.client.joined is not None)
-    @rule()
-    def leave(self) -> None:
-        if self.client.joined is not None:
-            self.client.joined.close(CloseReason.LEFT)
-            self.client.joined = None
 
     @invariant()
     def who_is_closed_leaves(self) -> None:
@@ -219,7 +210,7 @@ class Realtime(RuleBasedStateMachine):
         self.read(len(self.topic))
         self.who_is_closed_leaves()
         if self.client.joined is None:
-            self.join(fresh=False)
+            self.come_anew(fresh=False, at_once=False)
         for _ in range(100):
             if self.client.must_read:
                 self.read_snapshot()

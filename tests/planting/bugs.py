@@ -740,4 +740,18 @@ BUGS = (
         "        names = dict(group)\n",
         "tests/rebuild/test_users.py::test_a_name_that_is_given_between_the_look_and_the_lock_counts",
     ),
+    Bug(
+        "a new primary is told to those alone of whom it tells something",
+        "pipeline/realtime/hub.py",
+        "            subscription.hear_epoch(epoch)\n",
+        "            pass\n",
+        "tests/realtime/test_model.py",
+    ),
+    Bug(
+        "a cursor says where the hub has read to, whatever waits",
+        "pipeline/realtime/subscription.py",
+        "place.offset if waiting is None else waiting",
+        "place.offset",
+        "tests/realtime/test_model.py",
+    ),
 )

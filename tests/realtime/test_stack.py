@@ -13,6 +13,7 @@ from aiokafka.structs import TopicPartition
 
 import sql
 from pipeline.errors import TopicMismatch
+from pipeline.realtime import gateway
 from pipeline.realtime.cursor import Cursor
 from pipeline.realtime.feed import Feed, Source
 from pipeline.realtime.hub import Hub, bounds_of
@@ -222,3 +223,16 @@ async def test_a_feed_without_a_topic_says_so(stream: Stream) -> None:
     hub, metrics = new_hub(stream)
     with pytest.raises(TopicMismatch):
         await asyncio.wait_for(new_feed(stream, hub, metrics, "no-such-topic").run(), 30)
+
+
+async def test_a_gateway_that_ends_sends_everybody_away(stream: Stream) -> None:
+    hub, metrics = new_hub(stream)
+    task = asyncio.create_task(gateway.run(new_feed(stream, hub, metrics), hub))
+    await until(lambda: _says(bool(hub.positions())), 30)
+    answer = hub.subscribe(Subscriber(ORG, "asha"), Filters())
+    assert not isinstance(answer, Refusal)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert answer.closed is CloseReason.DRAINING
+    assert hub.subscribe(Subscriber(ORG, "asha"), Filters()) is Refusal.DRAINING

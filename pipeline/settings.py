@@ -357,6 +357,32 @@ class ResilienceSettings(Section):
         return self
 
 
+class RealtimeSettings(Section):
+    """Subscribers of realtime updates, in one process (docs/realtime.md)."""
+
+    user_connections_max: int = Field(10, ge=1, le=1_000, description="Subscriptions of one user.")
+    org_connections_max: int = Field(1_000, ge=1, le=100_000, description="Subscriptions of one organisation.")
+    connections_max: int = Field(10_000, ge=1, le=1_000_000, description="Subscriptions of the process.")
+    # A late event may carry into every later day of a property: two centuries are 73,000, and those are a snapshot's.
+    pending_days_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="Days that may wait for one subscriber; with more it is ended as slow."
+    )
+    known_days_max: int = Field(
+        20_000, ge=1, le=1_000_000, description="Days of which the version told to a subscriber is remembered."
+    )
+    slow_seconds_max: float = Field(
+        30, gt=0, le=3_600, description="Something waits and nothing was taken for so long: the subscriber is ended."
+    )
+    ring_entries_max: int = Field(
+        10_000, ge=1, le=10_000_000, description="Last updates of each partition that are remembered for who returns."
+    )
+    ring_bytes_max: int = Field(64 << 20, ge=1 << 16, description="Bytes of what is remembered, over all partitions.")
+    fetch_bytes_max: int = Field(4 << 20, ge=1 << 16, description="Bytes of one fetch of updates.")
+    stall_seconds: float = Field(
+        15, ge=1, le=300, description="Updates wait in the topic and none has come for so long: connect anew."
+    )
+
+
 class WorkerSettings(Section):
     """A worker process."""
 
@@ -434,6 +460,7 @@ class Settings(BaseSettings):
     partitions: PartitionSettings = PartitionSettings()
     flags: FlagSettings = FlagSettings()
     consistency: ConsistencySettings = ConsistencySettings()
+    realtime: RealtimeSettings = RealtimeSettings()
     worker: WorkerSettings = WorkerSettings()
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()

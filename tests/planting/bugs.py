@@ -760,6 +760,8 @@ BUGS = (
         "        self._saved -= _RETRY\n",
         "",
         "tests/resilience/test_guard.py::test_a_part_that_is_down_gets_a_fifth_more_calls_than_it_was_asked_at_most",
+    ),
+    Bug(
         "Redis is believed below what was heard",
         "pipeline/cache/tiers.py",
         "        if cached.version < floors.of(epoch, key):\n",
@@ -772,5 +774,19 @@ BUGS = (
         "            self._flights.close_boarding((update.org_id, update.property_id, update.balance_date))\n",
         "            pass\n",
         "tests/cache/test_tiers.py::test_a_fetch_that_was_overtaken_is_not_kept_and_not_joined",
+    ),
+    Bug(
+        "a new primary is told to those alone of whom it tells something",
+        "pipeline/realtime/hub.py",
+        "            subscription.hear_epoch(epoch)\n",
+        "            pass\n",
+        "tests/realtime/test_model.py",
+    ),
+    Bug(
+        "a cursor says where the hub has read to, whatever waits",
+        "pipeline/realtime/subscription.py",
+        "place.offset if waiting is None else waiting",
+        "place.offset",
+        "tests/realtime/test_model.py",
     ),
 )

@@ -27,7 +27,10 @@ class PrimaryBalances:
         self._reads = reads
 
     async def of_day(self, day: tuple[int, int, date]) -> PrimaryDay:
-        """`day`: org_id, property_id, balance_date. Raises DatabaseUnavailable, also where the server turns out to be a standby."""
+        """`day`: org_id, property_id, balance_date.
+
+        Raises DatabaseUnavailable, also where the server turns out to be a standby.
+        """
         org_id, property_id, balance_date = day
 
         async def work(connection: asyncpg.Connection) -> PrimaryDay:

@@ -23,10 +23,10 @@ from pipeline.cache.lifetimes import Lifetimes
 from pipeline.cache.local import LocalBalances, Ticket
 from pipeline.cache.metrics import TierMetrics
 from pipeline.cache.payload import CachedDay, decoded, encoded
-from pipeline.cache.primary import PrimaryDay
 from pipeline.clock import Clock
 from pipeline.errors import Transient
 from pipeline.settings import CacheSettings
+from pipeline.storage.primary import PrimaryDay
 from pipeline.storage.values import Balance
 from schemas.updates import BalanceUpdate
 
@@ -42,7 +42,7 @@ class Guarded(Protocol):
 
 
 class Primary(Protocol):
-    """Where misses are filled from: `pipeline.cache.primary.PrimaryBalances`."""
+    """Where misses are filled from: `pipeline.storage.primary.PrimaryBalances`."""
 
     async def of_day(self, day: DayKey) -> PrimaryDay: ...
 

@@ -14,10 +14,10 @@ from redis.asyncio import Redis
 from pipeline.cache.balances import BalanceCache
 from pipeline.cache.floors import DayKey
 from pipeline.cache.metrics import TierMetrics
-from pipeline.cache.primary import PrimaryDay
 from pipeline.cache.tiers import Primary, TieredBalances
 from pipeline.metrics import Metrics
 from pipeline.settings import CacheSettings
+from pipeline.storage.primary import PrimaryDay
 from pipeline.storage.values import Balance
 from schemas.updates import BalanceUpdate
 from tests.support.clocks import HandClock

@@ -13,7 +13,6 @@ from redis.asyncio import Redis
 from batchers.invalidator import Floors, floors_by_epoch
 from batchers.outbox import OutboxRow
 from pipeline.cache.client import new_redis
-from pipeline.cache.primary import PrimaryBalances
 from pipeline.errors import CacheUnavailable
 from pipeline.settings import RedisSettings
 from pipeline.stack import probes
@@ -22,6 +21,7 @@ from pipeline.stack.ports import HOST, free_neighbours
 from pipeline.stack.probes import NotReady
 from pipeline.storage.balances import Balances
 from pipeline.storage.intent import Read
+from pipeline.storage.primary import PrimaryBalances
 from pipeline.storage.readers import DirectReaders
 from pipeline.storage.reading import Reads
 from tests.cache.house import House

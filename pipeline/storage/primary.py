@@ -1,11 +1,11 @@
-"""A day as the primary has it, with the history that it belongs to."""
+"""A day as the primary has it, with the history that it belongs to: what caches are filled with."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import asyncpg
 
 import sql
-from pipeline.cache.floors import DayKey
 from pipeline.storage.intent import Write
 from pipeline.storage.partitions import BALANCES
 from pipeline.storage.reading import Reads
@@ -26,8 +26,11 @@ class PrimaryBalances:
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
 
-    async def of_day(self, day: DayKey) -> PrimaryDay:
-        """Raises DatabaseUnavailable, also where the server turns out to be a standby."""
+    async def of_day(self, day: tuple[int, int, date]) -> PrimaryDay:
+        """`day`: org_id, property_id, balance_date.
+
+        Raises DatabaseUnavailable, also where the server turns out to be a standby.
+        """
         org_id, property_id, balance_date = day
 
         async def work(connection: asyncpg.Connection) -> PrimaryDay:

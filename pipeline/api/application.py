@@ -93,6 +93,7 @@ def application(settings: ApiSettings, served: Served, tokens: Tokens) -> Litest
         openapi_config=_described(),
         state=State({"tokens": tokens}),
         signature_types=_TYPES,
+        logging_config=None,  # the process has one: pipeline.logs
         debug=False,
     )
 

@@ -22,7 +22,8 @@ A setting is given in one of four places; the later one counts:
 A wrong value, and a name that is not a setting, are refused at start with the name, where it was given, and the
 accepted form or the nearest name. `folio settings show` says what holds and where it was given, with passwords as
 `***`. Every command reads them so, `folio stack` and `folio doctor` too.
-This page is made from `pipeline/settings.py` and `pipeline/profiles.py`; a test keeps it so.
+This page is made from `pipeline/settings.py`, `pipeline/settings_serving.py` and `pipeline/profiles.py`; a test keeps
+it so.
 """
 
 

@@ -9,13 +9,16 @@ from pipeline.api.problems import Forbidden
 from pipeline.api.tokens import Principal, Role, TokenRefused, Tokens
 
 _SCHEME: Final = "bearer "
-PRINCIPAL: Final = "principal"  # where a guard leaves it in the connection's state
+PRINCIPAL: Final = "principal"  # where it is left in the connection's state: each request asks several times
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def principal_of(connection: Connection) -> Principal:
     """Who asks. Raises TokenRefused."""
+    known: Principal | None = getattr(connection.state, PRINCIPAL, None)
+    if known is not None:
+        return known
     header = connection.headers.get("authorization", "")
     if header[: len(_SCHEME)].lower() != _SCHEME:
         raise TokenRefused("send `Authorization: Bearer <token>`")
@@ -39,3 +42,9 @@ def operators_only(connection: Connection, _: BaseRouteHandler) -> None:
     """A guard: the token has the role `operator`."""
     if Role.OPERATOR not in principal_of(connection).roles:
         raise Forbidden("this takes a token with the role `operator`")
+
+
+def writers_only(connection: Connection, _: BaseRouteHandler) -> None:
+    """A guard: the token has the role `writer`; whose events they are is seen in the body."""
+    if not principal_of(connection).has(Role.WRITER):
+        raise Forbidden("publishing takes a token with the role `writer`")

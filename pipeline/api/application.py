@@ -22,7 +22,7 @@ from pipeline.api.reading import Books, OrganisationReads, PropertyReads
 from pipeline.api.system import Overseen, SystemReads
 from pipeline.api.tokens import Tokens
 from pipeline.api.writing import publish_events
-from pipeline.settings import ApiSettings
+from pipeline.settings_serving import ApiSettings
 
 # Below this, compressing costs more than it saves on the wire.
 _COMPRESSED_BYTES_MIN: Final = 1_024

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pipeline.api.tokens import Role
 from pipeline.errors import SettingsRefused
-from pipeline.settings import ApiSettings
+from pipeline.settings_serving import ApiSettings
 
 KEY_ID: Final = "local-stack"
 _FILE: Final = "token-key.pem"

@@ -10,11 +10,11 @@ from litestar.openapi import ResponseSpec
 from litestar.params import HeaderParameter
 from litestar.status_codes import HTTP_202_ACCEPTED
 
-from pipeline.api.access import principal_of
+from pipeline.api.access import principal_of, writers_only
 from pipeline.api.idempotency import KEY_CHARS_MAX, Idempotency, Once
 from pipeline.api.problems import Forbidden, documented
 from pipeline.api.publishing import Placed, Publishing
-from pipeline.api.tokens import Principal, Role
+from pipeline.api.tokens import Principal
 from schemas.records import Accepted
 
 _REFUSALS: Final = documented(400, 401, 403, 409, 413, 422, 503)
@@ -41,6 +41,7 @@ class Published:
 
 @post(
     "/v1/events",
+    guards=[writers_only],
     status_code=HTTP_202_ACCEPTED,
     responses={HTTP_202_ACCEPTED: ResponseSpec(Published, description="Acknowledged"), **_REFUSALS},
     tags=["Events"],
@@ -76,8 +77,6 @@ def _answer(once: Once) -> Response[bytes]:
 
 def _require_own(principal: Principal, events: list[Accepted]) -> None:
     """Raises Forbidden for an event of an organisation that the token does not name."""
-    if not principal.has(Role.WRITER):
-        raise Forbidden("publishing takes a token with the role `writer`")
     foreign = sorted({event.event.org_id for event in events if not principal.may_see(event.event.org_id)})
     if foreign:
         raise Forbidden(f"the token does not name organisation {foreign[0]} in `orgs`; no event was sent")

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 from cachetools import TLRUCache
 
-from pipeline.cache.epochs import is_past
 from pipeline.cache.floors import DayKey, Floors
 from pipeline.cache.metrics import TierMetrics
 from pipeline.cache.payload import CachedDay
 from pipeline.clock import Clock
+from schemas.epochs import is_past
 from schemas.updates import BalanceUpdate
 
 

@@ -25,7 +25,7 @@ from pipeline.cache.metrics import TierMetrics
 from pipeline.cache.payload import CachedDay, decoded, encoded
 from pipeline.clock import Clock
 from pipeline.errors import Transient
-from pipeline.settings import CacheSettings
+from pipeline.settings_serving import CacheSettings
 from pipeline.storage.primary import PrimaryDay
 from pipeline.storage.values import Balance
 from schemas.updates import BalanceUpdate

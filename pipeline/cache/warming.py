@@ -15,7 +15,7 @@ from pipeline.cache.floors import DayKey
 from pipeline.cache.lifetimes import may_be_active
 from pipeline.cache.metrics import TierMetrics
 from pipeline.clock import Clock
-from pipeline.settings import CacheSettings
+from pipeline.settings_serving import CacheSettings
 from schemas.updates import BalanceUpdate
 
 # A fraction of the primary's connections (50): those who really wait are readers that have already come.

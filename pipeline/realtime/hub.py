@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from pipeline.clock import Clock, SystemClock
 from pipeline.realtime.cursor import Cursor
-from pipeline.realtime.epochs import UNKNOWN, Step, step
 from pipeline.realtime.messages import CloseReason, Entry, Filters, Refusal, ResyncReason
 from pipeline.realtime.metrics import RealtimeMetrics
 from pipeline.realtime.ring import Ring, RingBounds
 from pipeline.realtime.subscription import Subscriber, SubscriberBounds, Subscription, Surroundings
-from pipeline.settings import RealtimeSettings
+from pipeline.settings_serving import RealtimeSettings
+from schemas.epochs import UNKNOWN, Step, step
 from schemas.routing import home_lane
 
 

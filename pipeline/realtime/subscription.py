@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pipeline.clock import Clock
 from pipeline.realtime.conflating import Conflating, Offered
 from pipeline.realtime.cursor import Cursor
-from pipeline.realtime.epochs import UNKNOWN, Step, step
 from pipeline.realtime.messages import CloseReason, Delivery, Entry, Filters, Key, Message, Resync, ResyncReason
 from pipeline.realtime.metrics import RealtimeMetrics
+from schemas.epochs import UNKNOWN, Step, step
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pipeline.clock import Clock
 from pipeline.errors import BulkheadFull
 from pipeline.resilience.metrics import ResilienceMetrics
+from pipeline.resilience.queueing import Queue, QueueRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +26,15 @@ class BulkheadBounds:
 
 
 class Bulkhead:
-    """Places for calls to the part `name`, given in the order in which they were asked for.
-
-    The clock measures waits; what ends them is the event loop's time, for timeouts of asyncio take no clock.
-    """
+    """Places for calls to the part `name`, given in the order in which they were asked for."""
 
     def __init__(self, name: str, bounds: BulkheadBounds, clock: Clock, metrics: ResilienceMetrics) -> None:
         self._name = name
         self._bounds = bounds
-        self._clock = clock
         self._places = asyncio.Semaphore(bounds.in_flight_max)
-        self._waiting = 0
         self._in_flight = metrics.bulkhead_in_flight.labels(name)
-        self._waiting_shown = metrics.bulkhead_waiting.labels(name)
-        self._wait_seconds = metrics.bulkhead_wait_seconds.labels(name)
+        waiting, seconds = metrics.bulkhead_waiting.labels(name), metrics.bulkhead_wait_seconds.labels(name)
+        self._queue = Queue(bounds.waiting_max, bounds.wait_seconds_max, clock, waiting, seconds)
         self._refused = metrics.refused.labels(name, "bulkhead")
 
     @asynccontextmanager
@@ -56,24 +52,13 @@ class Bulkhead:
             self._places.release()
 
     async def _wait(self) -> None:
-        """Wait for a place, and take it."""
-        bounds = self._bounds
-        if self._waiting >= bounds.waiting_max:
-            raise self._full(f"{bounds.waiting_max} more wait")
-        began = self._clock.monotonic()
-        self._count(+1)
         try:
-            async with asyncio.timeout(bounds.wait_seconds_max):
-                await self._places.acquire()
-        except TimeoutError:
-            raise self._full(f"none of them ended within {bounds.wait_seconds_max:g} s") from None
-        finally:
-            self._count(-1)
-            self._wait_seconds.observe(self._clock.monotonic() - began)
-
-    def _count(self, change: int) -> None:
-        self._waiting += change
-        self._waiting_shown.set(self._waiting)
+            await self._queue.wait(self._places.acquire)
+        except QueueRefused as refused:
+            many, long = self._bounds.waiting_max, self._bounds.wait_seconds_max
+            raise self._full(
+                f"{many} more wait" if refused.crowded else f"none of them ended within {long:g} s"
+            ) from None
 
     def _full(self, why: str) -> BulkheadFull:
         self._refused.inc()

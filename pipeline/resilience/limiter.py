@@ -4,7 +4,6 @@ A leaky bucket, aiolimiter's: a second's calls may come at once, then they come 
 and takes no clock; ours only measures the waits.
 """
 
-import asyncio
 from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
@@ -12,6 +11,7 @@ from aiolimiter import AsyncLimiter
 from pipeline.clock import Clock
 from pipeline.errors import RateLimited
 from pipeline.resilience.metrics import ResilienceMetrics
+from pipeline.resilience.queueing import Queue, QueueRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,9 @@ class Limiter:
     def __init__(self, name: str, bounds: LimiterBounds, clock: Clock, metrics: ResilienceMetrics) -> None:
         self._name = name
         self._bounds = bounds
-        self._clock = clock
         self._bucket = AsyncLimiter(bounds.calls_per_second, time_period=1)
-        self._waiting = 0
-        self._waiting_shown = metrics.limiter_waiting.labels(name)
-        self._wait_seconds = metrics.limiter_wait_seconds.labels(name)
+        waiting, seconds = metrics.limiter_waiting.labels(name), metrics.limiter_wait_seconds.labels(name)
+        self._queue = Queue(bounds.waiting_max, bounds.wait_seconds_max, clock, waiting, seconds)
         self._refused = metrics.refused.labels(name, "limiter")
 
     async def turn(self) -> None:
@@ -44,23 +42,13 @@ class Limiter:
             await self._wait()
 
     async def _wait(self) -> None:
-        bounds = self._bounds
-        if self._waiting >= bounds.waiting_max:
-            raise self._over(f"{bounds.waiting_max} more wait for their turn")
-        began = self._clock.monotonic()
-        self._count(+1)
         try:
-            async with asyncio.timeout(bounds.wait_seconds_max):
-                await self._bucket.acquire()
-        except TimeoutError:
-            raise self._over(f"its turn did not come within {bounds.wait_seconds_max:g} s") from None
-        finally:
-            self._count(-1)
-            self._wait_seconds.observe(self._clock.monotonic() - began)
-
-    def _count(self, change: int) -> None:
-        self._waiting += change
-        self._waiting_shown.set(self._waiting)
+            await self._queue.wait(self._bucket.acquire)
+        except QueueRefused as refused:
+            many, long = self._bounds.waiting_max, self._bounds.wait_seconds_max
+            raise self._over(
+                f"{many} more wait for their turn" if refused.crowded else f"its turn did not come within {long:g} s"
+            ) from None
 
     def _over(self, why: str) -> RateLimited:
         self._refused.inc()

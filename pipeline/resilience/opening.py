@@ -9,7 +9,7 @@ from pipeline.resilience.guard import Guard
 from pipeline.resilience.limiter import Limiter, LimiterBounds
 from pipeline.resilience.metrics import ResilienceMetrics
 from pipeline.resilience.retrying import RetryBounds, Retrying
-from pipeline.settings import ResilienceSettings
+from pipeline.settings_serving import ResilienceSettings
 
 
 class Part(StrEnum):

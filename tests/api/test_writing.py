@@ -71,7 +71,8 @@ async def test_what_is_refused_leaves_nothing_in_the_topic(
 async def test_who_may_not_write(served: Served, issuer: Issuer) -> None:
     async with served() as client:
         for headers, status in (({}, httpx.codes.UNAUTHORIZED), (issuer.bearer(1), httpx.codes.FORBIDDEN)):
-            assert (await client.post("/v1/events", headers=headers, json=event(1, at=NOW))).status_code == status
+            for body in (event(1, at=NOW), event(1, at=NOW, amount=-1)):  # nor hears what would be wrong with it
+                assert (await client.post("/v1/events", headers=headers, json=body)).status_code == status
 
 
 async def test_a_body_beyond_the_bound_is_not_read(served: Served, issuer: Issuer) -> None:

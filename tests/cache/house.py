@@ -16,7 +16,7 @@ from pipeline.cache.floors import DayKey
 from pipeline.cache.metrics import TierMetrics
 from pipeline.cache.tiers import Primary, TieredBalances
 from pipeline.metrics import Metrics
-from pipeline.settings import CacheSettings
+from pipeline.settings_serving import CacheSettings
 from pipeline.storage.primary import PrimaryDay
 from pipeline.storage.values import Balance
 from schemas.updates import BalanceUpdate

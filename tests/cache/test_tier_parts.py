@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from prometheus_client import Counter, Gauge
 
-from pipeline.cache.epochs import is_past
 from pipeline.cache.floors import Floors
 from pipeline.cache.lifetimes import Lifetimes, may_be_active
 from pipeline.cache.metrics import TierMetrics
@@ -16,7 +15,9 @@ from pipeline.cache.payload import CachedDay, decoded, encoded
 from pipeline.cache.tags import tags_of_day, tags_of_range, tags_touched
 from pipeline.cache.warming import days_to_warm, warm
 from pipeline.errors import DatabaseUnavailable
-from pipeline.settings import CacheSettings
+from pipeline.settings_serving import CacheSettings
+from pipeline.storage.values import Balance
+from schemas.epochs import is_past
 from schemas.updates import BalanceUpdate
 from tests.cache.house import balance
 from tests.support.clocks import HandClock
@@ -53,8 +54,8 @@ def test_a_day_is_active_until_it_has_ended_everywhere(day: date, now: datetime,
 
 
 @pytest.mark.parametrize("kept", [None, balance(4)])
-def test_what_is_kept_comes_back_as_it_was(kept: object) -> None:
-    day = CachedDay(1.5, kept)  # type: ignore[arg-type]
+def test_what_is_kept_comes_back_as_it_was(kept: Balance | None) -> None:
+    day = CachedDay(1.5, kept)
     assert decoded(encoded(day)) == day
     assert day.version == (4 if kept else 0)
 

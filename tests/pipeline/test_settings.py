@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import SettingsRefused
-from pipeline.settings import Section, Settings, load, variables
+from pipeline.settings import Settings, load, variables
+from pipeline.settings_section import Section
 
 # A value that each variable refuses; those that take any text are named below.
 WRONG = {

@@ -8,7 +8,8 @@ import pytest
 from pipeline.errors import SettingsRefused
 from pipeline.masking import Secret, masked
 from pipeline.profiles import PROFILES
-from pipeline.settings import Section, Settings, load, load_with_origins, shown
+from pipeline.settings import Settings, load, load_with_origins, shown
+from pipeline.settings_section import Section
 
 
 def _file(folder: Path, text: str) -> str:

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from pipeline.realtime.cursor import Cursor
-from pipeline.realtime.epochs import UNKNOWN
 from pipeline.realtime.hub import Hub
 from pipeline.realtime.messages import CloseReason, Delivery, Filters, Message, Refusal, Resync, ResyncReason
 from pipeline.realtime.subscription import Subscriber, Subscription
+from schemas.epochs import UNKNOWN
 from tests.realtime.making import EPOCH, NEXT_EPOCH, World, key, update
 
 

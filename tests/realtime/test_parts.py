@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.realtime.epochs import UNKNOWN, Step, step
 from pipeline.realtime.feed import where_to_begin
 from pipeline.realtime.messages import Filters, ResyncReason
 from pipeline.realtime.ring import ENTRY_BYTES, Ring, RingBounds
+from schemas.epochs import UNKNOWN, Step, step
 from tests.realtime.making import EPOCH, NEXT_EPOCH, OTHER_SYSTEM, entry, key, update
 from tests.support.events import TODAY
 

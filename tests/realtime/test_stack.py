@@ -20,7 +20,7 @@ from pipeline.realtime.hub import Hub, bounds_of
 from pipeline.realtime.messages import CloseReason, Delivery, Filters, Refusal, Resync, ResyncReason
 from pipeline.realtime.metrics import RealtimeMetrics
 from pipeline.realtime.subscription import Subscriber, Subscription
-from pipeline.settings import RealtimeSettings
+from pipeline.settings_serving import RealtimeSettings
 from schemas.topics import REALTIME_UPDATES
 from tests.support.events import encoded, event
 from tests.support.stream import Message, Stream
@@ -154,8 +154,7 @@ async def test_subscribers_end_with_what_the_books_say_whatever_becomes_of_the_f
                 await stream.wait_until_consumed(2 * sent)
                 epoch, books = await in_books(one)
                 assert sum(closing for _, closing in books.values()) == 100 * sent
-                for reader in (quick, slow):
-                    await until(lambda reader=reader: _says(reader.balances == books), 30)  # type: ignore[misc]
+                await until(lambda: _says(quick.balances == slow.balances == books), 30)
             assert await worker.stop() == 0
         hub.drain()
     assert (quick.resyncs, slow.resyncs) == ([], [])

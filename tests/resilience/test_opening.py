@@ -7,7 +7,8 @@ from pipeline.resilience.breaker import BreakerBounds
 from pipeline.resilience.metrics import ResilienceMetrics
 from pipeline.resilience.opening import Part, new_guard
 from pipeline.resilience.retrying import RetryBounds
-from pipeline.settings import ResilienceSettings, load
+from pipeline.settings import load
+from pipeline.settings_serving import ResilienceSettings
 from tests.support.clocks import HandClock
 
 

@@ -19,7 +19,8 @@ from pipeline.resilience.breaker import State
 from pipeline.resilience.guard import Guard
 from pipeline.resilience.metrics import ResilienceMetrics
 from pipeline.resilience.opening import Part, new_guard
-from pipeline.settings import RedisSettings, ResilienceSettings
+from pipeline.settings import RedisSettings
+from pipeline.settings_serving import ResilienceSettings
 from pipeline.stack import Endpoints, StackConfig
 from pipeline.stack.config import PartName
 from pipeline.stack.record import read

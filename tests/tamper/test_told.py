@@ -93,20 +93,14 @@ async def test_a_stretch_has_its_heads_wherever_they_were_told_again(
 ) -> None:
     """A worker that takes over tells again what was not marked as told, and a head that is told otherwise is none."""
     monkeypatch.setattr(heads, "NUMBERS_OF_STRETCH", 2)
-    topic = stream.prefix + CHAIN_HEADS
-    producer = AIOKafkaProducer(bootstrap_servers=stream.endpoints.kafka_bootstrap, acks="all")
-    await producer.start()
-    try:
-        for value in (head(3), head(4), b"no head", head(5), head(6), head(4), None, head(5), head(7), head(3)):
-            await producer.send_and_wait(topic, value, key=b"0", partition=0)
-        async with told_heads(stream.endpoints.kafka_bootstrap, topic) as told:
-            survey = await told.survey(0)
-            assert (survey.first, survey.offsets) == (3, {1: (0, 10), 2: (1, 8), 3: (4, 9)})
-            assert sorted(seq for seq, _ in (await told.heads(survey, 2)).told) == [4, 5]
-            assert await all_told(told, 0) == [(seq, False) for seq in (3, 4, 5, 6, 7)]
-            assert await all_told(told, 1) == []
-    finally:
-        await producer.stop()
+    told_so = (head(3), head(4), b"no head", head(5), head(6), head(4), None, head(5), head(7), head(3))
+    await _tell(stream, *told_so)
+    async with told_heads(stream.endpoints.kafka_bootstrap, stream.prefix + CHAIN_HEADS) as told:
+        survey = await told.survey(0)
+        assert (survey.first, survey.offsets) == (3, {1: (0, 10), 2: (1, 8), 3: (4, 9)})
+        assert sorted(seq for seq, _ in (await told.heads(survey, 2)).told) == [4, 5]
+        assert await all_told(told, 0) == [(seq, False) for seq in (3, 4, 5, 6, 7)]
+        assert await all_told(told, 1) == []
 
 
 async def test_heads_that_expire_while_the_chain_is_verified_end_nothing(
@@ -115,13 +109,7 @@ async def test_heads_that_expire_while_the_chain_is_verified_end_nothing(
     """Segments leave the topic by their age, whoever reads it: between the survey and the reading of a stretch."""
     monkeypatch.setattr(heads, "NUMBERS_OF_STRETCH", 4)
     topic = stream.prefix + CHAIN_HEADS
-    producer = AIOKafkaProducer(bootstrap_servers=stream.endpoints.kafka_bootstrap, acks="all")
-    await producer.start()
-    try:
-        for seq in range(4, 16):
-            await producer.send_and_wait(topic, head(seq), key=b"0", partition=0)
-    finally:
-        await producer.stop()
+    await _tell(stream, *(head(seq) for seq in range(4, 16)))
     async with told_heads(stream.endpoints.kafka_bootstrap, topic) as told:
         survey = await told.survey(0)
         await _expire(stream, TopicPartition(topic, 0), before=6)
@@ -165,6 +153,17 @@ async def test_what_cannot_have_expired_yet_is_a_finding(stream: Stream) -> None
         "the topic was not told of it, and nothing waits in the outbox"
     ]
     assert verdict.heads_expired == 0
+
+
+async def _tell(stream: Stream, *values: bytes | None) -> None:
+    """Into partition 0 of the topic, in this order."""
+    producer = AIOKafkaProducer(bootstrap_servers=stream.endpoints.kafka_bootstrap, acks="all")
+    await producer.start()
+    try:
+        for value in values:
+            await producer.send_and_wait(stream.prefix + CHAIN_HEADS, value, key=b"0", partition=0)
+    finally:
+        await producer.stop()
 
 
 async def _one_link(stream: Stream) -> TopicPartition:

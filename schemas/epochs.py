@@ -29,6 +29,11 @@ def step(current: str, heard: str) -> Step:
     return Step.OLDER if system == heard_system and heard_timeline < timeline else Step.CHANGED
 
 
+def is_past(epoch: str, current: str) -> bool:
+    """Whether an epoch is known to lie before the current one."""
+    return step(current, epoch) is Step.OLDER
+
+
 def _parts(epoch: str) -> tuple[str, int]:
     system, _, timeline = epoch.rpartition("-")
     return (system, int(timeline)) if timeline.isascii() and timeline.isdecimal() else (epoch, 0)

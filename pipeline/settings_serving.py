@@ -1,0 +1,108 @@
+"""The settings of what serves: HTTP, cached balances, realtime subscribers, and the guards of the parts behind them."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from pipeline.settings_section import Section
+
+
+class ApiSettings(Section):
+    """The HTTP server: `folio serve`."""
+
+    host: str = Field("127.0.0.1", description="Address that it listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that it listens on; 0: any free one.")
+    jwks_path: Path | None = Field(
+        None, description="Public keys of whoever issues tokens (JWKS, RFC 7517). Unset: the local stack's own."
+    )
+    token_issuer: str = Field("folio-development", min_length=1, description="`iss` of accepted tokens.")
+    token_audience: str = Field("folio", min_length=1, description="`aud` of accepted tokens.")
+    body_bytes_max: int = Field(33_554_432, ge=1_024, description="Largest body of a request: 32 MB.")
+    cors_origins: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s,/*]+(,https?://[^\s,/*]+){0,2}$",
+        description="Origins of browsers that may ask from elsewhere: three at most, separated by commas.",
+    )
+    shutdown_grace_seconds: float = Field(20, gt=0, le=300, description="Bound on an orderly shutdown.")
+
+
+class CacheSettings(Section):
+    """Balances that readers keep: L1 in each process, over Redis (docs/cache.md)."""
+
+    l1_entries_max: int = Field(10_000, ge=1, le=1_000_000, description="Days that a process keeps.")
+    active_ttl_seconds: int = Field(15, ge=1, le=3_600, description="Life of a day that may be today somewhere.")
+    past_ttl_seconds: int = Field(120, ge=1, le=3_600, description="Life of a day that is past everywhere.")
+    # 40 MB when it is full: when so many different days change within the longest life and half a minute.
+    floors_max: int = Field(
+        100_000, ge=1, le=10_000_000, description="Days whose newest version a process remembers to have heard of."
+    )
+    warm_properties_max: int = Field(200, ge=0, le=100_000, description="Properties whose day is read at start.")
+    warm_seconds: float = Field(2, ge=0, le=60, description="Bound on reading them.")
+
+
+class RealtimeSettings(Section):
+    """Subscribers of realtime updates, in one process (docs/realtime.md)."""
+
+    user_connections_max: int = Field(10, ge=1, le=1_000, description="Subscriptions of one user.")
+    org_connections_max: int = Field(1_000, ge=1, le=100_000, description="Subscriptions of one organisation.")
+    connections_max: int = Field(10_000, ge=1, le=1_000_000, description="Subscriptions of the process.")
+    # A late event may carry into every later day of a property: two centuries are 73,000, and those are a snapshot's.
+    pending_days_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="Days that may wait for one subscriber; with more it is ended as slow."
+    )
+    known_days_max: int = Field(
+        20_000, ge=1, le=1_000_000, description="Days of which the version told to a subscriber is remembered."
+    )
+    slow_seconds_max: float = Field(
+        30, gt=0, le=3_600, description="Something waits and nothing was taken for so long: the subscriber is ended."
+    )
+    ring_entries_max: int = Field(
+        10_000, ge=1, le=10_000_000, description="Last updates of each partition that are remembered for who returns."
+    )
+    ring_bytes_max: int = Field(64 << 20, ge=1 << 16, description="Bytes of what is remembered, over all partitions.")
+    fetch_bytes_max: int = Field(4 << 20, ge=1 << 16, description="Bytes of one fetch of updates.")
+    stall_seconds: float = Field(
+        15, ge=1, le=300, description="Updates wait in the topic and none has come for so long: connect anew."
+    )
+
+
+class ResilienceSettings(Section):
+    """Guards of the parts that may be away or overloaded (docs/resilience.md)."""
+
+    breaker_failures: int = Field(5, ge=1, le=1_000, description="Failures in a row after which a circuit opens.")
+    breaker_open_seconds: float = Field(
+        60, gt=0, le=3_600, description="How long it stays open; then one call looks whether the part is back."
+    )
+    retry_attempts: int = Field(3, ge=1, le=10, description="Attempts at a call in all; 1: none is made again.")
+    retry_backoff_seconds: float = Field(
+        0.05, gt=0, le=60, description="Longest pause before the second attempt; doubled before each later one."
+    )
+    retry_backoff_max_seconds: float = Field(1, gt=0, le=60, description="Longest pause before any attempt.")
+    retry_budget_share: float = Field(
+        0.2, ge=0, le=1, description="Retries that the calls of a part pay for: this share of them, and no more."
+    )
+    # After a long calm, as many may be tried again at once. A hundred would be a burst against a part that just broke.
+    retry_budget_saved_max: int = Field(10, ge=1, le=1_000, description="Retries that are paid for and kept, at most.")
+    waiting_max: int = Field(
+        1_000,
+        ge=0,
+        le=100_000,
+        description="Calls to a part that wait for a place, or for their turn by rate, at most.",
+    )
+    wait_seconds_max: float = Field(2, gt=0, le=60, description="Bound on each of these two waits.")
+    # As many as the pool of the primary has connections, and as the cache's client has: more would wait there instead.
+    postgres_in_flight_max: int = Field(50, ge=1, le=10_000, description="Calls to PostgreSQL at once.")
+    redis_in_flight_max: int = Field(8, ge=1, le=10_000, description="Calls to Redis at once.")
+    kafka_in_flight_max: int = Field(16, ge=1, le=10_000, description="Calls to Kafka at once.")
+    cdn_in_flight_max: int = Field(4, ge=1, le=10_000, description="Calls to the CDN at once.")
+    postgres_calls_per_second: float = Field(2_000, ge=1, description="Calls to PostgreSQL a second.")
+    redis_calls_per_second: float = Field(20_000, ge=1, description="Calls to Redis a second.")
+    kafka_calls_per_second: float = Field(2_000, ge=1, description="Calls to Kafka a second.")
+    cdn_calls_per_second: float = Field(20, ge=1, description="Calls to the CDN a second; theirs bill and block.")
+
+    @model_validator(mode="after")
+    def _shortest_first(self) -> Self:
+        if self.retry_backoff_seconds > self.retry_backoff_max_seconds:
+            raise ValueError("retry_backoff_seconds must not be above retry_backoff_max_seconds")
+        return self

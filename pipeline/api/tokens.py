@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,13 +86,15 @@ class Tokens:
 
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
-        self._verified: TTLCache[str, Principal] = TTLCache(_REMEMBERED_MAX, _REMEMBERED_SECONDS)
+        # By a digest: ten thousand tokens of the largest size would be 80 MB.
+        self._verified: TTLCache[bytes, Principal] = TTLCache(_REMEMBERED_MAX, _REMEMBERED_SECONDS)
 
     def principal(self, token: str) -> Principal:
         """Who holds it. Raises TokenRefused."""
-        known = self._verified.get(token)
+        digest = blake2b(token.encode(), digest_size=32).digest()
+        known = self._verified.get(digest)
         if known is None:
-            known = self._verified[token] = self._verify(token)
+            known = self._verified[digest] = self._verify(token)
         if known.expires_at + _LEEWAY_SECONDS <= time.time():
             raise TokenRefused("the token has expired")
         return known

@@ -1,10 +1,11 @@
 """The settings of what serves: HTTP, cached balances, realtime subscribers, and the guards of the parts behind them."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.masking import Secret
 from pipeline.settings_section import Section
 
 
@@ -65,6 +66,30 @@ class RealtimeSettings(Section):
     stall_seconds: float = Field(
         15, ge=1, le=300, description="Updates wait in the topic and none has come for so long: connect anew."
     )
+    history_records_max: int = Field(
+        2_000, ge=0, le=1_000_000, description="Records of each partition that are read at start: for who returns."
+    )
+    ready_seconds_max: float = Field(
+        10, ge=0, le=300, description="Bound on reading them before the server listens; it goes on reading."
+    )
+    # Idle connections are cut by what lies between after a minute, often; a phone wakes up for each of them.
+    heartbeat_seconds: float = Field(20, ge=0.1, le=300, description="What a silence is broken after.")
+    snapshot_days_max: int = Field(
+        10_000, ge=1, le=100_000, description="Days of a snapshot; who asks for more must narrow it."
+    )
+    socket_subscriptions_max: int = Field(20, ge=1, le=1_000, description="Subscriptions over one WebSocket.")
+    socket_messages_per_second: float = Field(
+        20, ge=1, le=10_000, description="Messages that a WebSocket's client may send, on average."
+    )
+    cursor_secrets: Annotated[
+        str | None,
+        Secret(),
+        Field(
+            pattern=r"^[!-+\--~]{32,256}(,[!-+\--~]{32,256}){0,3}$",
+            description="What cursors are signed with: 32 characters and more, the same in every process. Several, "
+            "separated by commas: the first one signs, all are accepted. Unset: the local stack's own.",
+        ),
+    ] = None
 
 
 class ResilienceSettings(Section):

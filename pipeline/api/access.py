@@ -19,23 +19,32 @@ def principal_of(connection: Connection) -> Principal:
     known: Principal | None = getattr(connection.state, PRINCIPAL, None)
     if known is not None:
         return known
-    header = connection.headers.get("authorization", "")
-    if header[: len(_SCHEME)].lower() != _SCHEME:
-        raise TokenRefused("send `Authorization: Bearer <token>`")
     tokens: Tokens = connection.app.state.tokens
-    principal = tokens.principal(header[len(_SCHEME) :].strip())
+    principal = tokens.principal(bearer_of(connection))
     connection.state[PRINCIPAL] = principal
     return principal
 
 
-def own_organisation(connection: Connection, _: BaseRouteHandler) -> None:
-    """A guard: the organisation of the path is one of the token's.
+def bearer_of(connection: Connection) -> str:
+    """The token of the header. Raises TokenRefused where there is none."""
+    header = connection.headers.get("authorization", "")
+    if header[: len(_SCHEME)].lower() != _SCHEME:
+        raise TokenRefused("send `Authorization: Bearer <token>`")
+    return header[len(_SCHEME) :].strip()
+
+
+def require_organisation(principal: Principal, org_id: int) -> None:
+    """Raises Forbidden unless the organisation is one of the token's, and it may read.
 
     Another organisation and one that does not exist get the same answer: which ones there are is nobody's business.
     """
-    principal, org_id = principal_of(connection), connection.path_params["org_id"]
     if not principal.may_see(org_id) or not principal.has(Role.READER):
         raise Forbidden(f"organisation {org_id} takes a token that names it in `orgs`, with the role `reader`")
+
+
+def own_organisation(connection: Connection, _: BaseRouteHandler) -> None:
+    """A guard: the organisation of the path is one of the token's."""
+    require_organisation(principal_of(connection), connection.path_params["org_id"])
 
 
 def operators_only(connection: Connection, _: BaseRouteHandler) -> None:

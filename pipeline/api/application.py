@@ -18,7 +18,10 @@ from pipeline.api.conditional import conditional
 from pipeline.api.idempotency import Idempotency
 from pipeline.api.problems import HANDLERS
 from pipeline.api.publishing import Publishing
-from pipeline.api.reading import Books, OrganisationReads, PropertyReads
+from pipeline.api.reading import UNCOMPRESSED, Books, OrganisationReads, PropertyReads
+from pipeline.api.realtime.admission import Gateway
+from pipeline.api.realtime.routes import RealtimeRoutes
+from pipeline.api.realtime.socket import follow
 from pipeline.api.system import Overseen, SystemReads
 from pipeline.api.tokens import Tokens
 from pipeline.api.writing import publish_events
@@ -43,8 +46,8 @@ def alive() -> dict[str, bool]:
     return {"alive": True}
 
 
-_TYPES: Final = (Books, Publishing, Idempotency, Overseen)
-_ROUTES: Final = (PropertyReads, OrganisationReads, publish_events, SystemReads, alive)
+_TYPES: Final = (Books, Publishing, Idempotency, Overseen, Gateway)
+_ROUTES: Final = (PropertyReads, OrganisationReads, publish_events, RealtimeRoutes, follow, SystemReads, alive)
 
 
 def openapi_document() -> dict[str, Any]:
@@ -70,6 +73,7 @@ class Served:
     publishing: Publishing
     idempotency: Idempotency
     overseen: Overseen
+    gateway: Gateway
 
     def provided(self) -> dict[str, Provide]:
         return {each.name: _given(getattr(self, each.name)) for each in fields(self)}
@@ -86,7 +90,9 @@ def application(settings: ApiSettings, served: Served, tokens: Tokens) -> Litest
         dependencies=served.provided(),
         exception_handlers=dict(HANDLERS),
         middleware=[conditional],
-        compression_config=CompressionConfig(backend="gzip", minimum_size=_COMPRESSED_BYTES_MIN),
+        compression_config=CompressionConfig(
+            backend="gzip", minimum_size=_COMPRESSED_BYTES_MIN, exclude_opt_key=UNCOMPRESSED
+        ),
         cors_config=_cors(settings),
         request_max_body_size=settings.body_bytes_max,
         response_headers=_SECURITY_HEADERS,

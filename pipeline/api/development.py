@@ -1,7 +1,8 @@
-"""Tokens of the local stack: a key of its own, so that whoever has the checkout can ask what a customer would."""
+"""Tokens and cursors of the local stack: by keys of its own, for whoever has the checkout asks as a customer would."""
 
 import json
 import os
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +19,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from pipeline.api.tokens import Role
 from pipeline.errors import SettingsRefused
+from pipeline.realtime.cursor import SECRET_BYTES_MIN
 from pipeline.settings_serving import ApiSettings
 
 KEY_ID: Final = "local-stack"
 _FILE: Final = "token-key.pem"
+_SECRET_NAME: Final = "cursor-secret"  # noqa: S105  # of a file
 _ALGORITHM: Final = "EdDSA"
 
 
@@ -48,11 +51,25 @@ def development_token(
     return jwt.encode(claims, _private_key(stack_dir), algorithm=_ALGORITHM, headers={"kid": KEY_ID})
 
 
+def development_secret(stack_dir: Path) -> bytes:
+    """What cursors of the local stack are signed with. Raises SettingsRefused."""
+    path = stack_dir / _SECRET_NAME
+    try:
+        if not path.exists():
+            _make(path, secrets.token_hex(SECRET_BYTES_MIN).encode())
+        secret = path.read_bytes()
+    except OSError as error:
+        raise SettingsRefused(f"{path} holds no secret for cursors: {error}") from error
+    if len(secret) < SECRET_BYTES_MIN:
+        raise SettingsRefused(f"{path} holds a secret that is too short; remove it for a new one")
+    return secret
+
+
 def _private_key(stack_dir: Path) -> Ed25519PrivateKey:
     path = stack_dir / _FILE
     try:
         if not path.exists():
-            _make(path)
+            _make(path, Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError) as error:
         raise SettingsRefused(f"{path} holds no key to sign tokens with: {error}; remove it for a new one") from error
@@ -61,14 +78,13 @@ def _private_key(stack_dir: Path) -> Ed25519PrivateKey:
     return key
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, content: bytes) -> None:
     """Whole or not at all, whoever else makes it at the same moment: the first one stays."""
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.parent.mkdir(parents=True, exist_ok=True)
     mine = path.with_suffix(f".{os.getpid()}")
     descriptor = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
+        file.write(content)
     try:
         os.link(mine, path)
     except FileExistsError:

@@ -21,7 +21,8 @@ from redis.asyncio import Redis
 from pipeline.api.metrics import ApiMetrics
 from pipeline.cache.errors import cache_errors
 from pipeline.clock import Clock
-from pipeline.errors import CacheUnavailable
+from pipeline.errors import Transient
+from pipeline.resilience.guard import Guard
 
 KEY_CHARS_MAX: Final = 255
 KEPT_SECONDS: Final = 24 * 60 * 60
@@ -71,8 +72,9 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
 class Idempotency:
     """Keys of all processes, in Redis."""
 
-    def __init__(self, redis: Redis, clock: Clock, metrics: ApiMetrics) -> None:
+    def __init__(self, redis: Redis, guard: Guard, clock: Clock, metrics: ApiMetrics) -> None:
         self._redis = redis
+        self._guard = guard
         self._clock = clock
         self._metrics = metrics
 
@@ -85,7 +87,7 @@ class Idempotency:
         mine = _Entry(blake2b(request, digest_size=16).digest(), secrets.token_bytes(8), None)
         try:
             body = await self._taken_or_answered(name, mine)
-        except CacheUnavailable:
+        except Transient:
             self._metrics.idempotency.labels("unguarded").inc()
             return Once(await work(), replayed=False)
         if body is not None:
@@ -111,10 +113,17 @@ class Idempotency:
 
     async def _take(self, name: str, mine: _Entry) -> _Entry | None:
         """What stands under the key; None: it was free, and is ours now."""
-        with cache_errors("taking an idempotency key"):
-            found = await self._redis.set(name, msgspec.msgpack.encode(mine), nx=True, get=True, ex=_HELD_SECONDS)
-        assert found is None or isinstance(found, bytes), "with GET, the answer is what was there"
-        return msgspec.msgpack.decode(found, type=_Entry) if found is not None else None
+
+        async def take() -> bytes | None:
+            with cache_errors("taking an idempotency key"):
+                found = await self._redis.set(name, msgspec.msgpack.encode(mine), nx=True, get=True, ex=_HELD_SECONDS)
+            assert found is None or isinstance(found, bytes), "with GET, the answer is what was there"
+            return found
+
+        found = await self._guard.call(take)
+        entry = msgspec.msgpack.decode(found, type=_Entry) if found is not None else None
+        # Our own: an attempt whose answer was lost has taken it.
+        return None if entry == mine else entry
 
     async def _worked(self, name: str, mine: _Entry, work: Callable[[], Awaitable[bytes]]) -> bytes:
         try:
@@ -129,8 +138,12 @@ class Idempotency:
     async def _settle(self, name: str, mine: _Entry, done: _Entry | None) -> None:
         encode = msgspec.msgpack.encode
         kept = (encode(done), KEPT_SECONDS) if done is not None else (b"", 0)
-        try:
+
+        async def settle() -> None:
             with cache_errors("noting an answer"):
                 await self._redis.eval(_SETTLE, 1, name, encode(mine), *kept)
-        except CacheUnavailable:
+
+        try:
+            await self._guard.call(settle)
+        except Transient:
             self._metrics.idempotency.labels("forgotten").inc()

@@ -11,6 +11,7 @@ from pipeline.storage.intent import Intent, Read, ReadYourWrites, Write
 # A mark is what a write was answered with: the history that it is in, and how far that had come.
 _MARK: Final = re.compile(r"after=(\d{1,20}-\d{1,10}):(\d{1,19})", re.ASCII)
 
+ANY: Final = "any"
 ReadHeader = Annotated[
     str,
     HeaderParameter(
@@ -25,7 +26,7 @@ ReadHeader = Annotated[
 
 def intent_of(header: str) -> Intent:
     """Raises ReadRefused for anything else than `any`, `primary` and `after=<mark>`."""
-    if header == "any":
+    if header == ANY:
         return Read()
     if header == "primary":
         return Write()

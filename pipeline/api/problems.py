@@ -17,12 +17,14 @@ from litestar.status_codes import (
     HTTP_409_CONFLICT,
     HTTP_410_GONE,
     HTTP_422_UNPROCESSABLE_ENTITY,
+    HTTP_429_TOO_MANY_REQUESTS,
     HTTP_500_INTERNAL_SERVER_ERROR,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 
 from pipeline.api.idempotency import KeyReused, StillAnswering
 from pipeline.api.publishing import BodyRefused, EventsRefused
+from pipeline.api.realtime.admission import Full, Refused
 from pipeline.api.tokens import TokenRefused
 from pipeline.errors import HistoryArchived, NotSettled, ReadRefused, Transient
 
@@ -63,6 +65,8 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (KeyReused, HTTP_422_UNPROCESSABLE_ENTITY, "Key used before"),
     (StillAnswering, HTTP_409_CONFLICT, "Still answering"),
     (EventsRefused, HTTP_422_UNPROCESSABLE_ENTITY, "Rules broken"),
+    (Full, HTTP_429_TOO_MANY_REQUESTS, "Too many subscriptions"),
+    (Refused, HTTP_503_SERVICE_UNAVAILABLE, "Try again"),
     (Transient, HTTP_503_SERVICE_UNAVAILABLE, "Try again"),
 )
 
@@ -94,7 +98,8 @@ def _told(error: Exception) -> str:
 def _headers(status: int) -> dict[str, str]:
     if status == HTTP_401_UNAUTHORIZED:
         return {"WWW-Authenticate": 'Bearer realm="folio"'}
-    return {"Retry-After": str(_RETRY_AFTER_SECONDS)} if status == HTTP_503_SERVICE_UNAVAILABLE else {}
+    again = status in {HTTP_429_TOO_MANY_REQUESTS, HTTP_503_SERVICE_UNAVAILABLE}
+    return {"Retry-After": str(_RETRY_AFTER_SECONDS)} if again else {}
 
 
 def _of_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:

@@ -1,6 +1,5 @@
 """From a request's body to acknowledged records: judged first as the workers judge, and sent as it came."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
+from pipeline.api.sending import Sender
 from pipeline.clock import Clock
-from pipeline.producer import Producer
-from pipeline.translate import broker_errors
+from pipeline.resilience.guard import Guard
 from schemas.codec import Rules, judge
 from schemas.reasons import Reason
 from schemas.records import Accepted, Origin, Rejected
@@ -55,8 +54,9 @@ class Placed:
 class Publishing:
     """Sends finance events to their topic."""
 
-    def __init__(self, producer: Producer, topic: str, rules: Rules, clock: Clock) -> None:
-        self._producer = producer
+    def __init__(self, sender: Sender, guard: Guard, topic: str, rules: Rules, clock: Clock) -> None:
+        self._sender = sender
+        self._guard = guard
         self._topic = topic
         self._rules = rules
         self._clock = clock
@@ -80,15 +80,12 @@ class Publishing:
     async def publish(self, events: Sequence[Accepted]) -> list[Placed]:
         """Send them in their order, and wait until every replica has each of them.
 
-        Raises BrokerUnavailable: some may be there then. Sending all again is harmless, for their versions tell.
+        Raises BrokerUnavailable, or a NotAsked: some may be there then. Sending all again is harmless, for their
+        versions tell.
         """
-        with broker_errors(f"sending to {self._topic}"):
-            # One after the other into the client's buffer, so that each key keeps its order; acknowledged together.
-            waits = [
-                await self._producer.send(self._topic, event.origin.value, key=str(event.event.org_id).encode())
-                for event in events
-            ]
-            placed = await asyncio.gather(*waits)
+        records = [(str(event.event.org_id).encode(), event.origin.value) for event in events]
+        # Once: a broker that is away is waited for by the client itself, and who is refused tries again.
+        placed = await self._guard.call_once(lambda: self._sender.send(self._topic, records))
         return [Placed(event.event.event_id, at.partition, at.offset) for event, at in zip(events, placed, strict=True)]
 
 

@@ -11,9 +11,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, PathParameter, QueryParameter
 
 from pipeline.api.access import own_organisation
-from pipeline.api.intents import ReadHeader, intent_of
+from pipeline.api.intents import ANY, ReadHeader, intent_of
 from pipeline.api.places import place_of, placed
 from pipeline.api.problems import OF_READS, Missing, documented
+from pipeline.cache.tiers import TieredBalances
 from pipeline.errors import ReadRefused
 from pipeline.storage.as_of import AsOf
 from pipeline.storage.balances import Balances
@@ -35,6 +36,7 @@ from pipeline.storage.values import (
 from schemas.envelope import Encoding, envelope_of
 
 T = TypeVar("T")
+UNCOMPRESSED: Final = "uncompressed"  # an option of routes whose answers are small, or are to arrive as they come
 _LIMIT: Final = 100
 
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_ROWS_MAX, description="Items of a page.")]
@@ -69,6 +71,7 @@ class StoredEvent:
 class Books:
     """What the routes read by."""
 
+    cached: TieredBalances
     balances: Balances
     reports: Reports
     transactions: Transactions
@@ -82,13 +85,20 @@ class PropertyReads(Controller):
     guards = (own_organisation,)
     tags = ("Balances",)
 
-    @get("/balances/{day:date}", responses=OF_READS, summary="The balance of a day")
+    # An answer has half a kibibyte: nobody need look whether it is worth compressing.
+    @get("/balances/{day:date}", responses=OF_READS, summary="The balance of a day", opt={UNCOMPRESSED: True})
     async def of_day(
         self, books: NamedDependency[Books], org_id: Id, property_id: Id, day: FromPath[date], read: ReadHeader = "any"
     ) -> Balance:
-        """A day without a row moved nothing: it closes as the latest day before it, and has version 0."""
+        """From the cache, unless `Folio-Read` says which server is asked (docs/cache.md).
+
+        A day without a row moved nothing: it closes as the latest day before it, and has version 0.
+        """
         intent = intent_of(read)
-        balance = await books.balances.of_day(org_id, property_id, day, intent=intent)
+        if read == ANY:
+            balance = await books.cached.of_day(org_id, property_id, day)
+        else:
+            balance = await books.balances.of_day(org_id, property_id, day, intent=intent)
         if balance is None:
             latest = await books.balances.latest(org_id, property_id, day, intent=intent)
             balance = unmoved(latest, day) if latest is not None else None

@@ -1,5 +1,6 @@
 """The server of the application: opened with what it needs, answering until it is told to stop."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -8,34 +9,19 @@ from typing import Final
 import jwt
 import uvicorn
 
-from pipeline.api.application import Served, application
+from pipeline.api.application import application
+from pipeline.api.assembly import assembled
 from pipeline.api.development import development_keys
-from pipeline.api.idempotency import Idempotency
-from pipeline.api.metrics import ApiMetrics
-from pipeline.api.publishing import Publishing
-from pipeline.api.reading import Books
-from pipeline.api.system import Overseen
+from pipeline.api.realtime.admission import Gateway
+from pipeline.api.realtime.socket_messages import MESSAGE_BYTES_MAX
 from pipeline.api.tokens import Tokens, Trust, read_keys
-from pipeline.broker import servers_of
-from pipeline.cache.client import new_redis
-from pipeline.clock import SystemClock
 from pipeline.errors import SettingsRefused
-from pipeline.producer import new_producer
 from pipeline.settings import Settings
 from pipeline.stack import Endpoints
-from pipeline.storage.as_of import AsOf
-from pipeline.storage.balances import Balances
-from pipeline.storage.reading import Reads
-from pipeline.storage.replicas.metrics import ReadMetrics
-from pipeline.storage.replicas.opening import open_readers
-from pipeline.storage.reports import Reports
-from pipeline.storage.transactions import Transactions
-from pipeline.translate import broker_errors
-from schemas.codec import Rules
-from schemas.topics import FINANCE_EVENTS
 
 _BACKLOG: Final = 2_048
-_REDIS_CONNECTIONS: Final = 64
+_SILENCE_MS_MAX: Final = 45_000
+_DRAIN_SECONDS_MAX: Final = 3.0
 # A client that sends nothing for so long has gone; what it held is needed.
 _KEEP_ALIVE_SECONDS: Final = 30
 
@@ -51,9 +37,11 @@ class _Server(uvicorn.Server):
 class Serving:
     """A server that listens already; `run` answers until `stop`."""
 
-    def __init__(self, server: uvicorn.Server, listener: socket.socket) -> None:
+    def __init__(self, server: uvicorn.Server, listener: socket.socket, gateway: Gateway) -> None:
         self._server = server
         self._listener = listener
+        self._gateway = gateway
+        self._told_to_stop = asyncio.Event()
 
     @property
     def address(self) -> str:
@@ -62,10 +50,21 @@ class Serving:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def run(self) -> None:
-        """Answer until told to stop, and then what has been asked by then, within the grace."""
-        await self._server.serve([self._listener])
+        """Answer until told to stop, and then what has been asked by then, within the grace.
+
+        First who follows is sent to another process: the server waits for open connections, and theirs would be.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._end_in_order())
+            await self._server.serve([self._listener])
+            self.stop()  # it may have ended by itself
 
     def stop(self) -> None:
+        self._told_to_stop.set()
+
+    async def _end_in_order(self) -> None:
+        await self._told_to_stop.wait()
+        await self._gateway.drained(_DRAIN_SECONDS_MAX)
         self._server.should_exit = True
 
 
@@ -74,44 +73,24 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
     """A server and what it reads by. Raises SettingsRefused where its address is taken, or no key is there."""
     api = settings.api
     tokens = Tokens(Trust(_keys(settings), api.token_issuer, api.token_audience))
-    metrics = ApiMetrics()
-    redis = new_redis(endpoints.redis_url, settings.redis, _REDIS_CONNECTIONS)
-    async with (
-        contextlib.aclosing(redis),
-        open_readers(settings, endpoints, metrics=ReadMetrics(metrics.registry)) as readers,
-        _publishing(settings, endpoints) as publishing,
-    ):
-        reads = Reads(readers)
-        served = Served(
-            Books(Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
-            publishing,
-            Idempotency(redis, SystemClock(), metrics),
-            Overseen(readers, metrics.registry),
-        )
+    async with assembled(settings, endpoints) as served:
         with _listening(api.host, api.port) as listener:
             config = uvicorn.Config(
                 application(api, served, tokens),
                 log_config=None,
+                log_level="warning",  # else each WebSocket is a line, with its address and what that holds
                 access_log=False,
                 server_header=False,
                 http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=MESSAGE_BYTES_MAX,
+                ws_per_message_deflate=False,  # 40 kB of memory a connection, for messages of 600 bytes
+                ws_ping_interval=None,  # a heartbeat of ours finds out who has gone
                 lifespan="on",
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=int(api.shutdown_grace_seconds),
             )
-            yield Serving(_Server(config), listener)
-
-
-@contextlib.asynccontextmanager
-async def _publishing(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Publishing]:
-    producer = new_producer(endpoints.kafka_bootstrap, "folio-serve")
-    try:
-        with broker_errors(f"connecting to {servers_of(endpoints.kafka_bootstrap)}"):
-            await producer.start()
-        rules = Rules(past_max=settings.rules.past_max, future_max=settings.rules.future_max)
-        yield Publishing(producer, settings.kafka.topic_prefix + FINANCE_EVENTS, rules, SystemClock())
-    finally:
-        await producer.abandon()  # whoever waits for an acknowledgement was answered by now
+            yield Serving(_Server(config), listener, served.gateway)
 
 
 def _keys(settings: Settings) -> Mapping[str, jwt.PyJWK]:
@@ -132,4 +111,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             f"FOLIO_API_HOST and FOLIO_API_PORT: cannot listen on {host}:{port}: {error.strerror}; choose another"
         ) from error
     with listener:
+        # Connections inherit it. Who acknowledges nothing for so long, or lets nothing be sent, has gone: without it a
+        # client that never reads would hold its buffers for ever, also after we have closed.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENCE_MS_MAX)
         yield listener

@@ -47,6 +47,10 @@ class Principal:
     roles: frozenset[Role]
     expires_at: float  # seconds since 1970
 
+    @property
+    def expired(self) -> bool:
+        return self.expires_at + _LEEWAY_SECONDS <= time.time()
+
     def may_see(self, org_id: int) -> bool:
         return org_id in self.orgs or Role.OPERATOR in self.roles
 
@@ -95,7 +99,7 @@ class Tokens:
         known = self._verified.get(digest)
         if known is None:
             known = self._verified[digest] = self._verify(token)
-        if known.expires_at + _LEEWAY_SECONDS <= time.time():
+        if known.expired:
             raise TokenRefused("the token has expired")
         return known
 

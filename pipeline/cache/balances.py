@@ -18,13 +18,13 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Final, Protocol
 
+from prometheus_client import Counter
 from redis.asyncio import Redis
 
 from pipeline.cache.errors import cache_errors
 from pipeline.clock import Clock
-from pipeline.metrics import Metrics
 from schemas.records import PropertyKey
 
 # A lease guards against entries that are lost, not against entries that come back: a server that restarts from an old
@@ -122,10 +122,16 @@ class Miss:
     at: float  # monotonic seconds
 
 
+class CountsReads(Protocol):
+    """Whoever reads counts its hits and misses: `pipeline.metrics.Metrics`, `pipeline.cache.metrics.TierMetrics`."""
+
+    cache_reads: Counter
+
+
 class BalanceCache:
     """Cached days by (epoch, org, property, date). Raises CacheUnavailable when Redis does not answer."""
 
-    def __init__(self, redis: Redis, clock: Clock, metrics: Metrics, *, value_ttl_seconds: int) -> None:
+    def __init__(self, redis: Redis, clock: Clock, metrics: CountsReads, *, value_ttl_seconds: int) -> None:
         self._redis = redis
         self._clock = clock
         self._metrics = metrics

@@ -14,6 +14,9 @@ class TierMetrics:
             ["tier"],
             registry=self.registry,
         )
+        self.cache_reads = Counter(
+            "folio_cache_reads", "Reads of cached balances by result.", ["result"], registry=self.registry
+        )
         self.misses = Counter(
             "folio_cache_misses", "Times that a tier was asked and had nothing.", ["tier"], registry=self.registry
         )

@@ -1,10 +1,11 @@
-"""Reading the topic of updates: all partitions, in no group, from their ends on; again and again, never skipping.
+"""Reading the topic of updates: all partitions, in no group, again and again, never skipping.
 
 Where reading goes on is kept by the receiver alone, so that a feed may be killed and another one started at any time.
+The first one begins a little before the ends: who was subscribed to the process before this one goes on here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -53,6 +54,18 @@ class Receiver(Protocol):
 
     def pass_over(self, partition: int, position: int) -> None: ...
 
+    def caught_up(self) -> None: ...
+
+
+class Listener(Protocol):
+    """Who hears of every update, and whether any can be missed: the cached balances (`pipeline.cache.tiers`)."""
+
+    def noted(self, update: BalanceUpdate) -> None: ...
+
+    def feed_back(self) -> None: ...
+
+    def feed_lost(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -62,12 +75,15 @@ class Source:
     topic: str
     fetch_bytes_max: int
     stall_seconds: float  # records wait, and none has come for so long: a client that has died in part
+    history_records_max: int = 0  # of each partition, read at first: what was told last
 
 
-def where_to_begin(held: Positions, begins: Positions, ends: Positions) -> tuple[Positions, ResyncReason | None] | None:
+def where_to_begin(
+    held: Positions, begins: Positions, ends: Positions, history: int = 0
+) -> tuple[Positions, ResyncReason | None] | None:
     """Positions to begin at anew, and why everybody must resync; None: reading goes on where it stood."""
     if not held:
-        return ends, None
+        return {each: max(begins[each], end - history) for each, end in ends.items()}, None
     if len(ends) > len(held):
         return ends, ResyncReason.TOPIC_GROWN
     if set(held) != set(ends) or any(not begins[each] <= held[each] <= ends[each] for each in held):
@@ -79,14 +95,21 @@ class Feed:
     """Hands every record to the receiver, whatever becomes of the broker meanwhile."""
 
     def __init__(
-        self, source: Source, receiver: Receiver, metrics: RealtimeMetrics, clock: Clock | None = None
+        self,
+        source: Source,
+        receiver: Receiver,
+        metrics: RealtimeMetrics,
+        clock: Clock | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self._source = source
         self._receiver = receiver
         self._metrics = metrics
+        self._listeners = listeners
         self._clock = clock or SystemClock()
         self._heard_at = self._clock.monotonic()
         self.connected = False
+        self._ends: Positions = {}  # that are not known to be reached
 
     @property
     def position(self) -> Positions:
@@ -110,7 +133,7 @@ class Feed:
                 await asyncio.sleep(_PAUSE_SECONDS[min(failures, len(_PAUSE_SECONDS) - 1)])
                 failures += 1
             finally:
-                self.connected = False
+                self._lost()
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
@@ -129,19 +152,32 @@ class Feed:
                 await consumer.start()
                 await self._place(consumer, counts[source.topic])
             self._heard_at = self._clock.monotonic()
-            self.connected = True
+            self._back()
             yield consumer
         finally:
             await _stop(consumer)
+
+    def _back(self) -> None:
+        """It stands where reading goes on: whatever is published from now on will be heard."""
+        self.connected = True
+        for listener in self._listeners:
+            listener.feed_back()
+
+    def _lost(self) -> None:
+        if self.connected:
+            self.connected = False
+            for listener in self._listeners:
+                listener.feed_lost()
 
     async def _place(self, consumer: AIOKafkaConsumer, count: int) -> None:
         partitions = [TopicPartition(self._source.topic, number) for number in range(count)]
         consumer.assign(partitions)
         begins = _numbered(await consumer.beginning_offsets(partitions))
         ends = _numbered(await consumer.end_offsets(partitions))
-        anew = where_to_begin(self._receiver.positions(), begins, ends)
+        anew = where_to_begin(self._receiver.positions(), begins, ends, self._source.history_records_max)
         if anew is not None:
             self._receiver.begin(*anew)
+        self._ends = ends
         for number, position in self._receiver.positions().items():
             consumer.seek(TopicPartition(self._source.topic, number), position)
 
@@ -149,6 +185,8 @@ class Feed:
         # What left the topic before it was read raises here too: the next client's place tells what that means.
         with broker_errors(f"reading {self._source.topic}"):
             while True:
+                if self._ends:
+                    await self._see_the_ends(consumer)
                 batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_OF_POLL)
                 for partition, records in batches.items():
                     await self._hand_over(partition.partition, records)
@@ -156,6 +194,14 @@ class Feed:
                     self._heard_at = self._clock.monotonic()
                 else:
                     await self._be_quiet(consumer)
+
+    async def _see_the_ends(self, consumer: AIOKafkaConsumer) -> None:
+        """Whether everything has been read that was there when this client began."""
+        for number, end in self._ends.items():
+            if await consumer.position(TopicPartition(self._source.topic, number)) < end:
+                return
+        self._ends = {}
+        self._receiver.caught_up()
 
     async def _hand_over(self, partition: int, records: list[Any]) -> None:
         for number, record in enumerate(records, start=1):
@@ -166,6 +212,9 @@ class Feed:
                 log.warning("no update", partition=partition, offset=record.offset, error=str(error))
                 self._receiver.pass_over(partition, record.offset + 1)
             else:
+                # First who answers reads: a subscriber who is told of a version, and reads, must find it.
+                for listener in self._listeners:
+                    listener.noted(update)
                 self._receiver.receive(Entry(partition, record.offset, record.value, update))
             if number % _RECORDS_OF_TURN == 0:
                 await asyncio.sleep(0)

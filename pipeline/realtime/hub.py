@@ -3,8 +3,11 @@
 Nothing here waits: between a subscriber's registering and the cursor it is given, no record can come in.
 """
 
+import asyncio
+import heapq
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pipeline.clock import Clock, SystemClock
@@ -16,6 +19,7 @@ from pipeline.realtime.subscription import Subscriber, SubscriberBounds, Subscri
 from pipeline.settings_serving import RealtimeSettings
 from schemas.epochs import UNKNOWN, Step, step
 from schemas.routing import home_lane
+from schemas.updates import BalanceUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Hub:
         self._open = 0
         self._epoch = UNKNOWN
         self._draining = False
+        self._caught_up = asyncio.Event()
         self._around = Surroundings(self._place, self._ended, subscriber_bounds, metrics, clock or SystemClock())
         metrics.ring(lambda: sum(ring.size_bytes for ring in self._rings.values()))
 
@@ -95,6 +100,10 @@ class Hub:
                 subscription.offer(entry)
             else:  # its offset means nothing beside those of the home partition
                 subscription.tell_resync(ResyncReason.TOPIC_GROWN)
+
+    def caught_up(self) -> None:
+        """What was told before this process began has been read: now whoever comes back can be judged."""
+        self._caught_up.set()
 
     def pass_over(self, partition: int, position: int) -> None:
         """Nothing that can be told lies before `position`."""
@@ -125,6 +134,28 @@ class Hub:
         subscription.resume(entry for entry in replayed if entry.update.org_id == who.org_id)
         return subscription
 
+    @property
+    def ready(self) -> bool:
+        """Whether somebody may subscribe."""
+        return self._caught_up.is_set() and not self._draining
+
+    async def wait_until_ready(self, seconds: float) -> bool:
+        """Whether the feed has caught up within so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._caught_up.wait()
+        return self._caught_up.is_set()
+
+    @property
+    def open(self) -> int:
+        """Subscriptions that have not ended."""
+        return self._open
+
+    def newest(self, most: int) -> list[BalanceUpdate]:
+        """What was told last, newest first."""
+        told = (entry.update for ring in self._rings.values() for entry in ring.entries())
+        return heapq.nlargest(most, told, key=lambda update: update.changed_at)
+
     def look(self) -> None:
         """Ends who has taken nothing for too long. To be called about once a second."""
         for subscription in self._all():
@@ -139,7 +170,7 @@ class Hub:
     def _refusal(self, who: Subscriber) -> Refusal | None:
         if self._draining:
             return Refusal.DRAINING
-        if not self._rings:
+        if not self.ready:
             return Refusal.NOT_READY
         if self._of_users[who.user_id] >= self._bounds.user_max:
             return Refusal.USER_FULL

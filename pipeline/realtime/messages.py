@@ -30,6 +30,9 @@ class CloseReason(StrEnum):
     SLOW_CONSUMER = "slow_consumer"
     DRAINING = "draining"
     LEFT = "left"  # the subscriber's own wish
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105  # its holder was not believed any more
+    FORBIDDEN = "forbidden"  # its newest token does not name the organisation
+    TOO_LARGE = "too_large"  # the days that it asked for are more than a snapshot may have
 
 
 class Refusal(StrEnum):

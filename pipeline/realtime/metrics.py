@@ -24,6 +24,11 @@ class RealtimeMetrics:
         self.refused = Counter(
             "folio_realtime_refused", "Subscriptions refused, by reason.", ["reason"], registry=self.registry
         )
+        self.caps_unguarded = Counter(
+            "folio_realtime_caps_unguarded",
+            "Places that were taken without asking the other processes, for Redis was away.",
+            registry=self.registry,
+        )
         self.deliveries = Counter("folio_realtime_deliveries", "Updates handed to subscribers.", registry=self.registry)
         self.conflated = Counter(
             "folio_realtime_conflated",

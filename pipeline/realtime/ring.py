@@ -55,6 +55,10 @@ class Ring:
             return ResyncReason.CURSOR_AHEAD
         return ResyncReason.CURSOR_TOO_OLD if offset < self._floor else None
 
+    def entries(self) -> Iterator[Entry]:
+        """All of them, oldest first."""
+        return iter(self._entries)
+
     def since(self, offset: int) -> Iterator[Entry]:
         """The entries from `offset` on, oldest first."""
         assert self.judge(offset) is None

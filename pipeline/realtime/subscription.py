@@ -56,6 +56,15 @@ class Subscription:
         self._waits_since: float | None = None
         self._wake = asyncio.Event()
 
+    @property
+    def lacks_snapshot(self) -> bool:
+        """Nothing was told that updates could follow on."""
+        return self._lacks_snapshot
+
+    @property
+    def resync_waits(self) -> bool:
+        return self._resync is not None
+
     # What the hub does
 
     def resume(self, entries: Iterable[Entry]) -> None:

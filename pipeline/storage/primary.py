@@ -1,5 +1,6 @@
 """A day as the primary has it, with the history that it belongs to: what caches are filled with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,8 +21,29 @@ class PrimaryDay:
     balance: Balance | None
 
 
+@dataclass(frozen=True, slots=True)
+class DaysWanted:
+    """Which days of an organisation; None does not restrict. `first` and `last` are included."""
+
+    properties: Sequence[int] | None = None
+    first: date | None = None
+    last: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryDays:
+    """Days as the primary has them, by property and date; `complete` is False where more were wanted than allowed."""
+
+    epoch: str
+    balances: Sequence[Balance]
+    complete: bool
+
+
 class PrimaryBalances:
-    """What misses are filled with. The intent is that of a write: only the primary tells that it is not behind."""
+    """What misses are filled with, and what subscribers begin with.
+
+    The intent is that of a write: only the primary tells that it is not behind.
+    """
 
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
@@ -38,5 +60,17 @@ class PrimaryBalances:
             statement = sql.query("balance_of_day")
             rows = await self._reads.fetch(connection, statement, BALANCES, org_id, property_id, balance_date)
             return PrimaryDay(epoch, Balance(*rows[0]) if rows else None)
+
+        return await self._reads.together(org_id, Write(), work)
+
+    async def of_org(self, org_id: int, wanted: DaysWanted, most: int) -> PrimaryDays:
+        """The first `most` of the days that are wanted. Raises as `of_day`, and ReadRefused for no identifier."""
+
+        async def work(connection: asyncpg.Connection) -> PrimaryDays:
+            epoch: str = await connection.fetchval(sql.query("cluster_epoch"))
+            statement = sql.query("balances_of_org")
+            arguments = (wanted.properties, wanted.first, wanted.last, most + 1)
+            rows = await self._reads.fetch(connection, statement, BALANCES, org_id, *arguments)
+            return PrimaryDays(epoch, [Balance(*row) for row in rows[:most]], len(rows) <= most)
 
         return await self._reads.together(org_id, Write(), work)

@@ -34,6 +34,7 @@ def served(stream: Stream, issuer: Issuer) -> Served:
             "API_JWKS_PATH": str(issuer.publish(stream.folder / "keys.json")),
             "API_TOKEN_ISSUER": ISSUER,
             "API_TOKEN_AUDIENCE": AUDIENCE,
+            "REALTIME_CURSOR_SECRETS": "of-these-tests-alone-0123456789-abcdef",
         }
         log = stream.folder / f"serve-{port}.log"
         environment = stream.environment(API_PORT=str(port), **(trust | overrides))

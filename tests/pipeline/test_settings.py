@@ -6,8 +6,11 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.errors import SettingsRefused
+from pipeline.masking import MASK
 from pipeline.settings import Settings, load, variables
 from pipeline.settings_section import Section
+
+SECRETS = {"FOLIO_REALTIME_CURSOR_SECRETS"}
 
 # A value that each variable refuses; those that take any text are named below.
 WRONG = {
@@ -52,6 +55,13 @@ WRONG = {
     "FOLIO_API_BODY_BYTES_MAX": ["1023"],
     "FOLIO_API_CORS_ORIGINS": ["*", "hotel.example", "https://a,https://b,https://c,https://d"],
     "FOLIO_API_SHUTDOWN_GRACE_SECONDS": ["0", "301"],
+    "FOLIO_REALTIME_HISTORY_RECORDS_MAX": ["-1", "1000001"],
+    "FOLIO_REALTIME_READY_SECONDS_MAX": ["-1", "301"],
+    "FOLIO_REALTIME_HEARTBEAT_SECONDS": ["0", "301"],
+    "FOLIO_REALTIME_SNAPSHOT_DAYS_MAX": ["0", "100001"],
+    "FOLIO_REALTIME_SOCKET_SUBSCRIPTIONS_MAX": ["0", "1001"],
+    "FOLIO_REALTIME_SOCKET_MESSAGES_PER_SECOND": ["0", "10001"],
+    "FOLIO_REALTIME_CURSOR_SECRETS": ["short", "x" * 31, ",".join(["x" * 32] * 5), "y" * 32 + ","],
     "FOLIO_CONSISTENCY_SLICE_TRANSACTIONS_MAX": ["0"],
     "FOLIO_CONSISTENCY_PARALLEL_WORKERS": ["-1", "65"],
     "FOLIO_CONSISTENCY_ORGS_A_STEP": ["0", "100001"],
@@ -163,9 +173,11 @@ def test_a_wrong_value_is_refused_by_the_variables_name_and_shown(
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsRefused) as refused:
         load()
-    message = str(refused.value)
-    assert message.startswith(f"{name}={value!r} is refused: ")
-    assert len(message) > len(f"{name}={value!r} is refused: ")
+    message, shown = str(refused.value), MASK if name in SECRETS else repr(value)
+    assert message.startswith(f"{name}={shown} is refused: ")
+    assert len(message) > len(f"{name}={shown} is refused: ")
+    if name in SECRETS:
+        assert value not in message
 
 
 def test_everything_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,7 @@ class World:
 
     def begin(self, position: int = 0) -> "World":
         self.hub.begin(dict.fromkeys(range(self.partitions), position), None)
+        self.hub.caught_up()
         return self
 
     def tell(self, change: BalanceUpdate, partition: int = 0) -> None:

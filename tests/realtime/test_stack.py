@@ -110,11 +110,11 @@ def new_feed(stream: Stream, hub: Hub, metrics: RealtimeMetrics, topic: str = RE
 
 
 @asynccontextmanager
-async def running(feed: Feed) -> AsyncIterator[None]:
-    """The feed runs within the block, from when it reads."""
+async def running(feed: Feed, receiver: Hub) -> AsyncIterator[None]:
+    """The feed runs within the block, from when it has caught up."""
     task = asyncio.create_task(feed.run())
     try:
-        await until(lambda: _says(feed.connected or task.done()), 30)
+        await until(lambda: _says((feed.connected and receiver.ready) or task.done()), 30)
         yield
     finally:
         task.cancel()
@@ -138,7 +138,7 @@ async def test_subscribers_end_with_what_the_books_say_whatever_becomes_of_the_f
     async with stream.database() as one, stream.database() as other, asyncio.TaskGroup() as tasks:
         quick, slow = Reader(hub, one), Reader(hub, other, pause=0.05)
         with stream.worker(BATCH_ROWS_MAX="7", BATCH_LINGER_MS="5") as worker:
-            async with running(new_feed(stream, hub, metrics)):
+            async with running(new_feed(stream, hub, metrics), hub):
                 await send(30)
                 running_readers = [tasks.create_task(reader.run()) for reader in (quick, slow)]
                 await send(30)
@@ -148,7 +148,7 @@ async def test_subscribers_end_with_what_the_books_say_whatever_becomes_of_the_f
             assert quick.joined is not None
             # It leaves while no feed runs, and comes back with its cursor.
             running_readers[0].cancel()
-            async with running(new_feed(stream, hub, metrics)):
+            async with running(new_feed(stream, hub, metrics), hub):
                 tasks.create_task(quick.run())
                 await send(30)
                 await stream.wait_until_consumed(2 * sent)
@@ -169,13 +169,13 @@ async def test_subscribers_end_with_what_the_books_say_whatever_becomes_of_the_f
 
 async def _ends(stream: Stream) -> dict[int, int]:
     hub, metrics = new_hub(stream)
-    async with running(new_feed(stream, hub, metrics)):
+    async with running(new_feed(stream, hub, metrics), hub):
         return hub.positions()
 
 
 async def test_updates_that_left_the_topic_before_they_were_read_make_everybody_begin_anew(stream: Stream) -> None:
     hub, metrics = new_hub(stream)
-    async with running(new_feed(stream, hub, metrics)):
+    async with running(new_feed(stream, hub, metrics), hub):
         before = hub.positions()
     answer = hub.subscribe(Subscriber(ORG, "asha"), Filters())
     assert not isinstance(answer, Refusal)
@@ -194,14 +194,14 @@ async def test_updates_that_left_the_topic_before_they_were_read_make_everybody_
         )
     finally:
         await admin.close()
-    async with running(new_feed(stream, hub, metrics)):
+    async with running(new_feed(stream, hub, metrics), hub):
         assert answer.take() == Resync(ResyncReason.TOPIC_LOST)
         assert hub.positions() == ends
 
 
 async def test_what_is_no_update_is_passed_over(stream: Stream) -> None:
     hub, metrics = new_hub(stream)
-    async with running(new_feed(stream, hub, metrics)):
+    async with running(new_feed(stream, hub, metrics), hub):
         await _send_raw(stream, b"no update")
         await until(lambda: _says(hub.positions()[0] == 1), 30)
     assert metrics.registry.get_sample_value("folio_realtime_unreadable_total") == 1
@@ -227,7 +227,7 @@ async def test_a_feed_without_a_topic_says_so(stream: Stream) -> None:
 async def test_a_gateway_that_ends_sends_everybody_away(stream: Stream) -> None:
     hub, metrics = new_hub(stream)
     task = asyncio.create_task(gateway.run(new_feed(stream, hub, metrics), hub))
-    await until(lambda: _says(bool(hub.positions())), 30)
+    await until(lambda: _says(hub.ready), 30)
     answer = hub.subscribe(Subscriber(ORG, "asha"), Filters())
     assert not isinstance(answer, Refusal)
     task.cancel()

@@ -45,6 +45,7 @@ _SLICE = "6, 7, NULL"
 CASES = {
     "advisory_unlock": Case("7", role=OPERATOR),
     "balance_of_day": Case("7, 1, current_date", partitions=1, role=READER),
+    "balances_of_org": Case("7, '{1,2}', current_date - 30, NULL, 10001", partitions=1, role=READER),
     "balances_of_range": Case("7, 1, current_date - 30, current_date, NULL, 32", partitions=1, role=READER),
     # Of its own tables: properties, balances, one or two months of each kind and the users of either.
     "daily_report": Case("7, 1, current_date - 40, 101", partitions=8, role=READER),
@@ -472,6 +473,7 @@ _SNAPSHOTS, _USERS = "event_store.snapshots_pkey", "read_models.users_pkey"
 # By which indexes each read finds its rows, and by no other.
 READ_BY = {
     "balance_of_day": {_BALANCES},
+    "balances_of_org": {_BALANCES},
     "balances_of_range": {_BALANCES},
     "booked_as_recorded": {
         *(_SNAPSHOTS, _PROPERTIES, "event_store.events_identity"),

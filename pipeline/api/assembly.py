@@ -1,0 +1,140 @@
+"""What the routes work with, put together: opened from settings, kept going beside the server, closed at the end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from pipeline.api.application import Served
+from pipeline.api.development import development_secret
+from pipeline.api.idempotency import Idempotency
+from pipeline.api.metrics import ApiMetrics
+from pipeline.api.publishing import Publishing
+from pipeline.api.reading import Books
+from pipeline.api.realtime.admission import Gateway
+from pipeline.api.sending import Sender
+from pipeline.api.system import Overseen
+from pipeline.cache.balances import BalanceCache
+from pipeline.cache.client import new_redis
+from pipeline.cache.metrics import TierMetrics
+from pipeline.cache.tiers import TieredBalances
+from pipeline.cache.warming import warm
+from pipeline.clock import Clock, SystemClock
+from pipeline.errors import SettingsRefused
+from pipeline.realtime import gateway as realtime
+from pipeline.realtime.caps import CapBounds, Caps
+from pipeline.realtime.cursor import Cursors
+from pipeline.realtime.feed import Feed, Source
+from pipeline.realtime.hub import Hub, bounds_of
+from pipeline.realtime.metrics import RealtimeMetrics
+from pipeline.resilience.guard import Guard
+from pipeline.resilience.metrics import ResilienceMetrics
+from pipeline.resilience.opening import Part, new_guard
+from pipeline.settings import Settings
+from pipeline.stack import Endpoints
+from pipeline.storage.as_of import AsOf
+from pipeline.storage.balances import Balances
+from pipeline.storage.primary import PrimaryBalances
+from pipeline.storage.reading import Reads
+from pipeline.storage.replicas.metrics import ReadMetrics
+from pipeline.storage.replicas.opening import open_readers
+from pipeline.storage.reports import Reports
+from pipeline.storage.transactions import Transactions
+from schemas.codec import Rules
+from schemas.topics import FINANCE_EVENTS, REALTIME_UPDATES
+
+_REDIS_CONNECTIONS: Final = 64
+# What is read ahead is chosen among so many updates of those that were told last.
+_WARMED_FROM_UPDATES: Final = 5_000
+
+Guards = dict[Part, Guard]
+
+
+@asynccontextmanager
+async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Served]:
+    """Everything, as long as the block runs. Raises SettingsRefused; what is away is no error."""
+    registry, clock = CollectorRegistry(), SystemClock()
+    measured = ResilienceMetrics(registry)
+    guards = {part: new_guard(part, settings.resilience, clock, measured) for part in Part}
+    redis = new_redis(endpoints.redis_url, settings.redis, _REDIS_CONNECTIONS)
+    async with (
+        aclosing(redis),
+        open_readers(settings, endpoints, metrics=ReadMetrics(registry)) as readers,
+    ):
+        reads = Reads(readers)
+        primary, tier_metrics = PrimaryBalances(reads), TierMetrics(registry)
+        cached = _tiers(settings, redis, primary, guards, tier_metrics, clock)
+        gateway, feed = _gateway(settings, endpoints, redis, primary, guards, cached, registry)
+        sender = Sender(endpoints.kafka_bootstrap, clock)
+        served = Served(
+            Books(cached, Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
+            _publishing(settings, sender, guards, clock),
+            Idempotency(redis, guards[Part.REDIS], clock, ApiMetrics(registry)),
+            Overseen(readers, registry),
+            gateway,
+        )
+        async with aclosing(cached), _beside(realtime.run(feed, gateway.hub), gateway.caps.run(), sender.run()):
+            if await gateway.hub.wait_until_ready(settings.realtime.ready_seconds_max):
+                await warm(cached, gateway.hub.newest(_WARMED_FROM_UPDATES), settings.cache, clock, tier_metrics)
+            yield served
+
+
+def _tiers(
+    settings: Settings, redis: Redis, primary: PrimaryBalances, guards: Guards, metrics: TierMetrics, clock: Clock
+) -> TieredBalances:
+    cache = BalanceCache(redis, clock, metrics, value_ttl_seconds=settings.redis.value_ttl_seconds)
+    return TieredBalances(cache, primary, guards[Part.REDIS], guards[Part.POSTGRES], settings.cache, clock, metrics)
+
+
+def _gateway(
+    settings: Settings,
+    endpoints: Endpoints,
+    redis: Redis,
+    primary: PrimaryBalances,
+    guards: Guards,
+    cached: TieredBalances,
+    registry: CollectorRegistry,
+) -> tuple[Gateway, Feed]:
+    """One feed of the topic, for who follows and for what is cached."""
+    chosen, topic = settings.realtime, settings.kafka.topic_prefix + REALTIME_UPDATES
+    metrics = RealtimeMetrics(registry)
+    hub = Hub(topic, *bounds_of(chosen), metrics)
+    source = Source(
+        endpoints.kafka_bootstrap, topic, chosen.fetch_bytes_max, chosen.stall_seconds, chosen.history_records_max
+    )
+    caps = Caps(redis, guards[Part.REDIS], CapBounds(chosen.user_connections_max, chosen.org_connections_max), metrics)
+    gateway = Gateway(hub, caps, Cursors(_secrets(settings)), primary, guards[Part.POSTGRES], chosen, metrics)
+    return gateway, Feed(source, hub, metrics, listeners=[cached])
+
+
+def _publishing(settings: Settings, sender: Sender, guards: Guards, clock: Clock) -> Publishing:
+    rules = Rules(past_max=settings.rules.past_max, future_max=settings.rules.future_max)
+    return Publishing(sender, guards[Part.KAFKA], settings.kafka.topic_prefix + FINANCE_EVENTS, rules, clock)
+
+
+def _secrets(settings: Settings) -> list[bytes]:
+    """The local stack has a secret of its own; processes that serve other books must have the same one."""
+    given = settings.realtime.cursor_secrets
+    if given is not None:
+        return [each.encode() for each in given.split(",")]
+    if settings.database.url is not None:
+        raise SettingsRefused(
+            "FOLIO_REALTIME_CURSOR_SECRETS must hold what cursors are signed with: 32 random characters, the same for "
+            "every process, so that subscribers may go on at any of them"
+        )
+    return [development_secret(settings.stack.dir)]
+
+
+@asynccontextmanager
+async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """These go on as long as the block runs; where one of them fails, so does the block."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(work) for work in works]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()

@@ -1,0 +1,197 @@
+"""A WebSocket: several subscriptions of one client, and its token, which it may renew."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Any, Final
+
+import msgspec
+from aiolimiter import AsyncLimiter
+from litestar import WebSocket, websocket
+from litestar.di import NamedDependency
+
+from pipeline.api.realtime.admission import Credential, Gateway, Refused, may_follow
+from pipeline.api.realtime.credentials import by_token, credential_of
+from pipeline.api.realtime.socket_messages import SUBPROTOCOL, Code, Ping, Said, Subscribe, Token, Unsubscribe, decode
+from pipeline.api.realtime.wire import message_of
+from pipeline.api.tokens import TokenRefused
+from pipeline.errors import ReadRefused
+from pipeline.realtime.messages import CloseReason
+from pipeline.realtime.telling import Closed
+
+_TOKEN_SECONDS_MAX: Final = 10.0
+# What ends with one subscription concerns the client, or this process, as a whole.
+_ENDS: Final = {
+    CloseReason.DRAINING: (Code.RESTART, "this process is about to end: come back with your cursors"),
+    CloseReason.SLOW_CONSUMER: (Code.SLOW, "it was not read fast enough: come back with your cursors"),
+    CloseReason.TOKEN_EXPIRED: (Code.NO_TOKEN, "the token has expired: come back with another one"),
+}
+
+
+class _Ended(Exception):
+    """The socket is to be closed."""
+
+    def __init__(self, code: Code, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class _Gone(Exception):
+    """The client has left."""
+
+
+@websocket("/v2/realtime/ws")
+async def follow(socket: WebSocket[Any, Any, Any], gateway: NamedDependency[Gateway]) -> None:
+    """Until either side ends."""
+    if SUBPROTOCOL not in socket.scope["subprotocols"]:
+        await socket.accept()
+        await socket.close(Code.MALFORMED, f"offer the subprotocol {SUBPROTOCOL}")
+        return
+    await socket.accept(subprotocols=SUBPROTOCOL)
+    try:
+        await _Conversation(socket, gateway).run()
+    except _Ended as ended:
+        await socket.close(ended.code, str(ended))
+    except _Gone:
+        pass
+
+
+class _Conversation:
+    def __init__(self, socket: WebSocket[Any, Any, Any], gateway: Gateway) -> None:
+        self._socket = socket
+        self._gateway = gateway
+        self._credential: Credential | None = None
+        self._following: dict[str, asyncio.Task[None]] = {}
+        # It waits, and with it the client: nothing more is read from the connection meanwhile.
+        self._limiter = AsyncLimiter(gateway.settings.socket_messages_per_second, time_period=1)
+
+    async def run(self) -> None:
+        """Raises _Ended or _Gone."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._identify()
+                while True:
+                    await self._hear(await self._said(), tasks)
+        except BaseExceptionGroup as group:
+            ended, others = group.split((_Ended, _Gone))
+            if others is not None or ended is None:
+                raise
+            raise _first(ended) from None
+
+    async def _identify(self) -> None:
+        """By the header, or by the first message."""
+        if "authorization" in self._socket.headers:
+            try:
+                self._credential = credential_of(self._socket)
+            except TokenRefused as error:
+                raise _Ended(Code.NO_TOKEN, str(error)) from None
+            return
+        try:
+            async with asyncio.timeout(_TOKEN_SECONDS_MAX):
+                said = await self._said()
+        except TimeoutError:
+            said = Ping()
+        if not isinstance(said, Token):
+            raise _Ended(Code.NO_TOKEN, 'send {"type":"token","token":"..."} first')
+        await self._renew(said)
+
+    async def _said(self) -> Said:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise _Gone
+        await self._limiter.acquire()
+        text: str | bytes = message.get("text") or message.get("bytes") or b""  # type: ignore[assignment]  # as received
+        try:
+            said: Said = decode(text)
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise _Ended(Code.MALFORMED, f"not understood: {error}"[:120]) from None
+        return said
+
+    async def _hear(self, said: Said, tasks: asyncio.TaskGroup) -> None:
+        match said:
+            case Subscribe(id=name):
+                refusal = self._refusal(said)
+                if refusal is not None:
+                    await self._refuse(name, *refusal)
+                else:
+                    self._following[name] = tasks.create_task(self._follow(said))
+            case Unsubscribe(id=name):
+                task = self._following.get(name)
+                if task is not None:
+                    task.cancel()
+                    await asyncio.wait([task])
+                await self._send({"type": "closed", "id": name, "reason": CloseReason.LEFT})
+            case Token():
+                await self._renew(said)
+            case Ping():
+                await self._send({"type": "pong"})
+
+    def _refusal(self, said: Subscribe) -> tuple[str, str] | None:
+        """Why, and what to do."""
+        assert self._credential is not None
+        if said.id in self._following:
+            return "malformed", f"the id {said.id!r} is in use: end that subscription, or take another one"
+        most = self._gateway.settings.socket_subscriptions_max
+        if len(self._following) >= most:
+            return "too_many", f"a socket has {most} subscriptions at most: end one, or open another socket"
+        if not may_follow(self._who(), said.org_id):
+            return "forbidden", "the organisation takes a token that names it in `orgs`, with the role `reader`"
+        return None
+
+    def _who(self) -> Any:
+        assert self._credential is not None
+        try:
+            return self._credential()
+        except TokenRefused as error:
+            raise _Ended(Code.NO_TOKEN, str(error)) from None
+
+    async def _renew(self, said: Token) -> None:
+        """Of the same user; what the new token no longer allows ends at its next step."""
+        before = self._who().subject if self._credential is not None else None
+        renewed = by_token(self._socket.app.state.tokens, said.token)
+        try:
+            principal = renewed()
+        except TokenRefused as error:
+            raise _Ended(Code.NO_TOKEN, str(error)) from None
+        if before not in (None, principal.subject):
+            raise _Ended(Code.FORBIDDEN, "the token is of another user: open another socket")
+        self._credential = renewed
+        await self._send({"type": "token_accepted", "expires_at": principal.expires_at})
+
+    async def _follow(self, said: Subscribe) -> None:
+        """Tell one subscription, to its end."""
+        name, gateway = msgspec.json.encode(said.id), self._gateway
+        try:
+            wanted = gateway.wanted(said.org_id, said.properties, said.first, said.last, said.cursor)
+            async with gateway.following(self._who, wanted) as telling, aclosing(telling.told()) as told:
+                async for each in told:
+                    await self._write(message_of(name, each))
+                    if isinstance(each, Closed) and each.reason in _ENDS:
+                        raise _Ended(*_ENDS[each.reason])
+        except Refused as error:
+            await self._refuse(said.id, error.reason.value, str(error))
+        except ReadRefused as error:
+            await self._refuse(said.id, "malformed", str(error))
+        finally:
+            self._following.pop(said.id, None)
+
+    async def _refuse(self, name: str, reason: str, detail: str) -> None:
+        await self._send({"type": "refused", "id": name, "reason": reason, "detail": detail})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._write(msgspec.json.encode(message))
+
+    async def _write(self, message: bytes) -> None:
+        """Raises _Ended where the client does not read, _Gone where it has left."""
+        try:
+            async with asyncio.timeout(self._gateway.settings.slow_seconds_max):
+                await self._socket.send_data(message)
+        except TimeoutError:
+            raise _Ended(*_ENDS[CloseReason.SLOW_CONSUMER]) from None
+        except OSError:
+            raise _Gone from None
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    """What one of the tasks ended with; the others were cancelled because of it, or ended alike."""
+    first: BaseException = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,75 @@
+"""The producer of a server that outlives its broker: made anew when it is not to be had, or has died."""
+
+import asyncio
+from typing import Final
+
+import structlog
+from aiokafka.structs import RecordMetadata
+
+from pipeline.broker import servers_of
+from pipeline.clock import Clock
+from pipeline.errors import BrokerUnavailable
+from pipeline.producer import Producer, new_producer
+from pipeline.translate import broker_errors
+
+log = structlog.get_logger()
+
+_PAUSE_SECONDS: Final = (0.2, 0.5, 1.0, 2.0)
+# The client's idempotent producer does not always recover by itself.
+_GIVE_UP_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 1.0
+
+
+class Sender:
+    """Sends records, while there is a broker; `run` looks after that."""
+
+    def __init__(self, bootstrap: str, clock: Clock) -> None:
+        self._bootstrap = bootstrap
+        self._clock = clock
+        self._producer: Producer | None = None
+        self._failing_since: float | None = None
+
+    async def send(self, topic: str, records: list[tuple[bytes, bytes | None]]) -> list[RecordMetadata]:
+        """Keys and values in their order, acknowledged by every replica. Raises BrokerUnavailable."""
+        producer = self._producer
+        if producer is None:
+            raise BrokerUnavailable(f"sending to {topic}: {servers_of(self._bootstrap)} has not answered yet")
+        try:
+            with broker_errors(f"sending to {topic}"):
+                # One after the other into the client's buffer, so that each key keeps its order; acknowledged together.
+                waits = [await producer.send(topic, value, key=key) for key, value in records]
+                placed = await asyncio.gather(*waits)
+        except BrokerUnavailable:
+            if self._failing_since is None:
+                self._failing_since = self._clock.monotonic()
+            raise
+        self._failing_since = None
+        return placed
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        failures = 0
+        while True:
+            producer = new_producer(self._bootstrap, "folio-serve")
+            try:
+                with broker_errors(f"connecting to {servers_of(self._bootstrap)}"):
+                    await producer.start()
+                failures, self._failing_since, self._producer = 0, None, producer
+                await self._until_it_has_died()
+            except BrokerUnavailable as error:
+                if not failures:
+                    log.warning("no events can be published", error=str(error))
+                await asyncio.sleep(_PAUSE_SECONDS[min(failures, len(_PAUSE_SECONDS) - 1)])
+                failures += 1
+            finally:
+                self._producer = None
+                await producer.abandon()  # whoever waits for an acknowledgement sends again, or gives up
+
+    async def _until_it_has_died(self) -> None:
+        """Nothing was acknowledged for so long."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            since = self._failing_since
+            if since is not None and self._clock.monotonic() - since >= _GIVE_UP_SECONDS:
+                log.warning("nothing was acknowledged, a new producer follows", seconds=_GIVE_UP_SECONDS)
+                return

@@ -6,16 +6,43 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 
 from pipeline.stack.ports import HOST, choose
 from tests.api.issuing import AUDIENCE, ISSUER, Issuer
+from tests.support.starting import Started
 from tests.support.stream import Stream
 
 Served = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+Servers = Callable[..., AbstractAsyncContextManager["Server"]]
 _READY_SECONDS_MAX = 20.0
+
+
+@dataclass
+class Server:
+    """A process that listens, and a client of it."""
+
+    port: int
+    client: httpx.AsyncClient
+    process: Started
+    log: Path
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://{HOST}:{self.port}/v2/realtime/ws"
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    async def ended(self) -> int:
+        await asyncio.to_thread(self.process.join, 20)
+        assert self.process.exitcode is not None, self.log.read_text()
+        return self.process.exitcode
 
 
 @pytest.fixture
@@ -24,12 +51,12 @@ def issuer() -> Issuer:
 
 
 @pytest.fixture
-def served(stream: Stream, issuer: Issuer) -> Served:
-    """Ends in order at the end of the block, with exit code 0."""
+def servers(stream: Stream, issuer: Issuer) -> Servers:
+    """Each ends with its block, in whatever way the block has not ended it yet."""
 
     @asynccontextmanager
-    async def serving(**overrides: str) -> AsyncIterator[httpx.AsyncClient]:
-        port = choose("folio serve", None, (), ())
+    async def serving(port: int = 0, **overrides: str) -> AsyncIterator[Server]:
+        port = port or choose("folio serve", None, (), ())
         trust = {
             "API_JWKS_PATH": str(issuer.publish(stream.folder / "keys.json")),
             "API_TOKEN_ISSUER": ISSUER,
@@ -46,14 +73,24 @@ def served(stream: Stream, issuer: Issuer) -> Served:
                     assert process.exitcode is None, log.read_text()
                     assert time.monotonic() < deadline, log.read_text()
                     await asyncio.sleep(0.05)
-                yield client
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGTERM)
-            await asyncio.to_thread(process.join, 20)
-            assert process.exitcode == 0, log.read_text()
+                yield Server(port, client, process, log)
         finally:
             process.kill()
             process.join()
+
+    return serving
+
+
+@pytest.fixture
+def served(servers: Servers) -> Served:
+    """Ends in order at the end of the block, with exit code 0."""
+
+    @asynccontextmanager
+    async def serving(**overrides: str) -> AsyncIterator[httpx.AsyncClient]:
+        async with servers(**overrides) as server:
+            yield server.client
+            server.signal(signal.SIGTERM)
+            assert await server.ended() == 0, server.log.read_text()
 
     return serving
 

@@ -1,4 +1,7 @@
-"""From a request to who asks, and to what may be done for them: the same few steps on every route."""
+"""From a request to who asks, and to what may be done for them: the same few steps on every route.
+
+Guards are coroutines, though they await nothing: others would run in threads, at the cost of the whole rest.
+"""
 
 from typing import Any, Final
 
@@ -42,18 +45,18 @@ def require_organisation(principal: Principal, org_id: int) -> None:
         raise Forbidden(f"organisation {org_id} takes a token that names it in `orgs`, with the role `reader`")
 
 
-def own_organisation(connection: Connection, _: BaseRouteHandler) -> None:
+async def own_organisation(connection: Connection, _: BaseRouteHandler) -> None:
     """A guard: the organisation of the path is one of the token's."""
     require_organisation(principal_of(connection), connection.path_params["org_id"])
 
 
-def operators_only(connection: Connection, _: BaseRouteHandler) -> None:
+async def operators_only(connection: Connection, _: BaseRouteHandler) -> None:
     """A guard: the token has the role `operator`."""
     if Role.OPERATOR not in principal_of(connection).roles:
         raise Forbidden("this takes a token with the role `operator`")
 
 
-def writers_only(connection: Connection, _: BaseRouteHandler) -> None:
+async def writers_only(connection: Connection, _: BaseRouteHandler) -> None:
     """A guard: the token has the role `writer`; whose events they are is seen in the body."""
     if not principal_of(connection).has(Role.WRITER):
         raise Forbidden("publishing takes a token with the role `writer`")

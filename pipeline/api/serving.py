@@ -81,6 +81,7 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
                 log_level="warning",  # else each WebSocket is a line, with its address and what that holds
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # whose address counts is decided where it is looked at
                 http="httptools",
                 ws="websockets-sansio",
                 ws_max_size=MESSAGE_BYTES_MAX,

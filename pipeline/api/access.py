@@ -11,7 +11,7 @@ from litestar.handlers import BaseRouteHandler
 from pipeline.api.problems import Forbidden
 from pipeline.api.tokens import Principal, Role, TokenRefused, Tokens
 
-_SCHEME: Final = "bearer "
+_SCHEME: Final = b"bearer "
 PRINCIPAL: Final = "principal"  # where it is left in the connection's state: each request asks several times
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -30,10 +30,20 @@ def principal_of(connection: Connection) -> Principal:
 
 def bearer_of(connection: Connection) -> str:
     """The token of the header. Raises TokenRefused where there is none."""
-    header = connection.headers.get("authorization", "")
+    header = _header(connection)
     if header[: len(_SCHEME)].lower() != _SCHEME:
         raise TokenRefused("send `Authorization: Bearer <token>`")
-    return header[len(_SCHEME) :].strip()
+    return header[len(_SCHEME) :].strip().decode("latin-1")
+
+
+def says_who(connection: Connection) -> bool:
+    """Whether the header is there at all."""
+    return _header(connection) != b""
+
+
+def _header(connection: Connection) -> bytes:
+    """As it came: an object made of all headers would be kept as long as a connection that stays."""
+    return next((value for name, value in connection.scope["headers"] if name == b"authorization"), b"")
 
 
 def require_organisation(principal: Principal, org_id: int) -> None:

@@ -12,6 +12,7 @@ import uvicorn
 from pipeline.api.application import application
 from pipeline.api.assembly import assembled
 from pipeline.api.development import development_keys
+from pipeline.api.lean_socket import LeanSocket
 from pipeline.api.realtime.admission import Gateway
 from pipeline.api.realtime.socket_messages import MESSAGE_BYTES_MAX
 from pipeline.api.tokens import Tokens, Trust, read_keys
@@ -83,7 +84,7 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
                 server_header=False,
                 proxy_headers=False,  # whose address counts is decided where it is looked at
                 http="httptools",
-                ws="websockets-sansio",
+                ws=LeanSocket,
                 ws_max_size=MESSAGE_BYTES_MAX,
                 ws_per_message_deflate=False,  # 40 kB of memory a connection, for messages of 600 bytes
                 ws_ping_interval=None,  # a heartbeat of ours finds out who has gone

@@ -43,6 +43,20 @@ class Surroundings:
 class Subscription:
     """Filled by the hub, emptied by whoever writes to the subscriber. Every method but `wait` returns at once."""
 
+    # There may be ten thousand, idle.
+    __slots__ = (
+        "_around",
+        "_epoch",
+        "_lacks_snapshot",
+        "_queue",
+        "_resync",
+        "_waits_since",
+        "_wake",
+        "closed",
+        "filters",
+        "who",
+    )
+
     def __init__(self, who: Subscriber, filters: Filters, around: Surroundings, epoch: str) -> None:
         """`epoch`: of what it will be told; UNKNOWN where nothing was heard yet."""
         self.who = who

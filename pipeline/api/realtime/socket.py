@@ -2,13 +2,14 @@
 
 import asyncio
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 from aiolimiter import AsyncLimiter
 from litestar import WebSocket, websocket
 from litestar.di import NamedDependency
 
+from pipeline.api.access import says_who
 from pipeline.api.realtime.admission import Credential, Gateway, Refused, may_follow
 from pipeline.api.realtime.credentials import by_token, credential_of
 from pipeline.api.realtime.socket_messages import SUBPROTOCOL, Code, Ping, Said, Subscribe, Token, Unsubscribe, decode
@@ -42,27 +43,48 @@ class _Gone(Exception):
 @websocket("/v2/realtime/ws")
 async def follow(socket: WebSocket[Any, Any, Any], gateway: NamedDependency[Gateway]) -> None:
     """Until either side ends."""
-    if SUBPROTOCOL not in socket.scope["subprotocols"]:
-        await socket.accept()
-        await socket.close(Code.MALFORMED, f"offer the subprotocol {SUBPROTOCOL}")
-        return
-    await socket.accept(subprotocols=SUBPROTOCOL)
+    offered, credential = SUBPROTOCOL in socket.scope["subprotocols"], _by_header(socket)
+    # Accepted in any case: a browser is told nothing of why a socket was not.
+    await socket.accept(subprotocols=SUBPROTOCOL if offered else None)
     try:
-        await _Conversation(socket, gateway).run()
+        if not offered:
+            _end(_Ended(Code.MALFORMED, f"offer the subprotocol {SUBPROTOCOL}"))
+        if isinstance(credential, _Ended):
+            _end(credential)
+        else:
+            await _Conversation(socket, gateway, credential).run()
     except _Ended as ended:
         await socket.close(ended.code, str(ended))
     except _Gone:
         pass
 
 
+def _end(ended: _Ended) -> NoReturn:
+    raise ended
+
+
+def _by_header(socket: WebSocket[Any, Any, Any]) -> Credential | _Ended | None:
+    """Whose socket it is, where its header says so."""
+    if not says_who(socket):
+        return None
+    try:
+        return credential_of(socket)
+    except TokenRefused as error:
+        return _Ended(Code.NO_TOKEN, str(error))
+
+
 class _Conversation:
-    def __init__(self, socket: WebSocket[Any, Any, Any], gateway: Gateway) -> None:
+    """One client's socket, until it ends."""
+
+    __slots__ = ("_credential", "_following", "_gateway", "_limiter", "_said_before", "_socket")
+
+    def __init__(self, socket: WebSocket[Any, Any, Any], gateway: Gateway, credential: Credential | None) -> None:
         self._socket = socket
         self._gateway = gateway
-        self._credential: Credential | None = None
+        self._credential = credential
         self._following: dict[str, asyncio.Task[None]] = {}
-        # It waits, and with it the client: nothing more is read from the connection meanwhile.
-        self._limiter = AsyncLimiter(gateway.settings.socket_messages_per_second, time_period=1)
+        self._limiter: AsyncLimiter | None = None
+        self._said_before = False
 
     async def run(self) -> None:
         """Raises _Ended or _Gone."""
@@ -78,12 +100,8 @@ class _Conversation:
             raise _first(ended) from None
 
     async def _identify(self) -> None:
-        """By the header, or by the first message."""
-        if "authorization" in self._socket.headers:
-            try:
-                self._credential = credential_of(self._socket)
-            except TokenRefused as error:
-                raise _Ended(Code.NO_TOKEN, str(error)) from None
+        """By the first message, unless its header has said it."""
+        if self._credential is not None:
             return
         try:
             async with asyncio.timeout(_TOKEN_SECONDS_MAX):
@@ -98,13 +116,22 @@ class _Conversation:
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             raise _Gone
-        await self._limiter.acquire()
+        await self._turn()
         text: str | bytes = message.get("text") or message.get("bytes") or b""  # type: ignore[assignment]  # as received
         try:
             said: Said = decode(text)
         except (msgspec.DecodeError, UnicodeError) as error:
             raise _Ended(Code.MALFORMED, f"not understood: {error}"[:120]) from None
         return said
+
+    async def _turn(self) -> None:
+        """Whoever says too much waits: nothing more is read from the connection meanwhile."""
+        if not self._said_before:  # most sockets say one thing, and then listen
+            self._said_before = True
+            return
+        if self._limiter is None:
+            self._limiter = AsyncLimiter(self._gateway.settings.socket_messages_per_second, time_period=1)
+        await self._limiter.acquire()
 
     async def _hear(self, said: Said, tasks: asyncio.TaskGroup) -> None:
         match said:

@@ -128,6 +128,10 @@ class Telling:
                     yield page
         yield Closed(joined.closed)
 
+    def close(self, reason: CloseReason) -> None:
+        """Nothing more is told: whoever writes it down cannot go on."""
+        self._joined.close(reason)
+
     async def at_once(self) -> Synced:
         """What a subscriber that does not stay is told: all that waits now, or a snapshot.
 

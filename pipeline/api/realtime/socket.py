@@ -1,13 +1,14 @@
 """A WebSocket: several subscriptions of one client, and its token, which it may renew."""
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final, NoReturn
 
 import msgspec
 from aiolimiter import AsyncLimiter
 from litestar import WebSocket, websocket
 from litestar.di import NamedDependency
+from uvicorn.protocols.utils import ClientDisconnected
 
 from pipeline.api.access import says_who
 from pipeline.api.realtime.admission import Credential, Gateway, Refused, may_follow
@@ -20,6 +21,7 @@ from pipeline.realtime.messages import CloseReason
 from pipeline.realtime.telling import Closed
 
 _TOKEN_SECONDS_MAX: Final = 10.0
+_CLOSE_SECONDS_MAX: Final = 1.0
 # What ends with one subscription concerns the client, or this process, as a whole.
 _ENDS: Final = {
     CloseReason.DRAINING: (Code.RESTART, "this process is about to end: come back with your cursors"),
@@ -54,9 +56,16 @@ async def follow(socket: WebSocket[Any, Any, Any], gateway: NamedDependency[Gate
         else:
             await _Conversation(socket, gateway, credential).run()
     except _Ended as ended:
-        await socket.close(ended.code, str(ended))
+        await _close(socket, ended)
     except _Gone:
         pass
+
+
+async def _close(socket: WebSocket[Any, Any, Any], ended: _Ended) -> None:
+    """Say why, to a client that still reads."""
+    with suppress(TimeoutError, ClientDisconnected):
+        async with asyncio.timeout(_CLOSE_SECONDS_MAX):
+            await socket.close(ended.code, str(ended))
 
 
 def _end(ended: _Ended) -> NoReturn:
@@ -191,7 +200,11 @@ class _Conversation:
             wanted = gateway.wanted(said.org_id, said.properties, said.first, said.last, said.cursor)
             async with gateway.following(self._who, wanted) as telling, aclosing(telling.told()) as told:
                 async for each in told:
-                    await self._write(message_of(name, each))
+                    try:
+                        await self._write(message_of(name, each))
+                    except TimeoutError:
+                        telling.close(CloseReason.SLOW_CONSUMER)
+                        _end(_Ended(*_ENDS[CloseReason.SLOW_CONSUMER]))
                     if isinstance(each, Closed) and each.reason in _ENDS:
                         raise _Ended(*_ENDS[each.reason])
         except Refused as error:
@@ -205,17 +218,18 @@ class _Conversation:
         await self._send({"type": "refused", "id": name, "reason": reason, "detail": detail})
 
     async def _send(self, message: dict[str, Any]) -> None:
-        await self._write(msgspec.json.encode(message))
+        try:
+            await self._write(msgspec.json.encode(message))
+        except TimeoutError:
+            _end(_Ended(*_ENDS[CloseReason.SLOW_CONSUMER]))
 
     async def _write(self, message: bytes) -> None:
-        """Raises _Ended where the client does not read, _Gone where it has left."""
-        try:
-            async with asyncio.timeout(self._gateway.settings.slow_seconds_max):
+        """Raises TimeoutError where the client does not read, _Gone where it has left."""
+        async with asyncio.timeout(self._gateway.settings.slow_seconds_max):
+            try:
                 await self._socket.send_data(message)
-        except TimeoutError:
-            raise _Ended(*_ENDS[CloseReason.SLOW_CONSUMER]) from None
-        except OSError:
-            raise _Gone from None
+            except ClientDisconnected:
+                raise _Gone from None
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

@@ -7,6 +7,7 @@ from typing import Final
 from litestar.types import Receive, Scope, Send
 
 from pipeline.api.realtime.wire import event_of
+from pipeline.realtime.messages import CloseReason
 from pipeline.realtime.telling import Telling
 
 _HEADERS: Final = (
@@ -38,14 +39,16 @@ class EventStream:
                     watch.cancel()
             except* _Gone:
                 pass
-            except* TimeoutError:
-                pass  # it does not read: what it was told last is in its cursor
 
     async def _write(self, telling: Telling, send: Send) -> None:
         async with aclosing(telling.told()) as told:
             async for each in told:
-                async with asyncio.timeout(self._write_seconds_max):
-                    await send({"type": "http.response.body", "body": event_of(each), "more_body": True})
+                try:
+                    async with asyncio.timeout(self._write_seconds_max):
+                        await send({"type": "http.response.body", "body": event_of(each), "more_body": True})
+                except TimeoutError:
+                    telling.close(CloseReason.SLOW_CONSUMER)  # it comes back with the last cursor that it has read
+                    return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

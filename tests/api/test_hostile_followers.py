@@ -66,7 +66,9 @@ async def test_who_never_reads_is_ended_and_the_others_are_not(
     async with trading(stream) as trade, servers(**_SLOW) as server:
         await fill(stream, ORG)
         async with streaming(server.client, holder, bearer, properties="1,2,3"):
-            deaf = [await never_reading(server.port, events), await never_reading(server.port, upgrade + subscribe)]
+            deaf = [await never_reading(server.port, events), await never_reading(server.port, upgrade)]
+            assert b" 101 " in await asyncio.to_thread(deaf[1].recv, 1_000)
+            deaf[1].sendall(subscribe)
             ended = 'folio_realtime_closed_total{reason="slow_consumer"}'
             await until(lambda: _equals(server, issuer, ended, 2.0), 20)
             await until(lambda: _equals(server, issuer, "folio_realtime_connections", 1.0), 20)

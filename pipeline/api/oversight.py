@@ -4,7 +4,6 @@ A server reads with the rights of a reader. Looking takes `folio_operator`, chan
 neither is lent to what customers' requests run on.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from pipeline.api.apart import apart
 from pipeline.api.problems import InTheWay, NotDone, NotSetUp
 from pipeline.cache.flights import Flights
 from pipeline.clock import Clock
 from pipeline.errors import ArchiveRefused, BatchTooSlow, DatabaseUnavailable, SchemaMismatch, SettingsRefused
-from pipeline.loop import run_on_loop
 from pipeline.maintenance.parity import LegacyTable, read_legacy
 from pipeline.maintenance.partitions.locking import connect_maintainer, require_owner
 from pipeline.maintenance.partitions.planning import Plan, Purpose
@@ -107,13 +106,13 @@ class Oversight:
     async def maintain(self, purpose: Purpose | None, who: str) -> list[StepDone]:
         """Do what is due. Raises InTheWay, NotSetUp and NotDone; what was done before stays done.
 
-        In a thread and on a loop of its own: an archive is compressed and read again, and customers go on meanwhile.
+        Apart: an archive is compressed and read again, and customers go on meanwhile.
         """
         if not self.asked.enabled:
             raise InTheWay(
                 "FOLIO_FLAGS_ENABLE_PARTITION_MAINTENANCE is off: partitions are not changed; a plan is made"
             )
-        done = await asyncio.to_thread(lambda: run_on_loop(self._maintain(purpose, who)))
+        done = await apart(lambda: self._maintain(purpose, who))
         if done is None:
             raise InTheWay("another run is at work: nothing was done by this one")
         return done

@@ -1,6 +1,8 @@
 """Partitions, counts and triggers over HTTP: every figure is SQL's, what is broken is found, and who may ask."""
 
 import asyncio
+import contextlib
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,7 +15,7 @@ import pytest_asyncio
 
 from pipeline.maintenance.partitions.state import EVENTS, EXPENSES, HASHED, MONTHLY, REVENUES
 from pipeline.months import month_of, months_after, start_of
-from tests.api.conftest import Served
+from tests.api.conftest import Served, Servers
 from tests.api.issuing import Issuer
 from tests.support.ledger import Ledger
 from tests.support.stream import Stream
@@ -22,6 +24,10 @@ METRICS, CRON = "/monitoring/partitions/metrics", "/cron/partition-maintenance"
 VERIFY, VERIFY_TOO = "/monitoring/verify-partitions", "/v1/system/monitoring/partitions/verify"
 NOW = datetime.now(UTC)
 THIS_MONTH = month_of(NOW)
+_RUNS = (
+    "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database "
+    "WHERE locktype = 'advisory' AND datname = current_database()"
+)
 NEXT, LAST = months_after(THIS_MONTH, 1), months_after(THIS_MONTH, 3)
 
 
@@ -287,7 +293,7 @@ async def test_of_twins_one_runs_and_customers_go_on_meanwhile(
         await blocking.start()
         await holder.execute("LOCK TABLE finance.revenues_default IN ACCESS SHARE MODE")
         first = asyncio.create_task(client.post(CRON, headers=operator))
-        while not await admin.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"):
+        while not await admin.fetchval(_RUNS):
             await asyncio.sleep(0.02)
         twin = await client.post(CRON, headers=operator)
         assert twin.status_code == httpx.codes.CONFLICT, twin.text
@@ -297,6 +303,23 @@ async def test_of_twins_one_runs_and_customers_go_on_meanwhile(
         await blocking.rollback()
         assert [step["step"] for step in (await first).json()["steps"]] == ["MakeMonth"]
     assert await _month_is_there(admin)
+
+
+async def test_a_server_that_is_told_to_stop_ends_its_run(
+    servers: Servers, stream: Stream, admin: asyncpg.Connection, operator: dict[str, str]
+) -> None:
+    await admin.execute(f"DROP TABLE finance.revenues_{NEXT:%Y_%m}")
+    async with servers(API_SHUTDOWN_GRACE_SECONDS="1") as server, stream.database() as holder, holder.transaction():
+        await holder.execute("LOCK TABLE finance.revenues_default IN ACCESS SHARE MODE")
+        asked = asyncio.create_task(server.client.post(CRON, headers=operator))
+        while not await admin.fetchval(_RUNS):
+            await asyncio.sleep(0.02)
+        server.signal(signal.SIGTERM)
+        assert await server.ended() == 0, server.log.read_text()
+        with contextlib.suppress(httpx.TransportError):
+            assert (await asked).status_code != httpx.codes.OK
+        assert not await admin.fetchval(_RUNS), "the next one may run"
+    assert not await _month_is_there(admin)
 
 
 async def test_a_run_that_gets_no_lock_says_who_has_it(

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from pipeline.addresses import Address, checked_database
 from pipeline.masking import Secret
 from pipeline.settings_section import Section
 
@@ -26,6 +27,16 @@ class ApiSettings(Section):
         description="Origins of browsers that may ask from elsewhere: three at most, separated by commas.",
     )
     shutdown_grace_seconds: float = Field(20, gt=0, le=300, description="Bound on an orderly shutdown.")
+    # A server that customers can reach reads, and has no other rights; what operators ask of it has logins of its own.
+    operator_database_url: Annotated[str | None, Address(), AfterValidator(checked_database)] = Field(
+        None, description="The database by a login of folio_operator, for /monitoring; unset: FOLIO_DATABASE_URL."
+    )
+    owner_database_url: Annotated[str | None, Address(), AfterValidator(checked_database)] = Field(
+        None, description="The database by the tables' owner, for POST /cron; unset: FOLIO_DATABASE_URL."
+    )
+    count_seconds_max: float = Field(
+        60, gt=0, le=3_600, description="Bound on counting every row, for /monitoring/verify-partitions."
+    )
 
 
 class CacheSettings(Section):

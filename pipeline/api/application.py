@@ -16,13 +16,15 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from pipeline.api.conditional import conditional
 from pipeline.api.idempotency import Idempotency
+from pipeline.api.monitoring import Monitoring
+from pipeline.api.oversight import Oversight
 from pipeline.api.problems import HANDLERS
 from pipeline.api.publishing import Publishing
 from pipeline.api.reading import UNCOMPRESSED, Books, OrganisationReads, PropertyReads
 from pipeline.api.realtime.admission import Gateway
 from pipeline.api.realtime.routes import RealtimeRoutes
 from pipeline.api.realtime.socket import follow
-from pipeline.api.system import Overseen, SystemReads
+from pipeline.api.system import Overseen, SystemReads, ready
 from pipeline.api.tokens import Tokens
 from pipeline.api.writing import publish_events
 from pipeline.settings_serving import ApiSettings
@@ -46,8 +48,18 @@ def alive() -> dict[str, bool]:
     return {"alive": True}
 
 
-_TYPES: Final = (Books, Publishing, Idempotency, Overseen, Gateway)
-_ROUTES: Final = (PropertyReads, OrganisationReads, publish_events, RealtimeRoutes, follow, SystemReads, alive)
+_TYPES: Final = (Books, Publishing, Idempotency, Overseen, Gateway, Oversight)
+_ROUTES: Final = (
+    PropertyReads,
+    OrganisationReads,
+    publish_events,
+    RealtimeRoutes,
+    follow,
+    SystemReads,
+    Monitoring,
+    alive,
+    ready,
+)
 
 
 def openapi_document() -> dict[str, Any]:
@@ -74,6 +86,7 @@ class Served:
     idempotency: Idempotency
     overseen: Overseen
     gateway: Gateway
+    oversight: Oversight
 
     def provided(self) -> dict[str, Provide]:
         return {each.name: _given(getattr(self, each.name)) for each in fields(self)}

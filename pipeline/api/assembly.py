@@ -12,6 +12,8 @@ from pipeline.api.application import Served
 from pipeline.api.development import development_secret
 from pipeline.api.idempotency import Idempotency
 from pipeline.api.metrics import ApiMetrics
+from pipeline.api.oversight import oversight
+from pipeline.api.parts import parts_of
 from pipeline.api.publishing import Publishing
 from pipeline.api.reading import Books
 from pipeline.api.realtime.admission import Gateway
@@ -73,8 +75,9 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
             Books(cached, Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
             _publishing(settings, sender, guards, clock),
             Idempotency(redis, guards[Part.REDIS], clock, ApiMetrics(registry)),
-            Overseen(readers, registry),
+            Overseen(readers, registry, parts_of(endpoints.database_url, redis, sender)),
             gateway,
+            oversight(settings, endpoints.database_url, clock),
         )
         async with aclosing(cached), _beside(realtime.run(feed, gateway.hub), gateway.caps.run(), sender.run()):
             if await gateway.hub.wait_until_ready(settings.realtime.ready_seconds_max):

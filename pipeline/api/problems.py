@@ -19,6 +19,7 @@ from litestar.status_codes import (
     HTTP_422_UNPROCESSABLE_ENTITY,
     HTTP_429_TOO_MANY_REQUESTS,
     HTTP_500_INTERNAL_SERVER_ERROR,
+    HTTP_501_NOT_IMPLEMENTED,
     HTTP_503_SERVICE_UNAVAILABLE,
 )
 
@@ -53,6 +54,18 @@ class Forbidden(Exception):
     """The token does not give that right; the message says which one it takes."""
 
 
+class InTheWay(Exception):
+    """Something else is at work, or it is switched off; the message says which."""
+
+
+class NotSetUp(Exception):
+    """The server was not given what it takes; the message says which setting or role does."""
+
+
+class NotDone(Exception):
+    """It was begun and could not be finished; the message, which is for operators, says how far and what to do."""
+
+
 # The most particular first.
 _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (TokenRefused, HTTP_401_UNAUTHORIZED, "No valid token"),
@@ -67,7 +80,10 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (EventsRefused, HTTP_422_UNPROCESSABLE_ENTITY, "Rules broken"),
     (Full, HTTP_429_TOO_MANY_REQUESTS, "Too many subscriptions"),
     (Refused, HTTP_503_SERVICE_UNAVAILABLE, "Try again"),
+    (InTheWay, HTTP_409_CONFLICT, "In the way"),
+    (NotSetUp, HTTP_501_NOT_IMPLEMENTED, "Not set up here"),
     (Transient, HTTP_503_SERVICE_UNAVAILABLE, "Try again"),
+    (NotDone, HTTP_503_SERVICE_UNAVAILABLE, "Not done"),
 )
 
 

@@ -46,6 +46,14 @@ class Sender:
         self._failing_since = None
         return placed
 
+    async def ask_broker(self) -> None:
+        """Have a broker say which servers and topics there are, now. Raises BrokerUnavailable where none does."""
+        servers, producer = servers_of(self._bootstrap), self._producer
+        with broker_errors(f"asking {servers}"):
+            answered = producer is not None and await producer.client.force_metadata_update()
+        if not answered:
+            raise BrokerUnavailable(f"{servers} does not answer")
+
     async def run(self) -> None:
         """Until it is cancelled."""
         failures = 0

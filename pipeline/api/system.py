@@ -1,15 +1,17 @@
 """What operators ask of a server: how it stands, its databases, its connections, its figures. Every one is measured."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from pipeline.api.access import operators_only
+from pipeline.api.parts import Ask, PartHealth, ask_parts
 from pipeline.api.problems import documented
 from pipeline.masking import masked
 from pipeline.storage.replicas.choice import Health
@@ -25,6 +27,7 @@ class Overseen:
 
     readers: ReplicaReaders
     registry: CollectorRegistry
+    parts: Mapping[str, Ask]  # how each server behind this one is asked whether it answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,11 @@ class PoolStats:
 
 @dataclass(frozen=True, slots=True)
 class SystemHealth:
-    """Whether this process can serve; the database servers one by one."""
+    """Whether this process can serve; the database servers one by one, and every part as it answers now."""
 
     healthy: bool
     servers: list[ServerHealth]
+    parts: list[PartHealth]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,13 @@ class Sample:
     value: float
 
 
+@get("/readyz", include_in_schema=False)
+async def ready(overseen: NamedDependency[Overseen]) -> Response[dict[str, bool]]:
+    """Whether requests may be sent here; as the last look found it, for anybody may ask this."""
+    can = may_serve(overseen.readers)
+    return Response({"ready": can}, status_code=HTTP_200_OK if can else HTTP_503_SERVICE_UNAVAILABLE)
+
+
 class SystemReads(Controller):
     """For operators alone."""
 
@@ -96,9 +107,10 @@ class SystemReads(Controller):
 
     @get("/health", responses=_REFUSALS, summary="Whether this process can serve")
     async def health(self, overseen: NamedDependency[Overseen]) -> SystemHealth:
-        """It can as long as one server may answer reads."""
+        """It can while a database may answer reads: without Redis they take longer, without Kafka no event comes in."""
+        parts = await ask_parts(overseen.parts)
         servers = server_healths(overseen.readers)
-        return SystemHealth(any(each.usable for each in servers), servers)
+        return SystemHealth(may_serve(overseen.readers), servers, parts)
 
     @get("/metrics/aggregated", responses=_REFUSALS, summary="Every figure of this process")
     async def aggregated(self, overseen: NamedDependency[Overseen]) -> list[Sample]:
@@ -156,6 +168,11 @@ def pool_stats(pool: ServerPool) -> PoolStats:
     """One pool, now."""
     in_use, most = pool.connections_in_use(), pool.bounds.connections_max
     return PoolStats(pool.name, pool.open_connections(), in_use, most, round(in_use / most, 4))
+
+
+def may_serve(readers: ReplicaReaders) -> bool:
+    """Whether one server may answer reads."""
+    return any(each.usable for each in (readers.checks.primary, *readers.checks.replicas))
 
 
 def server_healths(readers: ReplicaReaders) -> list[ServerHealth]:

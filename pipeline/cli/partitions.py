@@ -2,8 +2,7 @@
 
 import asyncio
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,17 +17,22 @@ from pipeline.cli.partition_views import show_plan, show_splits, show_status
 from pipeline.clock import SystemClock
 from pipeline.crash import crash_point
 from pipeline.endpoints import resolve_database
-from pipeline.errors import SettingsRefused
 from pipeline.exits import EXIT_DIFFERENT, EXIT_OK
 from pipeline.logs import configure
-from pipeline.maintenance.partitions.applying import Maintenance, require_archive
 from pipeline.maintenance.partitions.archives import Header, read_header, verified
 from pipeline.maintenance.partitions.gauges import gauges
 from pipeline.maintenance.partitions.locking import connect_maintainer, only_run, require_owner
 from pipeline.maintenance.partitions.modulus import plan_modulus
-from pipeline.maintenance.partitions.planning import Keeping, Plan, Purpose, plan, require_retention
-from pipeline.maintenance.partitions.planning import only as only_
+from pipeline.maintenance.partitions.planning import Purpose
 from pipeline.maintenance.partitions.restoring import require_restorable, restore
+from pipeline.maintenance.partitions.running import (
+    Maintaining,
+    StepDone,
+    maintain,
+    maintaining,
+    planned,
+    require_enabled,
+)
 from pipeline.maintenance.partitions.standing import retention_problem, standings
 from pipeline.maintenance.partitions.state import State, read_state
 from pipeline.settings import Settings
@@ -59,7 +63,7 @@ def status(*, output: Literal["text", "json", "prometheus"] = "text") -> int:
     """
     settings = settings_module.load()
     state, now = asyncio.run(_look(settings)), SystemClock().now()
-    keeping = _keeping(settings)
+    keeping = maintaining(settings).keeping
     found, retention = standings(state, now, keeping), retention_problem(state, keeping)
     if output == "prometheus":
         sys.stdout.write(generate_latest(gauges(state, found)).decode())
@@ -103,7 +107,7 @@ def plan_(
     if modulus is not None:
         show_splits(plan_modulus(state, modulus), modulus, output)
         return EXIT_OK
-    show_plan(_plan(settings, state, only, archive, events_older_than), output)
+    show_plan(planned(maintaining(settings, archive, events_older_than), state, only), output)
     return EXIT_OK
 
 
@@ -131,11 +135,13 @@ def apply(
         text for people, json for programs.
     """
     settings = settings_module.load()
-    _require_enabled(settings)
+    asked = maintaining(settings, archive, events_older_than)
+    require_enabled(asked)
     configure(settings.log.level)
-    done = asyncio.run(_apply(settings, only, archive, events_older_than, tell=output == "text"))
+    done = asyncio.run(_apply(settings, asked, only, _tell if output == "text" else _keep_quiet))
     if output == "json":
-        print_document({"another_run": done is None, "done": done or []})
+        steps = [{"step": each.step.words, "rows": each.rows, "seconds": each.seconds} for each in done or ()]
+        print_document({"another_run": done is None, "done": steps})
     elif done is None:
         print("another run is at work: nothing was done")
     elif not done:
@@ -155,7 +161,7 @@ def restore_(file: Path, /, *, output: Output = "text") -> int:
         text for people, json for programs.
     """
     settings = settings_module.load()
-    _require_enabled(settings)
+    require_enabled(maintaining(settings))
     configure(settings.log.level)
     header = asyncio.run(_restore(settings, file))
     if output == "json":
@@ -186,24 +192,12 @@ def show(file: Path, /, *, output: Output = "text") -> int:
     return EXIT_OK
 
 
-def _require_enabled(settings: Settings) -> None:
-    if not settings.flags.enable_partition_maintenance:
-        raise SettingsRefused(
-            "FOLIO_FLAGS_ENABLE_PARTITION_MAINTENANCE is off: partitions are not changed; plan and status go on"
-        )
+def _tell(done: StepDone) -> None:
+    print(f"{done.step.words}: {done.rows:,} rows, {done.seconds:.3f} s", flush=True)
 
 
-def _keeping(settings: Settings, archive: Path | None = None, events_months: int | None = None) -> Keeping:
-    folder = archive or settings.partitions.archive_dir
-    return Keeping(settings.batch.retention_months, settings.partitions.months_ahead, folder is not None, events_months)
-
-
-def _plan(
-    settings: Settings, state: State, purpose: Purpose | None, archive: Path | None, events_months: int | None
-) -> Plan:
-    keeping = _keeping(settings, archive, events_months)
-    require_retention(state, keeping, purpose)
-    return only_(plan(state, SystemClock().now(), keeping), purpose)
+def _keep_quiet(_: StepDone) -> None:
+    return
 
 
 async def _look(settings: Settings) -> State:
@@ -214,30 +208,12 @@ async def _look(settings: Settings) -> State:
 
 
 async def _apply(
-    settings: Settings, purpose: Purpose | None, archive: Path | None, events_months: int | None, *, tell: bool
-) -> Sequence[dict[str, object]] | None:
-    """Each step with the rows that it moved and its seconds; None while another run is at work."""
+    settings: Settings, asked: Maintaining, purpose: Purpose | None, tell: Callable[[StepDone], None]
+) -> Sequence[StepDone] | None:
+    """What was done; None while another run is at work."""
     connecting = connect_maintainer(resolve_database(settings), settings.database, "folio partitions")
     async with briefly(connecting, "maintaining the partitions") as connection:
-        await require_schema(connection)
-        await require_owner(connection)
-        async with only_run(connection) as ours:
-            if not ours:
-                return None
-            steps = _plan(settings, await read_state(connection), purpose, archive, events_months)
-            folder = archive or settings.partitions.archive_dir
-            require_archive(steps, folder)
-            reach = crash_point(settings.worker.crash_at)
-            maintenance = Maintenance(connection, settings.partitions, folder, operator(), reach)
-            done: list[dict[str, object]] = []
-            for step in steps:
-                started = time.monotonic()
-                rows = await maintenance.carry_out(step)
-                seconds = round(time.monotonic() - started, 3)
-                done.append({"step": step.words, "rows": rows, "seconds": seconds})
-                if tell:
-                    print(f"{step.words}: {rows:,} rows, {seconds:.3f} s", flush=True)
-            return done
+        return await maintain(connection, asked, purpose, operator(), tell)
 
 
 async def _restore(settings: Settings, file: Path) -> Header | None:

@@ -14,6 +14,9 @@ _CLOSE_SECONDS = 1.0
 # A snapshot that is held for longer keeps vacuum from the rows of a whole busy quarter of an hour.
 _MUCH_SECONDS = 900.0
 _MUCH_MEMORY = "64MB"  # of a sort, before it goes to the disk
+# Beyond the server's own bound on a statement: whoever answers this late is stalled.
+_STALLED_SECONDS = 5.0
+OVERSEER = "folio_operator"
 
 # A writer only ever probes by key, whatever the planner believes of tables that were just made or have just grown.
 # Generic plans: a batch's arrays would otherwise be planned anew each time.
@@ -119,6 +122,36 @@ async def connect_reader_of_much(url: str, settings: DatabaseSettings, applicati
             await _set_role(connection, settings.role)
         await connection.set_builtin_type_codec("timestamptz", schema="pg_catalog", codec_name="int8", format="binary")
     return connection
+
+
+async def connect_overseer(
+    url: str, settings: DatabaseSettings, application_name: str, statement_seconds: float
+) -> asyncpg.Connection:
+    """A connection that sees everybody's rows and changes none: an operator's rights, whatever the login has besides.
+
+    Each statement is bounded, for it may read tables from end to end. Raises SettingsRefused for a login that is no
+    member of folio_operator.
+    """
+    try:
+        return await asyncpg.connect(
+            url,
+            timeout=settings.connect_timeout_seconds,
+            command_timeout=statement_seconds + _STALLED_SECONDS,
+            server_settings={
+                "application_name": application_name,
+                "timezone": "UTC",
+                "datestyle": "ISO",
+                "role": OVERSEER,
+                "default_transaction_read_only": "on",
+                "statement_timeout": _milliseconds(statement_seconds),
+                # Who left is noticed, and the locks of a long count with it.
+                "idle_in_transaction_session_timeout": _milliseconds(settings.idle_in_transaction_timeout_seconds),
+                "tcp_user_timeout": _milliseconds(settings.lock_timeout_seconds),
+                "jit": "off",
+            },
+        )
+    except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
+        raise SettingsRefused(f"the login is no member of {OVERSEER}: {error}") from error
 
 
 @asynccontextmanager

@@ -53,6 +53,11 @@ def issuer() -> Issuer:
 @pytest.fixture
 def servers(stream: Stream, issuer: Issuer) -> Servers:
     """Each ends with its block, in whatever way the block has not ended it yet."""
+    return servers_of(stream, issuer)
+
+
+def servers_of(stream: Stream, issuer: Issuer) -> Servers:
+    """The same for a stream of the test's own."""
 
     @asynccontextmanager
     async def serving(port: int = 0, **overrides: str) -> AsyncIterator[Server]:

@@ -789,4 +789,25 @@ BUGS = (
         "place.offset",
         "tests/realtime/test_model.py",
     ),
+    Bug(
+        "whoever has a token has months taken away",
+        "pipeline/api/monitoring.py",
+        "    guards = (operators_only,)\n",
+        "",
+        "tests/api/test_monitoring.py::test_operators_alone_may_ask",
+    ),
+    Bug(
+        "a trigger that is switched off counts as one that fires",
+        "pipeline/maintenance/triggers.py",
+        "        if not self.enabled:\n",
+        "        if not self.enabled and not self.expected:\n",
+        "tests/maintenance/test_triggers.py",
+    ),
+    Bug(
+        "rows of organisations that belong elsewhere are not looked for",
+        "pipeline/maintenance/partitions/verifying.py",
+        "        if count.strays:\n",
+        "        if count.strays < 0:\n",
+        "tests/maintenance/partitions/test_verifying.py::test_each_kind_of_damage_is_found",
+    ),
 )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
+from math import ceil
 from typing import Final
 
 import jwt
@@ -25,7 +26,8 @@ _SILENCE_MS_MAX: Final = 45_000
 # Of the kernel, for each connection; it would take 4 MB for one whose client does not read. Over a way of 100 ms it is
 # enough for 2.5 MB a second.
 _SEND_BUFFER_BYTES: Final = 262_144
-_DRAIN_SECONDS_MAX: Final = 3.0
+# Of the grace: for followers to be told. The rest is for what was asked.
+_DRAIN_SHARE: Final = 0.2
 # A client that sends nothing for so long has gone; what it held is needed.
 _KEEP_ALIVE_SECONDS: Final = 30
 
@@ -41,10 +43,13 @@ class _Server(uvicorn.Server):
 class Serving:
     """A server that listens already; `run` answers until `stop`."""
 
-    def __init__(self, server: uvicorn.Server, listener: socket.socket, gateway: Gateway) -> None:
+    def __init__(
+        self, server: uvicorn.Server, listener: socket.socket, gateway: Gateway, drain_seconds_max: float
+    ) -> None:
         self._server = server
         self._listener = listener
         self._gateway = gateway
+        self._drain_seconds_max = drain_seconds_max
         self._told_to_stop = asyncio.Event()
 
     @property
@@ -68,7 +73,7 @@ class Serving:
 
     async def _end_in_order(self) -> None:
         await self._told_to_stop.wait()
-        await self._gateway.drained(_DRAIN_SECONDS_MAX)
+        await self._gateway.drained(self._drain_seconds_max)
         self._server.should_exit = True
 
 
@@ -76,6 +81,7 @@ class Serving:
 async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serving]:
     """A server and what it reads by. Raises SettingsRefused where its address is taken, or no key is there."""
     api = settings.api
+    drain_seconds = api.shutdown_grace_seconds * _DRAIN_SHARE
     tokens = Tokens(Trust(_keys(settings), api.token_issuer, api.token_audience))
     async with assembled(settings, endpoints) as served:
         with _listening(api.host, api.port) as listener:
@@ -93,9 +99,9 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
                 ws_ping_interval=None,  # a heartbeat of ours finds out who has gone
                 lifespan="on",
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=int(api.shutdown_grace_seconds),
+                timeout_graceful_shutdown=ceil(api.shutdown_grace_seconds - drain_seconds),
             )
-            yield Serving(_Server(config), listener, served.gateway)
+            yield Serving(_Server(config), listener, served.gateway, drain_seconds)
 
 
 def _keys(settings: Settings) -> Mapping[str, jwt.PyJWK]:

@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pipeline.api.access import operators_only
 from pipeline.api.parts import Ask, PartHealth, ask_parts
 from pipeline.api.problems import documented
+from pipeline.api.realtime.admission import Gateway
 from pipeline.masking import masked
 from pipeline.storage.replicas.choice import Health
 from pipeline.storage.replicas.pool import ServerPool
@@ -92,9 +93,9 @@ class Sample:
 
 
 @get("/readyz", include_in_schema=False)
-async def ready(overseen: NamedDependency[Overseen]) -> Response[dict[str, bool]]:
+async def ready(overseen: NamedDependency[Overseen], gateway: NamedDependency[Gateway]) -> Response[dict[str, bool]]:
     """Whether requests may be sent here; as the last look found it, for anybody may ask this."""
-    can = may_serve(overseen.readers)
+    can = may_serve(overseen.readers) and not gateway.hub.draining
     return Response({"ready": can}, status_code=HTTP_200_OK if can else HTTP_503_SERVICE_UNAVAILABLE)
 
 

@@ -139,6 +139,11 @@ class Hub:
         """Whether somebody may subscribe."""
         return self._caught_up.is_set() and not self._draining
 
+    @property
+    def draining(self) -> bool:
+        """Whether the process is about to end."""
+        return self._draining
+
     async def wait_until_ready(self, seconds: float) -> bool:
         """Whether the feed has caught up within so many seconds."""
         with suppress(TimeoutError):

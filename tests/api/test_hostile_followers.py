@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket as sockets
 import time
 from datetime import date, timedelta
@@ -78,6 +79,26 @@ async def test_who_never_reads_is_ended_and_the_others_are_not(
             await until(lambda: says("update" in holder.told))
         for each in deaf:
             each.close()
+
+
+async def test_a_server_that_ends_says_so_and_waits_for_nobody_who_never_reads(
+    stream: Stream, servers: Servers, issuer: Issuer
+) -> None:
+    bearer = issuer.bearer(ORG)["Authorization"]
+    request = f"GET /v2/realtime/stream?org_id={ORG} HTTP/1.1\r\nHost: x\r\nAuthorization: {bearer}\r\n\r\n"
+    await fill(stream, ORG)
+    async with servers(API_SHUTDOWN_GRACE_SECONDS="2") as server:
+        deaf = await never_reading(server.port, request.encode())
+        await until(lambda: _equals(server, issuer, "folio_realtime_connections", 1.0))
+        assert (await server.client.get("/readyz")).status_code == httpx.codes.OK
+        server.signal(signal.SIGTERM)
+
+        async def unready() -> bool:
+            return (await server.client.get("/readyz")).status_code == httpx.codes.SERVICE_UNAVAILABLE
+
+        await until(unready, 2)
+        assert await server.ended() == 0
+        deaf.close()
 
 
 async def _equals(server: Server, issuer: Issuer, line: str, wanted: float) -> bool:

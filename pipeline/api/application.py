@@ -11,10 +11,10 @@ from litestar.config.cors import CORSConfig
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from pipeline.api.conditional import conditional
+from pipeline.api.event_body import WithEvents, with_events
 from pipeline.api.idempotency import Idempotency
 from pipeline.api.monitoring import Monitoring
 from pipeline.api.oversight import Oversight
@@ -72,7 +72,7 @@ def openapi_document() -> dict[str, Any]:
     )
     # The same text every time: the library takes paths and schemas as its sets give them.
     document: dict[str, Any] = msgspec.json.decode(
-        msgspec.json.encode(described.openapi_schema.to_schema(), order="sorted")
+        msgspec.json.encode(with_events(described.openapi_schema.to_schema()), order="sorted")
     )
     return document
 
@@ -136,7 +136,7 @@ def _described() -> OpenAPIConfig:
         version=version("foliostream"),
         description="Exact daily balances of hotels: read, written and followed over HTTP.",
         path="/openapi",
-        render_plugins=[JsonRenderPlugin()],
+        render_plugins=[WithEvents()],
         components=Components(security_schemes={"token": bearer}),
         security=[{"token": []}],
     )

@@ -9,7 +9,8 @@ from pipeline.errors import ReadRefused
 from pipeline.storage.intent import Intent, Read, ReadYourWrites, Write
 
 # A mark is what a write was answered with: the history that it is in, and how far that had come.
-_MARK: Final = re.compile(r"after=(\d{1,20}-\d{1,10}):(\d{1,19})", re.ASCII)
+_MARK: Final = re.compile(r"after=([0-9]{1,20}-[0-9]{1,10}):([0-9]{1,19})")
+_HEADER: Final = r"^(any|primary|after=[0-9]{1,20}-[0-9]{1,10}:[0-9]{1,19})$"
 
 ANY: Final = "any"
 ReadHeader = Annotated[
@@ -17,6 +18,7 @@ ReadHeader = Annotated[
     HeaderParameter(
         name="Folio-Read",
         max_length=64,
+        pattern=_HEADER,
         required=False,
         description="`any` (default): a replica may answer. `primary`: the primary does. "
         "`after=<mark>`: whoever has what the write that was answered with this mark has written.",

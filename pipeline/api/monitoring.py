@@ -205,7 +205,7 @@ class Monitoring(Controller):
     @post(
         "/cron/partition-maintenance",
         status_code=HTTP_200_OK,
-        responses=_REFUSALS | _IN_THE_WAY,
+        responses=_REFUSALS | _IN_THE_WAY | documented(400),
         summary="Make the months that are missing, and take away those past retention",
     )
     async def maintain(

@@ -41,6 +41,14 @@ _LIMIT: Final = 100
 
 Limit = Annotated[int, QueryParameter(ge=1, le=PAGE_ROWS_MAX, description="Items of a page.")]
 After = Annotated[str | None, QueryParameter(max_length=512, description="The `next` of the page before.")]
+# As text: as a date-time the library takes a number of seconds for one, too.
+Instant = Annotated[
+    str,
+    QueryParameter(
+        pattern=r"^[0-9]{4}(-[0-9]{2}){2}[Tt ][0-9]{2}(:[0-9]{2}){2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})$",
+        description="RFC 3339, with its offset from UTC.",
+    ),
+]
 Id = Annotated[int, PathParameter(ge=1, le=2**63 - 1)]
 
 
@@ -133,13 +141,11 @@ class PropertyReads(Controller):
         org_id: Id,
         property_id: Id,
         day: FromPath[date],
-        recorded_at: FromQuery[datetime],
+        recorded_at: Instant,
         read: ReadHeader = "any",
     ) -> RecordedBalance:
         """Answered only for instants that nothing can be recorded before any more; else 409."""
-        if recorded_at.tzinfo is None:
-            raise ReadRefused("`recorded_at` takes an offset, such as 2026-11-01T00:00:00Z")
-        balance = await books.as_of.balance(org_id, property_id, day, recorded_at, intent=intent_of(read))
+        balance = await books.as_of.balance(org_id, property_id, day, instant_of(recorded_at), intent=intent_of(read))
         return found(balance, f"property {property_id} had no balance on or before {day} by then")
 
     @get("/reports/daily/{day:date}", responses=OF_READS, summary="The daily report of a property", tags=["Reports"])
@@ -254,6 +260,14 @@ class OrganisationReads(Controller):
             org_id, kind, transaction_id, intent=intent_of(read), limit=limit, after=place_of(after, int) or 0
         )
         return listed(page, stored_event)
+
+
+def instant_of(text: str) -> datetime:
+    """Raises ReadRefused."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ReadRefused(f"`recorded_at` takes an instant such as 2026-11-01T00:00:00Z: {error}") from error
 
 
 def unmoved(latest: Balance, day: date) -> Balance:

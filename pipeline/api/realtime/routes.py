@@ -37,6 +37,7 @@ Properties = Annotated[
     str | None,
     QueryParameter(
         max_length=_IDS_CHARACTERS_MAX,
+        pattern=r"^[0-9]{1,19}(,[0-9]{1,19})*$",
         description="Ids separated by commas: these properties alone; a thousand at most.",
     ),
 ]

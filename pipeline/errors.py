@@ -9,6 +9,7 @@
         - CacheUnavailable      Redis refused, was cut off, or timed out
         - OutcomeUnknown        a COMMIT was sent and its answer was lost
         - FenceLost             another worker has claimed the lane: give it up and rejoin
+        - Overloaded            as many as may wait here already do
         - Stalled               records wait and nothing has moved for too long: rejoin
         - NotAsked              a guard of ours did not let the call through: the part has seen nothing of it
           - CircuitOpen         the part was away when last asked: do without it, or ask again later
@@ -72,6 +73,10 @@ class FenceLost(Transient):
 
 class Stalled(Transient):
     """Records wait, and nothing has moved for longer than the watchdog allows."""
+
+
+class Overloaded(Transient):
+    """As many callers as may wait here already do; nothing was begun for this one."""
 
 
 class NotAsked(Transient):

@@ -1,9 +1,10 @@
 """The settings of what serves: HTTP, cached balances, realtime subscribers, and the guards of the parts behind them."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from pipeline.addresses import Address, checked_database
 from pipeline.masking import Secret
@@ -18,6 +19,9 @@ class ApiSettings(Section):
     jwks_path: Path | None = Field(
         None, description="Public keys of whoever issues tokens (JWKS, RFC 7517). Unset: the local stack's own."
     )
+    jwks_check_seconds: float = Field(
+        10, ge=0.05, le=3_600, description="How often that file is looked at for new keys."
+    )
     token_issuer: str = Field("folio-development", min_length=1, description="`iss` of accepted tokens.")
     token_audience: str = Field("folio", min_length=1, description="`aud` of accepted tokens.")
     body_bytes_max: int = Field(33_554_432, ge=1_024, description="Largest body of a request: 32 MB.")
@@ -25,6 +29,36 @@ class ApiSettings(Section):
         None,
         pattern=r"^https?://[^\s,/*]+(,https?://[^\s,/*]+){0,2}$",
         description="Origins of browsers that may ask from elsewhere: three at most, separated by commas.",
+    )
+    hsts_seconds: int = Field(
+        0, ge=0, le=63_072_000, description="Browsers are told to come by TLS alone, for so long; 0: they are not."
+    )
+    head_seconds: float = Field(10, gt=0, le=300, description="Bound on the head of a request.")
+    body_seconds: float = Field(
+        20, gt=0, le=300, description="Bound on its body, and a second more for each 16 KiB that have come."
+    )
+    # Of 4,000 that a process answers, so that one holder leaves room for the others.
+    rate_holder_per_second: float = Field(
+        2_000, ge=0.1, le=1_000_000, description="Requests a second of a token's holder (`sub`), in each process."
+    )
+    rate_holder_burst: int = Field(4_000, ge=1, le=1_000_000, description="How many of them at once.")
+    rate_address_per_second: float = Field(
+        100, ge=0.1, le=1_000_000, description="Requests a second without a valid token, of a client's address."
+    )
+    rate_address_burst: int = Field(1_000, ge=1, le=1_000_000, description="How many of them at once.")
+    trusted_proxies: str | None = Field(
+        None,
+        description="Addresses or networks, separated by commas, whose X-Forwarded-For tells a client's address.",
+    )
+    rate_remembered_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="Holders whose rate is remembered, and as many addresses."
+    )
+    # Below what holds an idempotency key, the broker's 20 s included (pipeline/api/idempotency.py).
+    applied_wait_seconds: float = Field(
+        10, gt=0, le=20, description="Bound on waiting for the stream, of who asks for `wait=applied`."
+    )
+    applied_waiting_max: int = Field(
+        2_000, ge=1, le=100_000, description="Requests that wait for the stream at once; one more is refused (503)."
     )
     shutdown_grace_seconds: float = Field(20, gt=0, le=300, description="Bound on an orderly shutdown.")
     # A server that customers can reach reads, and has no other rights; what operators ask of it has logins of its own.
@@ -37,6 +71,13 @@ class ApiSettings(Section):
     count_seconds_max: float = Field(
         60, gt=0, le=3_600, description="Bound on counting every row, for /monitoring/verify-partitions."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str | None) -> str | None:
+        for each in value.split(",") if value is not None else ():
+            ip_network(each)  # raises ValueError, with the place in it
+        return value
 
 
 class CacheSettings(Section):

@@ -30,7 +30,7 @@ def principal_of(connection: Connection) -> Principal:
 
 def bearer_of(connection: Connection) -> str:
     """The token of the header. Raises TokenRefused where there is none."""
-    header = _header(connection)
+    header = header_of(connection, b"authorization")
     if header[: len(_SCHEME)].lower() != _SCHEME:
         raise TokenRefused("send `Authorization: Bearer <token>`")
     return header[len(_SCHEME) :].strip().decode("latin-1")
@@ -38,12 +38,12 @@ def bearer_of(connection: Connection) -> str:
 
 def says_who(connection: Connection) -> bool:
     """Whether the header is there at all."""
-    return _header(connection) != b""
+    return header_of(connection, b"authorization") != b""
 
 
-def _header(connection: Connection) -> bytes:
-    """As it came: an object made of all headers would be kept as long as a connection that stays."""
-    return next((value for name, value in connection.scope["headers"] if name == b"authorization"), b"")
+def header_of(connection: Connection, wanted: bytes) -> bytes:
+    """As it came, or empty: an object made of all headers would be kept as long as a connection that stays."""
+    return next((value for name, value in connection.scope["headers"] if name == wanted), b"")
 
 
 def require_organisation(principal: Principal, org_id: int) -> None:

@@ -13,9 +13,11 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
+from pipeline.api.applying import Applying
 from pipeline.api.conditional import conditional
 from pipeline.api.event_body import WithEvents, with_events
 from pipeline.api.idempotency import Idempotency
+from pipeline.api.metrics import ApiMetrics
 from pipeline.api.monitoring import Monitoring
 from pipeline.api.oversight import Oversight
 from pipeline.api.problems import HANDLERS
@@ -25,21 +27,15 @@ from pipeline.api.realtime.admission import Gateway
 from pipeline.api.realtime.routes import RealtimeRoutes
 from pipeline.api.realtime.socket import follow
 from pipeline.api.system import Overseen, SystemReads, ready
+from pipeline.api.tickets import Tickets, issue_ticket
 from pipeline.api.tokens import Tokens
 from pipeline.api.writing import publish_events
 from pipeline.settings_serving import ApiSettings
 
 # Below this, compressing costs more than it saves on the wire.
 _COMPRESSED_BYTES_MIN: Final = 1_024
-# A browser that meets an answer of ours by accident runs nothing of it, frames nothing, and guesses no type.
-_SECURITY_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    # Each answer is for one token; who has it asks whether it is still true.
-    "Cache-Control": "private, no-cache",
-    "Vary": "Authorization",
-}
+# Each answer is for one token; who has it asks whether it is still true. All other headers: pipeline.api.hardening.
+_HEADERS: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
 @get("/livez", include_in_schema=False, sync_to_thread=False)
@@ -48,13 +44,17 @@ def alive() -> dict[str, bool]:
     return {"alive": True}
 
 
-_TYPES: Final = (Books, Publishing, Idempotency, Overseen, Gateway, Oversight)
+_TYPES: Final = (
+    *(Books, Publishing, Applying, Idempotency, Overseen),
+    *(Gateway, Oversight, Tickets, ApiMetrics),
+)
 _ROUTES: Final = (
     PropertyReads,
     OrganisationReads,
     publish_events,
     RealtimeRoutes,
     follow,
+    issue_ticket,
     SystemReads,
     Monitoring,
     alive,
@@ -83,10 +83,13 @@ class Served:
 
     books: Books
     publishing: Publishing
+    applying: Applying
     idempotency: Idempotency
     overseen: Overseen
     gateway: Gateway
     oversight: Oversight
+    tickets: Tickets
+    metrics: ApiMetrics
 
     def provided(self) -> dict[str, Provide]:
         return {each.name: _given(getattr(self, each.name)) for each in fields(self)}
@@ -108,9 +111,9 @@ def application(settings: ApiSettings, served: Served, tokens: Tokens) -> Litest
         ),
         cors_config=_cors(settings),
         request_max_body_size=settings.body_bytes_max,
-        response_headers=_SECURITY_HEADERS,
+        response_headers=_HEADERS,
         openapi_config=_described(),
-        state=State({"tokens": tokens}),
+        state=State({"tokens": tokens, "cors_origins": settings.cors_origins}),
         signature_types=_TYPES,
         logging_config=None,  # the process has one: pipeline.logs
         debug=False,
@@ -124,7 +127,14 @@ def _cors(settings: ApiSettings) -> CORSConfig | None:
     return CORSConfig(
         allow_origins=settings.cors_origins.split(","),
         allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "Folio-Read", "Idempotency-Key", "If-None-Match"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Folio-Read",
+            "Idempotency-Key",
+            "If-None-Match",
+            "Last-Event-ID",
+        ],
         expose_headers=["ETag", "Retry-After"],
     )
 

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from pipeline.api.application import Served
+from pipeline.api.applying import Applying
 from pipeline.api.development import development_secret
 from pipeline.api.idempotency import Idempotency
 from pipeline.api.metrics import ApiMetrics
@@ -19,6 +20,7 @@ from pipeline.api.reading import Books
 from pipeline.api.realtime.admission import Gateway
 from pipeline.api.sending import Sender
 from pipeline.api.system import Overseen
+from pipeline.api.tickets import Tickets
 from pipeline.cache.balances import BalanceCache
 from pipeline.cache.client import new_redis
 from pipeline.cache.metrics import TierMetrics
@@ -39,6 +41,7 @@ from pipeline.settings import Settings
 from pipeline.stack import Endpoints
 from pipeline.storage.as_of import AsOf
 from pipeline.storage.balances import Balances
+from pipeline.storage.outcomes import Outcomes
 from pipeline.storage.primary import PrimaryBalances
 from pipeline.storage.reading import Reads
 from pipeline.storage.replicas.metrics import ReadMetrics
@@ -70,16 +73,21 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
         primary, tier_metrics = PrimaryBalances(reads), TierMetrics(registry)
         cached = _tiers(settings, redis, primary, guards, tier_metrics, clock)
         gateway, feed = _gateway(settings, endpoints, redis, primary, guards, cached, registry)
-        sender = Sender(endpoints.kafka_bootstrap, clock)
+        sender, metrics = Sender(endpoints.kafka_bootstrap, clock), ApiMetrics(registry)
+        applying = _applying(settings, reads, clock, metrics)
         served = Served(
             Books(cached, Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
             _publishing(settings, sender, guards, clock),
-            Idempotency(redis, guards[Part.REDIS], clock, ApiMetrics(registry)),
+            applying,
+            Idempotency(redis, guards[Part.REDIS], clock, metrics),
             Overseen(readers, registry, parts_of(endpoints.database_url, redis, sender)),
             gateway,
             oversight(settings, endpoints.database_url, clock),
+            Tickets(redis, guards[Part.REDIS], metrics),
+            metrics,
         )
-        async with aclosing(cached), _beside(realtime.run(feed, gateway.hub), gateway.caps.run(), sender.run()):
+        beside = (realtime.run(feed, gateway.hub), gateway.caps.run(), sender.run(), applying.run())
+        async with aclosing(cached), _beside(*beside):
             if await gateway.hub.wait_until_ready(settings.realtime.ready_seconds_max):
                 await warm(cached, gateway.hub.newest(_WARMED_FROM_UPDATES), settings.cache, clock, tier_metrics)
             yield served
@@ -116,6 +124,11 @@ def _gateway(
 def _publishing(settings: Settings, sender: Sender, guards: Guards, clock: Clock) -> Publishing:
     rules = Rules(past_max=settings.rules.past_max, future_max=settings.rules.future_max)
     return Publishing(sender, guards[Part.KAFKA], settings.kafka.topic_prefix + FINANCE_EVENTS, rules, clock)
+
+
+def _applying(settings: Settings, reads: Reads, clock: Clock, metrics: ApiMetrics) -> Applying:
+    outcomes = Outcomes(reads, settings.kafka.topic_prefix + FINANCE_EVENTS)
+    return Applying(outcomes, settings.api.applied_wait_seconds, settings.api.applied_waiting_max, clock, metrics)
 
 
 def _secrets(settings: Settings) -> list[bytes]:

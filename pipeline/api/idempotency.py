@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Final
 
 import msgspec
+from litestar.status_codes import HTTP_202_ACCEPTED
 from redis.asyncio import Redis
 
 from pipeline.api.metrics import ApiMetrics
@@ -26,7 +27,8 @@ from pipeline.resilience.guard import Guard
 
 KEY_CHARS_MAX: Final = 255
 KEPT_SECONDS: Final = 24 * 60 * 60
-# Longer than an answer takes at most: a broker is waited for 20 s. Who dies with a key leaves it to the next one then.
+# Longer than an answer takes at most: a broker is waited for 20 s, the stream for 20 more, the database for a few. Who
+# dies with a key leaves it to the next one then.
 _HELD_SECONDS: Final = 60
 _WAITED_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.02
@@ -54,11 +56,22 @@ class StillAnswering(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Once:
     """An answer, and whether it was given before."""
 
-    body: bytes
+    answer: Answer
     replayed: bool
+
+
+Work = Callable[[], Awaitable[Answer]]
 
 
 class _Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -67,6 +80,10 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes
     holder: bytes
     body: bytes | None
+    status: int = HTTP_202_ACCEPTED  # which processes that know of no other one leave out
+
+    def answer(self) -> Answer | None:
+        return Answer(self.status, self.body) if self.body is not None else None
 
 
 class Idempotency:
@@ -78,7 +95,7 @@ class Idempotency:
         self._clock = clock
         self._metrics = metrics
 
-    async def once(self, subject: str, key: str, request: bytes, work: Callable[[], Awaitable[bytes]]) -> Once:
+    async def once(self, subject: str, key: str, request: bytes, work: Work) -> Once:
         """What `work` returns, or has returned to the same request before.
 
         Raises KeyReused, StillAnswering, and what the work raises.
@@ -86,16 +103,16 @@ class Idempotency:
         name = f"folio:idempotency:{blake2b(f'{subject}|{key}'.encode(), digest_size=16).hexdigest()}"
         mine = _Entry(blake2b(request, digest_size=16).digest(), secrets.token_bytes(8), None)
         try:
-            body = await self._taken_or_answered(name, mine)
+            answer = await self._taken_or_answered(name, mine)
         except Transient:
             self._metrics.idempotency.labels("unguarded").inc()
             return Once(await work(), replayed=False)
-        if body is not None:
+        if answer is not None:
             self._metrics.idempotency.labels("replayed").inc()
-            return Once(body, replayed=True)
+            return Once(answer, replayed=True)
         return Once(await self._worked(name, mine, work), replayed=False)
 
-    async def _taken_or_answered(self, name: str, mine: _Entry) -> bytes | None:
+    async def _taken_or_answered(self, name: str, mine: _Entry) -> Answer | None:
         """The answer that was given, or None: the key is ours."""
         deadline = self._clock.monotonic() + _WAITED_SECONDS
         while True:
@@ -104,9 +121,10 @@ class Idempotency:
                 return None
             if found.digest != mine.digest:
                 self._metrics.idempotency.labels("reused").inc()
-                raise KeyReused("this Idempotency-Key was used with another body: take a new key for a new request")
-            if found.body is not None:
-                return found.body
+                raise KeyReused("this Idempotency-Key was used with another request: take a new key for a new request")
+            answer = found.answer()
+            if answer is not None:
+                return answer
             if self._clock.monotonic() > deadline:
                 raise StillAnswering("the first request with this key is still being answered: ask again")
             await asyncio.sleep(_LOOK_SECONDS)
@@ -125,15 +143,15 @@ class Idempotency:
         # Our own: an attempt whose answer was lost has taken it.
         return None if entry == mine else entry
 
-    async def _worked(self, name: str, mine: _Entry, work: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def _worked(self, name: str, mine: _Entry, work: Work) -> Answer:
         try:
-            body = await work()
+            answer = await work()
         except BaseException:
             await asyncio.shield(self._settle(name, mine, None))  # whoever comes next need not wait for our end
             raise
-        await self._settle(name, mine, msgspec.structs.replace(mine, body=body))
+        await self._settle(name, mine, msgspec.structs.replace(mine, body=answer.body, status=answer.status))
         self._metrics.idempotency.labels("first").inc()
-        return body
+        return answer
 
     async def _settle(self, name: str, mine: _Entry, done: _Entry | None) -> None:
         encode = msgspec.msgpack.encode

@@ -36,3 +36,8 @@ def intent_of(header: str) -> Intent:
     if found is None:
         raise ReadRefused("Folio-Read is `any`, `primary`, or `after=` and the mark that a write was answered with")
     return ReadYourWrites(int(found[2]), found[1])
+
+
+def mark_of(intent: ReadYourWrites) -> str:
+    """What `after=` takes."""
+    return f"{intent.epoch}:{intent.lsn}"

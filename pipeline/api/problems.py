@@ -16,6 +16,7 @@ from litestar.status_codes import (
     HTTP_404_NOT_FOUND,
     HTTP_409_CONFLICT,
     HTTP_410_GONE,
+    HTTP_413_REQUEST_ENTITY_TOO_LARGE,
     HTTP_422_UNPROCESSABLE_ENTITY,
     HTTP_429_TOO_MANY_REQUESTS,
     HTTP_500_INTERNAL_SERVER_ERROR,
@@ -27,10 +28,12 @@ from pipeline.api.idempotency import KeyReused, StillAnswering
 from pipeline.api.publishing import BodyRefused, EventsRefused
 from pipeline.api.realtime.admission import Full, Refused
 from pipeline.api.tokens import TokenRefused
-from pipeline.errors import HistoryArchived, NotSettled, ReadRefused, Transient
+from pipeline.errors import HistoryArchived, NotSettled, Overloaded, ReadRefused, Transient
 
 MEDIA_TYPE: Final = "application/problem+json"
 _RETRY_AFTER_SECONDS: Final = 1
+# Some statuses are kept by caches that are told nothing.
+_UNKEPT: Final = {"Cache-Control": "no-store"}
 
 log = structlog.get_logger()
 
@@ -78,6 +81,7 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (KeyReused, HTTP_422_UNPROCESSABLE_ENTITY, "Key used before"),
     (StillAnswering, HTTP_409_CONFLICT, "Still answering"),
     (EventsRefused, HTTP_422_UNPROCESSABLE_ENTITY, "Rules broken"),
+    (Overloaded, HTTP_503_SERVICE_UNAVAILABLE, "Overloaded"),
     (Full, HTTP_429_TOO_MANY_REQUESTS, "Too many subscriptions"),
     (Refused, HTTP_503_SERVICE_UNAVAILABLE, "Try again"),
     (InTheWay, HTTP_409_CONFLICT, "In the way"),
@@ -105,7 +109,7 @@ def _errors(error: Exception) -> list[dict[str, Any]] | None:
 
 def _told(error: Exception) -> str:
     """A server's own trouble is for the log; the caller can only wait."""
-    if not isinstance(error, Transient):
+    if not isinstance(error, Transient) or isinstance(error, Overloaded):
         return str(error)
     log.warning("a request could not be served", error=str(error), kind=type(error).__name__)
     return "A server behind this one does not answer at the moment. Nothing was lost; ask again."
@@ -119,6 +123,10 @@ def _headers(status: int) -> dict[str, str]:
 
 
 def _of_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    if error.status_code == HTTP_413_REQUEST_ENTITY_TOO_LARGE:
+        bound = request.route_handler.resolve_request_max_body_size() or 0
+        told = f"a body has {bound:,} bytes at most; send less at once"
+        return _answer(request, Problem("Too large", error.status_code, told), {})
     details = error.extra if isinstance(error, ValidationException) and isinstance(error.extra, list) else None
     title = type(error).__name__.removesuffix("Exception") or "Refused"
     return _answer(request, Problem(title, error.status_code, error.detail, errors=details), dict(error.headers or {}))
@@ -126,12 +134,12 @@ def _of_http(request: Request[Any, Any, Any], error: HTTPException) -> Response[
 
 def _answer(request: Request[Any, Any, Any], problem: Problem, headers: dict[str, str]) -> Response[Problem]:
     told = msgspec.structs.replace(problem, instance=request.url.path)
-    return Response(told, status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+    return Response(told, status_code=problem.status, media_type=MEDIA_TYPE, headers=_UNKEPT | headers)
 
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
     """What OpenAPI says of these refusals."""
-    titles = {status: title for _, status, title in reversed(_STATUS)} | {413: "Too large"}
+    titles = {status: title for _, status, title in reversed(_STATUS)} | {413: "Too large", 429: "Too many requests"}
     return {
         status: ResponseSpec(Problem, generate_examples=False, description=titles[status], media_type=MEDIA_TYPE)
         for status in statuses

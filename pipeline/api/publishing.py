@@ -57,7 +57,7 @@ class Publishing:
     def __init__(self, sender: Sender, guard: Guard, topic: str, rules: Rules, clock: Clock) -> None:
         self._sender = sender
         self._guard = guard
-        self._topic = topic
+        self.topic = topic
         self._rules = rules
         self._clock = clock
 
@@ -85,7 +85,7 @@ class Publishing:
         """
         records = [(str(event.event.org_id).encode(), event.origin.value) for event in events]
         # Once: a broker that is away is waited for by the client itself, and who is refused tries again.
-        placed = await self._guard.call_once(lambda: self._sender.send(self._topic, records))
+        placed = await self._guard.call_once(lambda: self._sender.send(self.topic, records))
         return [Placed(event.event.event_id, at.partition, at.offset) for event, at in zip(events, placed, strict=True)]
 
 

@@ -12,13 +12,18 @@ import uvicorn
 
 from pipeline.api.application import application
 from pipeline.api.assembly import assembled
+from pipeline.api.connection import patient
 from pipeline.api.development import development_keys
+from pipeline.api.gate import gated
+from pipeline.api.key_file import KeyFile
 from pipeline.api.lean_socket import LeanSocket
+from pipeline.api.metrics import ApiMetrics
 from pipeline.api.realtime.admission import Gateway
 from pipeline.api.realtime.socket_messages import MESSAGE_BYTES_MAX
 from pipeline.api.tokens import Tokens, Trust, read_keys
 from pipeline.errors import SettingsRefused
 from pipeline.settings import Settings
+from pipeline.settings_serving import ApiSettings
 from pipeline.stack import Endpoints
 
 _BACKLOG: Final = 2_048
@@ -86,13 +91,13 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
     async with assembled(settings, endpoints) as served:
         with _listening(api.host, api.port) as listener:
             config = uvicorn.Config(
-                application(api, served, tokens),
+                gated(application(api, served, tokens), api, tokens, served.metrics),
                 log_config=None,
                 log_level="warning",  # else each WebSocket is a line, with its address and what that holds
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,  # whose address counts is decided where it is looked at
-                http="httptools",
+                http=patient(api, served.metrics),
                 ws=LeanSocket,
                 ws_max_size=MESSAGE_BYTES_MAX,
                 ws_per_message_deflate=False,  # 40 kB of memory a connection, for messages of 600 bytes
@@ -101,7 +106,22 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=ceil(api.shutdown_grace_seconds - drain_seconds),
             )
-            yield Serving(_Server(config), listener, served.gateway, drain_seconds)
+            async with _rotating(api, tokens, served.metrics):
+                yield Serving(_Server(config), listener, served.gateway, drain_seconds)
+
+
+@contextlib.asynccontextmanager
+async def _rotating(api: ApiSettings, tokens: Tokens, metrics: ApiMetrics) -> AsyncIterator[None]:
+    """New keys are taken as long as the block runs. The local stack's own key is never another one."""
+    if api.jwks_path is None:
+        yield
+        return
+    async with asyncio.TaskGroup() as tasks:
+        looking = tasks.create_task(KeyFile(api.jwks_path, tokens, api.jwks_check_seconds, metrics).run())
+        try:
+            yield
+        finally:
+            looking.cancel()
 
 
 def _keys(settings: Settings) -> Mapping[str, jwt.PyJWK]:

@@ -2,7 +2,7 @@
 -- One statement, and so one snapshot: what a worker commits meanwhile is in all of the counts, or in none.
 --   oldest, newest   of the column that a month goes by
 --   strays           rows of a hash partition whose organisation belongs to another one
---   kept_…           transactions that have, or must have, a row of revenues or expenses: what occurred since retention's edge
+--   kept_…           transactions that have, or must have, a row of revenues or expenses: what occurred since retention's edge.
 WITH hashed AS MATERIALIZED (
     SELECT c.oid, i.inhparent, substring(b.bounds FROM 'modulus (\d+)')::integer AS modulus,
            substring(b.bounds FROM 'remainder (\d+)')::integer AS remainder

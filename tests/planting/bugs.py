@@ -810,4 +810,25 @@ BUGS = (
         "        if count.strays < 0:\n",
         "tests/maintenance/partitions/test_verifying.py::test_each_kind_of_damage_is_found",
     ),
+    Bug(
+        "who waits for the stream is answered before it has decided",
+        "pipeline/api/applying.py",
+        "positions.get(lane, 0) > offset",
+        "positions.get(lane, 0) >= offset",
+        "tests/api/test_applied.py::test_without_a_worker_it_is_accepted_after_the_bound",
+    ),
+    Bug(
+        "a ticket is good for all who come at once",
+        "pipeline/api/tickets.py",
+        "self._redis.getdel(_name(text))",
+        "self._redis.get(_name(text))",
+        "tests/api/test_tickets.py::test_of_fifty_that_redeem_it_at_once_one_does",
+    ),
+    Bug(
+        "a slow sender is waited for",
+        "pipeline/api/connection.py",
+        "        if now >= due:\n",
+        "        if False:\n",
+        "tests/api/test_connection.py::test_a_head_that_trickles_is_ended",
+    ),
 )

@@ -103,6 +103,14 @@ CASES = {
     "ensure_month": Case("'event_store.events', 'recorded_at', '2031-03-01'", role=OWNER),
     "expenses_of_day": Case("7, 1, current_date - 40, NULL, NULL, 101", partitions=3, role=READER),
     "extend_pauses": Case("3, 8", role=OPERATOR),
+    "finance_positions": Case(role=READER),
+    "outcomes_of_records": Case(
+        # Two months of events, the organisation's balances and snapshots.
+        "7, 't', '{1}', '{7}', '{revenue}', '{7}', '{1}'",
+        partitions=4,
+        role=READER,
+    ),
+    "read_mark": Case(role=READER),
     "fence": Case("'{1,2}'"),
     "grow_lanes": Case("8, now(), 5"),
     "lane_status": Case(),
@@ -431,6 +439,7 @@ _LOST_INDEXES = {
     "revenue_by_id": "ALTER TABLE finance.revenues_partitioned DROP CONSTRAINT revenues_partitioned_pkey",
     "history_of_transaction": "DROP INDEX event_store.events_identity",
     "booked_as_recorded": "DROP INDEX event_store.events_identity",
+    "outcomes_of_records": "DROP INDEX event_store.events_identity",
     "org_overview": "ALTER TABLE finance.properties DROP CONSTRAINT properties_pkey",
 }
 _WINDOW = (
@@ -438,6 +447,10 @@ _WINDOW = (
     "  AND {}occurred_at < ($3::date::timestamp AT TIME ZONE 'UTC') + interval '36 hours'",
 )
 _LOST_PREDICATES = {
+    "outcomes_of_records": [
+        "stored.recorded_at >= now() - interval '1 day' AND ",
+        "AND stored.recorded_at < now() + interval '1 day'",
+    ],
     "revenues_of_day": [line.format("t.") for line in _WINDOW],
     "expenses_of_day": [line.format("t.") for line in _WINDOW],
     "daily_report": [line.format("") for line in _WINDOW],
@@ -494,6 +507,10 @@ READ_BY = {
     "org_overview": {_BALANCES, _PROPERTIES},
     "revenue_by_id": {_SNAPSHOTS, _PROPERTIES, _USERS, "finance.revenues_partitioned_pkey"},
     "revenues_of_day": {"finance.revenues_of_day", _USERS},
+    # What the two functions read they read as their owner: lanes by none, letters by their key.
+    "finance_positions": set[str](),
+    "outcomes_of_records": {"event_store.events_identity", _SNAPSHOTS, _BALANCES},
+    "read_mark": set[str](),
     "safe_watermarks": set[str](),
 }
 

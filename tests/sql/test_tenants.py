@@ -76,8 +76,9 @@ async def _fill(owner: asyncpg.Connection, org: int) -> None:
             f"VALUES ({org}, {number}, {day}, {org}, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, now());"
             "INSERT INTO read_models.monthly_summaries "
             f"VALUES ({org}, {number}, '2026-03-01', 0, {org}, 0, 0, 0, {org}, 0, 1, 0, 1, now());"
-            "INSERT INTO ops.dead_letters (topic, lane, record_offset, reason, detail, appended_at, recorded_at) "
-            f"VALUES ('{org}', 0, {number}, '{org}', '{org}', now(), now());"
+            "INSERT INTO ops.dead_letters "
+            "(topic, lane, record_offset, reason, detail, appended_at, recorded_at, record_key) "
+            f"VALUES ('{org}', 0, {number}, '{org}', '{org}', now(), now(), '{org}');"
             + in_the_store(org, number, day, at, f"'{org}'")
         )
     await owner.execute("ANALYZE")
@@ -100,6 +101,8 @@ _TELL: Final = (
     "$$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$"
 )
 _WAYS: Final[Sequence[str]] = (
+    "SELECT * FROM ops.own_dead_letters('{other}', '{{0}}', ARRAY[{n}])",
+    "SELECT l.* FROM {table} AS a CROSS JOIN LATERAL ops.own_dead_letters('{other}', '{{0}}', '{{1,2,3}}') AS l",
     "SELECT * FROM {table}",
     "SELECT * FROM {table} WHERE org_id = {other}",
     "SELECT * FROM {table} WHERE org_id <> {own}",

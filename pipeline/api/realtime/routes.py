@@ -13,14 +13,15 @@ from litestar.params import HeaderParameter, QueryParameter
 from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp
 
-from pipeline.api.access import operators_only, principal_of, require_organisation
+from pipeline.api.access import bearer_of, operators_only, principal_of, require_organisation
 from pipeline.api.problems import documented
 from pipeline.api.reading import UNCOMPRESSED
 from pipeline.api.realtime.admission import Gateway
-from pipeline.api.realtime.credentials import credential_of
+from pipeline.api.realtime.credentials import by_token, require_credential
 from pipeline.api.realtime.figures import RealtimeFigures, figures_of
 from pipeline.api.realtime.stream import EventStream
 from pipeline.api.realtime.wire import update_members
+from pipeline.api.tickets import TICKET_CHARS, Tickets
 from pipeline.errors import ReadRefused
 from pipeline.realtime.cursor import CURSOR_CHARACTERS_MAX
 from pipeline.realtime.messages import ResyncReason
@@ -46,6 +47,14 @@ Last = Annotated[date | None, QueryParameter(description="No day after it.")]
 Place = Annotated[
     str | None,
     QueryParameter(max_length=CURSOR_CHARACTERS_MAX, description="The last cursor that was told: go on behind it."),
+]
+TicketParameter = Annotated[
+    str | None,
+    QueryParameter(
+        min_length=TICKET_CHARS,
+        max_length=TICKET_CHARS,
+        description="In the place of a token, for EventSource: from POST /v2/realtime/tickets, good once.",
+    ),
 ]
 LastEventId = Annotated[
     str | None,
@@ -105,15 +114,17 @@ class RealtimeRoutes(Controller):
         self,
         request: Request[Any, Any, Any],
         gateway: NamedDependency[Gateway],
+        tickets: NamedDependency[Tickets],
         org_id: Org,
         properties: Properties = None,
         first: First = None,
         last: Last = None,
         cursor: Place = None,
+        ticket: TicketParameter = None,  # noqa: ARG002  # read where every connection's is
         last_event_id: LastEventId = None,
     ) -> ASGIApp:
         """`subscribed`, `snapshot`, then `update` for `update`; see docs/realtime.md for every event."""
-        credential = credential_of(request)
+        credential = await require_credential(request, tickets)
         require_organisation(credential(), org_id)
         wanted = gateway.wanted(org_id, ids_of(properties), first, last, last_event_id or cursor)
         return EventStream(gateway.following(credential, wanted), gateway.settings.slow_seconds_max)
@@ -134,8 +145,8 @@ class RealtimeRoutes(Controller):
         since: Place = None,
     ) -> Response[bytes]:
         """For who was away, or asks now and then. Without `since`: a snapshot."""
-        credential = credential_of(request)
         require_organisation(principal_of(request), org_id)
+        credential = by_token(request.app.state.tokens, bearer_of(request))
         wanted = gateway.wanted(org_id, ids_of(properties), first, last, since)
         with gateway.looking(credential, wanted) as telling:
             try:

@@ -10,13 +10,14 @@ from litestar import WebSocket, websocket
 from litestar.di import NamedDependency
 from uvicorn.protocols.utils import ClientDisconnected
 
-from pipeline.api.access import says_who
+from pipeline.api.problems import Forbidden
 from pipeline.api.realtime.admission import Credential, Gateway, Refused, may_follow
 from pipeline.api.realtime.credentials import by_token, credential_of
 from pipeline.api.realtime.socket_messages import SUBPROTOCOL, Code, Ping, Said, Subscribe, Token, Unsubscribe, decode
 from pipeline.api.realtime.wire import message_of
+from pipeline.api.tickets import Tickets
 from pipeline.api.tokens import TokenRefused
-from pipeline.errors import ReadRefused
+from pipeline.errors import ReadRefused, Transient
 from pipeline.realtime.messages import CloseReason
 from pipeline.realtime.telling import Closed
 
@@ -43,9 +44,11 @@ class _Gone(Exception):
 
 
 @websocket("/v2/realtime/ws")
-async def follow(socket: WebSocket[Any, Any, Any], gateway: NamedDependency[Gateway]) -> None:
+async def follow(
+    socket: WebSocket[Any, Any, Any], gateway: NamedDependency[Gateway], tickets: NamedDependency[Tickets]
+) -> None:
     """Until either side ends."""
-    offered, credential = SUBPROTOCOL in socket.scope["subprotocols"], _by_header(socket)
+    offered, credential = SUBPROTOCOL in socket.scope["subprotocols"], await _credential(socket, tickets)
     # Accepted in any case: a browser is told nothing of why a socket was not.
     await socket.accept(subprotocols=SUBPROTOCOL if offered else None)
     try:
@@ -72,14 +75,16 @@ def _end(ended: _Ended) -> NoReturn:
     raise ended
 
 
-def _by_header(socket: WebSocket[Any, Any, Any]) -> Credential | _Ended | None:
-    """Whose socket it is, where its header says so."""
-    if not says_who(socket):
-        return None
+async def _credential(socket: WebSocket[Any, Any, Any], tickets: Tickets) -> Credential | _Ended | None:
+    """Whose socket it is, where its head says so; or why it is nobody's."""
     try:
-        return credential_of(socket)
+        return await credential_of(socket, tickets)
     except TokenRefused as error:
         return _Ended(Code.NO_TOKEN, str(error))
+    except Forbidden as error:
+        return _Ended(Code.FORBIDDEN, str(error))
+    except Transient:
+        return _Ended(Code.RESTART, "the ticket could not be looked up: ask for another one, and come back")
 
 
 class _Conversation:

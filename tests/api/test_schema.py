@@ -24,7 +24,7 @@ async def test_no_request_from_the_schema_breaks_the_server_or_the_schema(
     async with servers(API_RATE_HOLDER_PER_SECOND="100000", API_RATE_HOLDER_BURST="100000") as server:
         command = [
             *(str(Path(sys.executable).with_name("schemathesis")), "--no-color", "run"),
-            f"{server.client.base_url}openapi/openapi.json",
+            str(server.client.base_url.join("/openapi/openapi.json")),
             *("--header", f"Authorization: Bearer {token}", "--exclude-path", "/v2/realtime/stream"),
             *("--phases", "examples,coverage,fuzzing", "--max-examples", str(_EXAMPLES), "--seed", "1"),
             *("--exclude-checks", _NOT_CHECKED, "--request-timeout", "30"),

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from batchers.connection import Reach
 from batchers.delivering import answer_bound, forget, prolong
+from batchers.gate import Gate
 from batchers.outbox import OutboxRow
 from pipeline.errors import TopicMismatch
 from pipeline.metrics import Metrics
@@ -17,24 +19,29 @@ from pipeline.translate import broker_errors
 class Announcer:
     """Sends the heads of the rows, each to the partition of its lane; one that is told twice says the same."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str, metrics: Metrics, reach: Reach) -> None:
+    def __init__(self, producer: AIOKafkaProducer, broker: Gate, topic: str, metrics: Metrics, reach: Reach) -> None:
         self._producer = producer
+        self._broker = broker
         self._topic = topic
         self._metrics = metrics
         self._reach = reach
 
     async def announce(self, rows: Sequence[OutboxRow]) -> None:
-        """Send them and wait until the brokers have them. Raises BrokerUnavailable."""
+        """Send them and wait until the brokers have them. Raises BrokerUnavailable, NotAsked."""
         heads = [(row.lane, row.chain_head) for row in rows if row.chain_head is not None]
         if not heads:
             return
-        with self._metrics.attempted("announce"), broker_errors(f"announcing to {self._topic}"):
-            async with answer_bound() as bound:
-                await self._announce(heads, bound)
+        with self._metrics.attempted("announce"):
+            await self._broker.call_once(partial(self._announce, heads))
         self._metrics.announced.inc(len(heads))
         self._reach("announced")
 
-    async def _announce(self, heads: Sequence[tuple[int, bytes]], bound: asyncio.Timeout) -> None:
+    async def _announce(self, heads: Sequence[tuple[int, bytes]]) -> None:
+        with broker_errors(f"announcing to {self._topic}"):
+            async with answer_bound() as bound:
+                await self._send(heads, bound)
+
+    async def _send(self, heads: Sequence[tuple[int, bytes]], bound: asyncio.Timeout) -> None:
         partitions = await self._producer.partitions_for(self._topic)
         if not partitions:
             raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")

@@ -15,9 +15,10 @@ import structlog
 from opentelemetry.context import Context, get_current
 from structlog.contextvars import bound_contextvars
 
+from batchers.gate import pause_after
 from batchers.outbox import OutboxRow
 from batchers.tracing import effect_known
-from pipeline.errors import Transient
+from pipeline.errors import NotAsked, Transient
 
 Effect = Callable[[Sequence[OutboxRow]], Awaitable[None]]
 Reload = Callable[[int, int, int], Awaitable[list[OutboxRow]]]  # (lane, after seq, bytes) -> rows in order
@@ -174,7 +175,7 @@ class Drain:
 
     async def _patiently(self, action: Callable[[], Awaitable[T]]) -> T:
         retries = stamina.retry_context(
-            on=Transient, attempts=None, timeout=self._give_up_seconds, wait_max=self._pause_max_seconds
+            on=_worth_retrying, attempts=None, timeout=self._give_up_seconds, wait_max=self._pause_max_seconds
         ).with_name(self.name, (), {})
         async for attempt in retries:
             with attempt:
@@ -185,6 +186,10 @@ class Drain:
                 if attempt.num > 1:
                     log.info("works again", effect=self.name, attempts=attempt.num)
         return result
+
+
+def _worth_retrying(error: Exception) -> float | bool:
+    return pause_after(error) if isinstance(error, NotAsked) else isinstance(error, Transient)
 
 
 def _not_if_cancelled() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -9,6 +10,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from batchers.connection import Reach
 from batchers.delivering import answer_bound, forget, prolong
+from batchers.gate import Gate
 from batchers.outbox import OutboxRow
 from pipeline.errors import TopicMismatch
 from pipeline.metrics import Metrics
@@ -25,26 +27,31 @@ Delivery = asyncio.Future[Any]
 class Exporter:
     """Sends each letter on its own, as few as they are, to the partition of the lane that it came by."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str, metrics: Metrics, reach: Reach) -> None:
+    def __init__(self, producer: AIOKafkaProducer, broker: Gate, topic: str, metrics: Metrics, reach: Reach) -> None:
         self._producer = producer
+        self._broker = broker
         self._topic = topic
         self._metrics = metrics
         self._reach = reach
 
     async def export(self, rows: Sequence[OutboxRow]) -> None:
-        """Send the letters of these rows and wait until the brokers have them. Raises BrokerUnavailable."""
+        """Send the letters of these rows and wait until the brokers have them. Raises BrokerUnavailable, NotAsked."""
         letters = [letter for row in rows for letter in row.letters]
         if not letters:
             return
-        with self._metrics.attempted("export"), broker_errors(f"exporting to {self._topic}"):
+        with self._metrics.attempted("export"):
+            await self._broker.call_once(partial(self._export, letters))
+        self._metrics.exported.inc(len(letters))
+        self._reach("exported")
+
+    async def _export(self, letters: Sequence[DeadLetter]) -> None:
+        with broker_errors(f"exporting to {self._topic}"):
             async with answer_bound() as bound:
                 partitions = await self._producer.partitions_for(self._topic)
                 if not partitions:
                     raise TopicMismatch(f"topic {self._topic} does not exist: run `folio topics create`")
                 for some in _together(letters):
                     await self._send(some, len(partitions), bound)
-        self._metrics.exported.inc(len(letters))
-        self._reach("exported")
 
     async def _send(self, letters: Sequence[DeadLetter], partitions: int, bound: asyncio.Timeout) -> None:
         deliveries: list[Delivery] = []

@@ -3,10 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
 from batchers.connection import Reach
+from batchers.gate import Gate
 from batchers.outbox import OutboxRow
 from pipeline.metrics import Metrics
 from schemas.records import PropertyKey
@@ -30,18 +32,20 @@ class FloorRaiser(Protocol):
 class Invalidator:
     """Groups the changed days by property, and raises their floors so many properties and days at a time."""
 
-    def __init__(self, cache: FloorRaiser, groups_max: int, metrics: Metrics, reach: Reach) -> None:
+    def __init__(self, cache: FloorRaiser, gate: Gate, groups_max: int, metrics: Metrics, reach: Reach) -> None:
         self._cache = cache
+        self._gate = gate
         self._groups_max = groups_max
         self._metrics = metrics
         self._reach = reach
 
     async def invalidate(self, rows: Sequence[OutboxRow]) -> None:
-        """Raise the floors of every day that these rows changed. Raises CacheUnavailable."""
+        """Raise the floors of every day that these rows changed. Raises CacheUnavailable, NotAsked."""
         with self._metrics.attempted("invalidate"):
             for epoch, floors in floors_by_epoch(rows).items():
                 for call in bounded_calls(floors, self._groups_max, CALL_DAYS_MAX):
-                    await self._cache.raise_floors(epoch, call)
+                    # A floor that is raised twice is as high as before.
+                    await self._gate.call(partial(self._cache.raise_floors, epoch, call))
                     self._metrics.invalidated.inc(sum(len(days) for days in call.values()))
         self._reach("invalidated")
 

@@ -14,10 +14,11 @@ from batchers.books import Books, Committed
 from batchers.breaker import PoisonBreaker
 from batchers.decide import Outcome
 from batchers.drain import Drain
+from batchers.gate import Gate, pause_after
 from batchers.gathering import Gathering
 from batchers.halving import halves, quarantined
 from batchers.tracing import batch_known, outcomes_known, step_known
-from pipeline.errors import BatchRejected, BatchTooSlow, DatabaseUnavailable, OutcomeUnknown
+from pipeline.errors import BatchRejected, BatchTooSlow, DatabaseUnavailable, NotAsked, OutcomeUnknown
 from pipeline.metrics import Metrics
 from schemas.lanes import Batch
 from schemas.topics import Feed
@@ -37,6 +38,7 @@ class Writer:
         self,
         gathering: Gathering,
         books: Books,
+        database: Gate,
         publisher: Drain,
         invalidator: Drain,
         epochs: Mapping[int, int],
@@ -49,6 +51,7 @@ class Writer:
         self.positions: dict[tuple[int, Feed], int] = {}  # by lane and feed the next offset, as committed
         self._writing: Batch | None = None
         self._books = books
+        self._database = database
         self._publisher = publisher
         self._invalidator = invalidator
         self._epochs = epochs
@@ -110,8 +113,8 @@ class Writer:
         Raises FenceLost when another primary has taken over.
         """
         try:
-            await self._books.save_marks(self._epochs)
-        except (DatabaseUnavailable, OutcomeUnknown) as error:
+            await self._database.call_once(partial(self._books.save_marks, self._epochs))
+        except (DatabaseUnavailable, OutcomeUnknown, NotAsked) as error:
             log.warning("marks not saved, the next owner repeats some updates", error=str(error))
 
     async def _commit(self, batch: Batch) -> Committed | Sequence[Batch]:
@@ -132,7 +135,10 @@ class Writer:
         return halves(batch)
 
     async def _commit_patiently(self, batch: Batch) -> Committed:
-        """Try the same batch again until the database answers. The fence tells whether an attempt went in."""
+        """Try the same batch again until the database answers. The fence tells whether an attempt went in.
+
+        The gate makes none of its own: what became of one whose COMMIT was lost is found out by the next one here.
+        """
         # A number, not the batch: the library's retry objects form cycles, and would keep it until the collector comes.
         retries = stamina.retry_context(
             on=partial(_worth_retrying, batch.rows), attempts=None, timeout=None, wait_max=self._pause_max_seconds
@@ -141,7 +147,7 @@ class Writer:
             async for attempt in retries:
                 with attempt, self._metrics.attempted("commit"):
                     started = time.perf_counter()
-                    committed = await self._books.commit(batch)
+                    committed = await self._database.call_once(partial(self._books.commit, batch))
                     if attempt.num > 1:
                         log.info("the database is back", attempts=attempt.num)
             span.set_attribute("folio.attempts", attempt.num)
@@ -156,8 +162,10 @@ def _named(outcomes: Mapping[Outcome, int]) -> dict[str, int]:
     return {outcome.value: count for outcome, count in outcomes.items() if count}
 
 
-def _worth_retrying(rows: int, error: Exception) -> bool:
-    """Whether the same batch should be tried again. One that was too slow should not, while it can be halved."""
+def _worth_retrying(rows: int, error: Exception) -> float | bool:
+    """Whether to try the same batch again, or when. One that was too slow should not be, while it can be halved."""
+    if isinstance(error, NotAsked):
+        return pause_after(error)
     if isinstance(error, BatchTooSlow):
         return rows == 1
     return isinstance(error, DatabaseUnavailable | OutcomeUnknown)

@@ -36,6 +36,8 @@ from pipeline.health import Health
 from pipeline.metrics import Metrics
 from pipeline.producer import Producer
 from pipeline.recorded_rules import recorded_rules
+from pipeline.resilience.metrics import ResilienceMetrics
+from pipeline.resilience.opening import worker_guards
 from pipeline.settings import BatchSettings, RuleSettings, Settings
 from pipeline.storage.connect import briefly
 from pipeline.translate import broker_errors
@@ -70,6 +72,8 @@ class Worker:
         self._stop = Stop(settings.worker.shutdown_grace_seconds)
         self._metrics = Metrics()
         self._clock = clock or SystemClock()
+        # Of the process, not of a session: a new one meets the same servers.
+        self._guards = worker_guards(settings.resilience, self._clock, ResilienceMetrics(self._metrics.registry))
         self._reach = reach or crash_point(settings.worker.crash_at)
         self._producer: Producer | None = None
         self._letter_producer: Producer | None = None
@@ -213,17 +217,28 @@ class Worker:
         )
         heads = {claim.lane: claim.outbox_seq for claim in claims}
         prefix = self._settings.kafka.topic_prefix
-        publisher = Publisher(self._producer, prefix + REALTIME_UPDATES, self._metrics, self._reach)
-        exporter = Exporter(self._letter_producer, prefix + DEAD_LETTERS, self._metrics, self._reach)
+        broker = self._guards.kafka
+        publisher = Publisher(self._producer, broker, prefix + REALTIME_UPDATES, self._metrics, self._reach)
+        exporter = Exporter(self._letter_producer, broker, prefix + DEAD_LETTERS, self._metrics, self._reach)
+        announcer = Announcer(self._producer, broker, prefix + CHAIN_HEADS, self._metrics, self._reach)
         groups_max = self._settings.redis.invalidation_groups_max
-        invalidator = Invalidator(self._balance_cache(), groups_max, self._metrics, self._reach)
-        announcer = Announcer(self._producer, prefix + CHAIN_HEADS, self._metrics, self._reach)
+        invalidator = Invalidator(self._balance_cache(), self._guards.redis, groups_max, self._metrics, self._reach)
         publishing = in_turn(publisher.publish, exporter.export, announcer.announce)
         publish = self._drain("publish", publishing, marks.published, heads, _PUBLISH_GIVE_UP_SECONDS)
         invalidate = self._drain("invalidate", invalidator.invalidate, marks.invalidated, heads, None)
         gathering = Gathering(bounds(batch), self._clock)
         epochs = {claim.lane: claim.epoch for claim in claims}
-        writer = Writer(gathering, books, publish, invalidate, epochs, breaker, self._metrics, pause_max_seconds=pause)
+        writer = Writer(
+            gathering,
+            books,
+            self._guards.postgres,
+            publish,
+            invalidate,
+            epochs,
+            breaker,
+            self._metrics,
+            pause_max_seconds=pause,
+        )
         return LaneGroup(writer, gathering, books, publish, invalidate)
 
     def _drain(
@@ -245,6 +260,9 @@ class Worker:
         return BalanceCache(self._clients.redis, self._clock, self._metrics, value_ttl_seconds=value_ttl_seconds)
 
     async def _read_outbox(self, lane: int, after: int, bytes_max: int) -> list[OutboxRow]:
+        return await self._guards.postgres.call(partial(self._outbox_after, lane, after, bytes_max))
+
+    async def _outbox_after(self, lane: int, after: int, bytes_max: int) -> list[OutboxRow]:
         async with self._connected("reading the outbox") as connection:
             return await read_outbox(connection, lane, after, bytes_max)
 

@@ -84,7 +84,11 @@ class NotAsked(Transient):
 
 
 class CircuitOpen(NotAsked):
-    """The part was away when it was last asked, and is left alone for a while."""
+    """The part was away when it was last asked, and is left alone for a while: `seconds` more, at most."""
+
+    def __init__(self, message: str, seconds: float = 0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class RateLimited(NotAsked):

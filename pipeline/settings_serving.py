@@ -151,6 +151,11 @@ class ResilienceSettings(Section):
     breaker_open_seconds: float = Field(
         60, gt=0, le=3_600, description="How long it stays open; then one call looks whether the part is back."
     )
+    # A worker has nothing to do without its parts but wait for them, in pauses of its own. What is published is given
+    # up after 30 s, a lane taken over after 60: an open circuit must be a small part of that.
+    worker_open_seconds: float = Field(
+        1, gt=0, le=10, description="The same in a worker, and in a rebuild, which wait for a part, whatever comes."
+    )
     retry_attempts: int = Field(3, ge=1, le=10, description="Attempts at a call in all; 1: none is made again.")
     retry_backoff_seconds: float = Field(
         0.05, gt=0, le=60, description="Longest pause before the second attempt; doubled before each later one."

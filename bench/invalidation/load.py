@@ -17,7 +17,10 @@ from pipeline.cache.balances import BalanceCache
 from pipeline.cache.client import new_redis
 from pipeline.clock import SystemClock
 from pipeline.metrics import Metrics
+from pipeline.resilience.metrics import ResilienceMetrics
+from pipeline.resilience.opening import worker_guards
 from pipeline.settings import RedisSettings
+from pipeline.settings_serving import ResilienceSettings
 from schemas.updates import BalanceUpdate, EncodedUpdate
 
 # An entry with a balance takes some 500 bytes: were all cached, they would stay below the local cache's 256 MiB.
@@ -109,9 +112,10 @@ def parts(url: str, groups_max: int, settings: RedisSettings | None = None) -> P
     chosen = settings or RedisSettings()
     metrics = Metrics()
     redis = new_redis(url, chosen)
+    guards = worker_guards(ResilienceSettings(), SystemClock(), ResilienceMetrics(metrics.registry))
     cache = BalanceCache(redis, SystemClock(), metrics, value_ttl_seconds=chosen.value_ttl_seconds)
     timed = TimedCache(cache)
-    return Parts(redis, cache, timed, Invalidator(timed, groups_max, metrics, _nothing))
+    return Parts(redis, cache, timed, Invalidator(timed, guards.redis, groups_max, metrics, _nothing))
 
 
 def _nothing(_point: str) -> None:

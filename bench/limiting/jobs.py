@@ -29,6 +29,8 @@ from pipeline.crash import crash_point
 from pipeline.endpoints import resolve
 from pipeline.metrics import Metrics
 from pipeline.producer import new_producer
+from pipeline.resilience.metrics import ResilienceMetrics
+from pipeline.resilience.opening import worker_guards
 from pipeline.settings import Settings
 from pipeline.storage.connect import connect_writer
 from schemas.lanes import Batch, Claim
@@ -134,14 +136,15 @@ async def _stages(settings: Settings, groups: Groups, wait: Wait) -> Done:
 async def _effects(settings: Settings) -> AsyncIterator[tuple[Publisher, Invalidator]]:
     """What a worker does after each commit, assembled as `pipeline.app` does."""
     endpoints, metrics, reach = resolve(settings), Metrics(), crash_point(None)
+    guards = worker_guards(settings.resilience, SystemClock(), ResilienceMetrics(metrics.registry))
     producer = new_producer(endpoints.kafka_bootstrap, NAME)
     await producer.start()
     redis = new_redis(endpoints.redis_url, settings.redis)
     cache = BalanceCache(redis, SystemClock(), metrics, value_ttl_seconds=settings.redis.value_ttl_seconds)
     try:
         yield (
-            Publisher(producer, settings.kafka.topic_prefix + REALTIME_UPDATES, metrics, reach),
-            Invalidator(cache, settings.redis.invalidation_groups_max, metrics, reach),
+            Publisher(producer, guards.kafka, settings.kafka.topic_prefix + REALTIME_UPDATES, metrics, reach),
+            Invalidator(cache, guards.redis, settings.redis.invalidation_groups_max, metrics, reach),
         )
     finally:
         await producer.stop()

@@ -15,6 +15,9 @@ from pipeline.rebuild.job import EVENTS_A_SLICE, Hand, Means, require_alone
 from pipeline.rebuild.looking import Wanted
 from pipeline.rebuild.scope import Part
 from pipeline.rebuild.steps import Steps
+from pipeline.resilience.metrics import ResilienceMetrics
+from pipeline.resilience.opening import Part as Guarded
+from pipeline.resilience.opening import new_guard, of_worker
 from pipeline.retention import recorded_retention, require_same_retention
 from pipeline.settings import Settings
 from pipeline.storage.connect import briefly, connect_reader_of_much, connect_worker, connect_writer
@@ -51,6 +54,8 @@ async def means_of(
         lane_count = await operator.fetchval(sql.query("count_lanes"))
         if not lane_count:
             raise TopicMismatch("the database has no lanes yet: there is nothing to rebuild before a worker has run")
+        # Of both hands: what one of them finds away, the other one does not ask.
+        database = new_guard(Guarded.POSTGRES, of_worker(settings.resilience), clock, ResilienceMetrics())
         hands = []
         epoch = ""
         for _ in range(HANDS):
@@ -59,7 +64,7 @@ async def means_of(
             epoch = epoch or await reading.fetchval(sql.query("cluster_epoch"))
             writing = WritingConnection(lambda: connect_writer(database_url, settings.database, NAME), epoch, reach)
             stack.callback(writing.discard)
-            hands.append(Hand(reading, None if dry_run else Steps(writing, lane_count, clock, reach)))
+            hands.append(Hand(reading, None if dry_run else Steps(writing, database, lane_count, clock, reach)))
         whole_store = await hands[0].reading.fetchval(sql.query("store_is_whole"))
         edge = instant_of(retention_start(clock.now(), settings.batch.retention_months))
         # Where fewer months were kept before, and have left, a rebuild does not bring back single rows of them.

@@ -90,7 +90,8 @@ class Breaker:
             why = "was away" if self.state is State.OPEN else "is being looked for by another call"
             raise CircuitOpen(
                 f"{self._name} was not called: it {why}; its circuit lets a call through in {seconds:.1f} s at most. "
-                "Try again then, or do without it"
+                "Try again then, or do without it",
+                seconds,
             )
 
     @contextmanager

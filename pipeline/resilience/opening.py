@@ -1,5 +1,6 @@
 """The assembly: the guard of a part, made from settings."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.clock import Clock
@@ -35,6 +36,26 @@ def new_guard(part: Part, settings: ResilienceSettings, clock: Clock, metrics: R
         ),
         Bulkhead(part, BulkheadBounds(in_flight_max, settings.waiting_max, settings.wait_seconds_max), clock, metrics),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """Those of a worker: one of each part, which every call of the process passes."""
+
+    postgres: Guard
+    redis: Guard
+    kafka: Guard
+
+
+def worker_guards(settings: ResilienceSettings, clock: Clock, metrics: ResilienceMetrics) -> Guards:
+    """The guards of who waits for a part whatever comes (docs/resilience.md, "In a worker")."""
+    patient = of_worker(settings)
+    return Guards(*(new_guard(part, patient, clock, metrics) for part in (Part.POSTGRES, Part.REDIS, Part.KAFKA)))
+
+
+def of_worker(settings: ResilienceSettings) -> ResilienceSettings:
+    """The same, with circuits that stay open for as long as a worker's do."""
+    return settings.model_copy(update={"breaker_open_seconds": settings.worker_open_seconds})
 
 
 def _retry_bounds(settings: ResilienceSettings) -> RetryBounds:

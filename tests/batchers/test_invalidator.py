@@ -14,6 +14,7 @@ from pipeline.errors import CacheUnavailable
 from pipeline.metrics import Metrics
 from schemas.updates import BalanceUpdate, encode_update
 from tests.support.events import NOON
+from tests.support.gates import OpenGate
 
 D1, D2 = date(2026, 3, 10), date(2026, 3, 11)
 
@@ -55,7 +56,7 @@ class Cache:
 
 def invalidator(cache: Cache, reached: list[str], groups_max: int = 50) -> tuple[Invalidator, Metrics]:
     metrics = Metrics()
-    return Invalidator(cache, groups_max, metrics, reached.append), metrics
+    return Invalidator(cache, OpenGate(), groups_max, metrics, reached.append), metrics
 
 
 def rows(*updates: Sequence[BalanceUpdate]) -> list[OutboxRow]:

@@ -24,6 +24,7 @@ from tests.batchers.test_invalidator import update
 from tests.conftest import MakeStream
 from tests.simulation.kafka_producer import SimulatedBatch
 from tests.support.events import NOON, Offsets
+from tests.support.gates import OpenGate
 
 UPDATES = [encode_update(update(1, 1, NOON.date(), 1))]
 
@@ -48,7 +49,7 @@ async def test_updates_that_a_dead_client_never_sends_are_tried_again_by_another
 ) -> None:
     monkeypatch.setattr(delivering, "ANSWER_SECONDS_MAX", 0.5)
     producer, prefix = dying
-    publishing = Publisher(producer, prefix + REALTIME_UPDATES, Metrics(), reach)
+    publishing = Publisher(producer, OpenGate(), prefix + REALTIME_UPDATES, Metrics(), reach)
     with pytest.raises(BrokerUnavailable, match="TimeoutError"):
         await publishing.publish([OutboxRow(0, 1, UPDATES, uuid4())])
 
@@ -58,7 +59,7 @@ async def test_letters_that_a_dead_client_never_sends_are_tried_again_by_another
 ) -> None:
     monkeypatch.setattr(delivering, "ANSWER_SECONDS_MAX", 0.5)
     producer, prefix = dying
-    exporting = Exporter(producer, prefix + DEAD_LETTERS, Metrics(), reach)
+    exporting = Exporter(producer, OpenGate(), prefix + DEAD_LETTERS, Metrics(), reach)
     refused = Offsets(0).record(b"{")
     assert isinstance(refused, Rejected)
     with pytest.raises(BrokerUnavailable, match="TimeoutError"):
@@ -99,8 +100,8 @@ async def test_each_answer_has_its_time_and_not_all_of_them_together(monkeypatch
     assert isinstance(refused, Rejected)
     row = OutboxRow(0, 1, updates, uuid4(), [dead_letter(refused)] * 4)
     publishing, exporting = SlowProducer(), SlowProducer()
-    await Publisher(publishing, REALTIME_UPDATES, Metrics(), reach).publish([row])
-    await Exporter(exporting, DEAD_LETTERS, Metrics(), reach).export([row])
+    await Publisher(publishing, OpenGate(), REALTIME_UPDATES, Metrics(), reach).publish([row])
+    await Exporter(exporting, OpenGate(), DEAD_LETTERS, Metrics(), reach).export([row])
     assert (publishing.answered, exporting.answered) == (4, 4)
 
 

@@ -11,6 +11,7 @@ import stamina
 from batchers.books import Committed
 from batchers.breaker import BreakerSettings, PoisonBreaker
 from batchers.drain import Drain
+from batchers.gate import Gate
 from batchers.gathering import Bounds, Gathering
 from batchers.outbox import OutboxRow
 from batchers.writer import Writer
@@ -24,6 +25,7 @@ from schemas.routing import home_lane
 from schemas.topics import Feed
 from tests.batchers.conftest import MakeLedger
 from tests.support.events import NOON
+from tests.support.gates import OpenGate
 from tests.support.ledger import Ledger
 from tests.support.waiting import until
 
@@ -43,7 +45,7 @@ def _retry_at_once() -> Iterator[None]:
 class Desk:
     """A writer with effects that only remember what they were given."""
 
-    def __init__(self, ledger: Ledger, bounds: Bounds | None = None) -> None:
+    def __init__(self, ledger: Ledger, bounds: Bounds | None = None, gate: Gate | None = None) -> None:
         self.published: list[tuple[int, int]] = []
         self.invalidated: list[tuple[int, int]] = []
         self.tripped: list[tuple[int, str]] = []
@@ -57,6 +59,7 @@ class Desk:
         self.writer = Writer(
             self.gathering,
             ledger.books,
+            gate or OpenGate(),
             self.publisher,
             self.invalidator,
             epochs,

@@ -128,6 +128,10 @@ class Books:
         self._users.remember(work.names, self._settings.lane_count, locked, work.last_recorded_at)
         return work.committed
 
+    def owes_marks(self, epochs: Mapping[int, int]) -> bool:
+        """Whether `save_marks` has anything to ask of the database."""
+        return bool(self._marks.unsaved(epochs))
+
     async def save_marks(self, epochs: Mapping[int, int]) -> None:
         """Bring the marks to the database in a transaction of their own, when no batch comes to carry them.
 

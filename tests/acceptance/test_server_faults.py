@@ -55,6 +55,9 @@ async def test_each_server_killed_and_started_again_under_load(tmp_path: Path) -
             await stream.send(creations(1 + sent, 1_000))
             await stream.wait_until_consumed(sent + 1_000, seconds=60)
             assert worker.exit_code is None, "the worker lived through all of it"
+            shown = worker.metrics()
+            circuits = [shown[f'folio_circuit_state{{part="{part}"}}'] for part in ("redis", "postgres", "kafka")]
+            assert circuits == [0, 0, 0], "every circuit has closed by itself"
             assert await worker.stop() == 0
         report = await stream.prove()
     assert report.exit_code == 0, report

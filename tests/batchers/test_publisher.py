@@ -10,15 +10,22 @@ from aiokafka import AIOKafkaProducer
 from msgspec import structs
 
 from batchers import delivering, exporter
+from batchers.announcer import Announcer
 from batchers.exporter import Exporter
 from batchers.outbox import OutboxRow
 from batchers.publisher import Publisher
-from pipeline.errors import BrokerUnavailable
+from pipeline.clock import SystemClock
+from pipeline.errors import BrokerUnavailable, CircuitOpen
 from pipeline.metrics import Metrics
 from pipeline.producer import new_producer
+from pipeline.resilience.breaker import State
+from pipeline.resilience.metrics import ResilienceMetrics
+from pipeline.resilience.opening import worker_guards
+from pipeline.settings_serving import ResilienceSettings
+from pipeline.stack import Endpoints
 from schemas.dead_letters import dead_letter
 from schemas.records import Rejected
-from schemas.topics import DEAD_LETTERS, REALTIME_UPDATES
+from schemas.topics import CHAIN_HEADS, DEAD_LETTERS, REALTIME_UPDATES
 from schemas.updates import encode_update
 from tests.batchers.test_invalidator import update
 from tests.conftest import MakeStream
@@ -64,6 +71,46 @@ async def test_letters_that_a_dead_client_never_sends_are_tried_again_by_another
     assert isinstance(refused, Rejected)
     with pytest.raises(BrokerUnavailable, match="TimeoutError"):
         await exporting.export([OutboxRow(0, 1, (), uuid4(), [dead_letter(refused)])])
+
+
+async def test_what_a_dead_client_opens_the_next_session_s_client_closes(
+    dying: tuple[AIOKafkaProducer, str], stack: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The circuit is the process's. It must not keep the new client waiting for long: that is what a session is for."""
+    monkeypatch.setattr(delivering, "ANSWER_SECONDS_MAX", 0.05)
+    producer, prefix = dying
+    guards = worker_guards(ResilienceSettings(worker_open_seconds=0.5), SystemClock(), ResilienceMetrics())
+    rows = [OutboxRow(0, 1, UPDATES, uuid4())]
+    by_the_dead = Publisher(producer, guards.kafka, prefix + REALTIME_UPDATES, Metrics(), reach)
+    for _ in range(5):
+        with pytest.raises(BrokerUnavailable):
+            await by_the_dead.publish(rows)
+    monkeypatch.setattr(delivering, "ANSWER_SECONDS_MAX", 10)
+    with pytest.raises(CircuitOpen) as refused:
+        await by_the_dead.publish(rows)
+    anew = new_producer(stack.kafka_bootstrap, "anew")
+    await anew.start()
+    try:
+        await asyncio.sleep(refused.value.seconds)
+        await Publisher(anew, guards.kafka, prefix + REALTIME_UPDATES, Metrics(), reach).publish(rows)
+    finally:
+        await anew.abandon()
+    assert guards.kafka.breaker.state is State.CLOSED
+
+
+async def test_rows_without_updates_ask_the_broker_nothing_and_say_nothing_of_it(
+    dying: tuple[AIOKafkaProducer, str],
+) -> None:
+    """Or a batch of dead letters would be an answer, and an answer begins the row of failures anew."""
+    producer, prefix = dying
+    metrics = ResilienceMetrics()
+    guard = worker_guards(ResilienceSettings(), SystemClock(), metrics).kafka
+    row = OutboxRow(0, 1, (), uuid4())
+    await Publisher(producer, guard, prefix + REALTIME_UPDATES, Metrics(), reach).publish([row])
+    await Exporter(producer, guard, prefix + DEAD_LETTERS, Metrics(), reach).export([row])
+    await Announcer(producer, guard, prefix + CHAIN_HEADS, Metrics(), reach).announce([row])
+    answered = {"part": "kafka", "evidence": "answered"}
+    assert metrics.registry.get_sample_value("folio_guarded_calls_total", answered) == 0
 
 
 class SlowProducer:

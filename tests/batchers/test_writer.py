@@ -1,8 +1,9 @@
 """The writer over the real database: batches that it will not take whole, and the marks of what came after them."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 import asyncpg
 import pytest
@@ -10,6 +11,7 @@ import stamina
 
 from batchers.books import Committed
 from batchers.breaker import BreakerSettings, PoisonBreaker
+from batchers.connection import WritingConnection
 from batchers.drain import Drain
 from batchers.gate import Gate
 from batchers.gathering import Bounds, Gathering
@@ -17,9 +19,12 @@ from batchers.outbox import OutboxRow
 from batchers.writer import Writer
 from batchers.writers import LaneGroup, lanes_of_writer
 from pipeline.clock import SystemClock
-from pipeline.errors import DatabaseUnavailable, FenceLost
+from pipeline.errors import CircuitOpen, DatabaseUnavailable, FenceLost, OutcomeUnknown
 from pipeline.metrics import Metrics
+from pipeline.resilience.metrics import ResilienceMetrics
+from pipeline.resilience.opening import worker_guards
 from pipeline.settings import DatabaseSettings
+from pipeline.settings_serving import ResilienceSettings
 from schemas.lanes import Batch, Claim
 from schemas.routing import home_lane
 from schemas.topics import Feed
@@ -32,6 +37,7 @@ from tests.support.waiting import until
 HOME = home_lane(1, 2)
 AWAY = 1 - HOME
 TODAY = NOON.date()
+T = TypeVar("T")
 # One more than fits: a day that stands here takes no event.
 FULL = 2**63 - 1
 
@@ -203,6 +209,54 @@ async def test_a_lost_database_is_waited_for_with_the_same_batch(ledger: Ledger)
     assert await ledger.outcomes(HOME) == {"applied": 1}
 
 
+class ShutGate(OpenGate):
+    """Refuses a few calls before it opens."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+
+    async def call_once(self, work: Callable[[], Awaitable[T]]) -> T:
+        if self.refusals:
+            self.refusals -= 1
+            raise CircuitOpen("postgres was not called: it was away", 0.01)
+        return await work()
+
+
+async def test_a_batch_that_a_gate_refuses_is_waited_with_and_goes_in_once(ledger: Ledger) -> None:
+    gate = ShutGate(refusals=4)
+    await Desk(ledger, gate=gate).writer.write(ledger.batch(ledger.event(1)))
+    assert not gate.refusals
+    assert await ledger.outcomes(HOME) == {"applied": 1}
+
+
+async def test_a_commit_whose_answer_was_lost_is_made_once_by_its_gate(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What became of it is found out by the next attempt: a gate that tried again by itself could not tell."""
+    metrics = ResilienceMetrics()
+    guard = worker_guards(ResilienceSettings(), SystemClock(), metrics).postgres
+    commit, lost = WritingConnection._commit, 1
+
+    async def losing(connection: WritingConnection, raw: asyncpg.Connection) -> None:
+        nonlocal lost
+        await commit(connection, raw)
+        if lost:
+            lost -= 1
+            raise OutcomeUnknown("COMMIT was sent and its answer was lost")
+
+    monkeypatch.setattr(WritingConnection, "_commit", losing)
+    await Desk(ledger, gate=guard).writer.write(ledger.batch(ledger.event(1)))
+    assert await ledger.outcomes(HOME) == {"applied": 1}
+    assert [closing for *_, closing in await ledger.days()] == [100]
+    of_part = {"part": "postgres"}
+    assert metrics.registry.get_sample_value("folio_retries_total", of_part) == 0
+    counted = [
+        metrics.registry.get_sample_value("folio_guarded_calls_total", of_part | {"evidence": evidence})
+        for evidence in ("away", "answered")
+    ]
+    assert counted == [1, 1]
+
+
 async def test_a_lost_fence_is_not_tried_again(ledger: Ledger, make_ledger: MakeLedger) -> None:
     batch = ledger.batch(ledger.event(1), ledger.event(2))
     await make_ledger()
@@ -311,6 +365,16 @@ async def test_marks_that_could_not_be_saved_stop_nothing_and_are_saved_later(le
     desk = Desk(ledger)
     await desk.writer.save_marks()
     ledger.books._connection._connect = connect
+    await desk.writer.save_marks()
+    assert (await ledger.lane(HOME))["published_seq"] == 1
+
+
+async def test_marks_that_a_gate_refuses_stop_nothing_either(ledger: Ledger) -> None:
+    await ledger.commit(ledger.event(1))
+    ledger.marks.published[HOME] = 1
+    desk = Desk(ledger, gate=ShutGate(refusals=1))
+    await desk.writer.save_marks()
+    assert (await ledger.lane(HOME))["published_seq"] == 0
     await desk.writer.save_marks()
     assert (await ledger.lane(HOME))["published_seq"] == 1
 

@@ -2,13 +2,14 @@
 
 import pytest
 
-from pipeline.errors import SettingsRefused
-from pipeline.resilience.breaker import BreakerBounds
+from pipeline.errors import CircuitOpen, DatabaseUnavailable, SettingsRefused
+from pipeline.resilience.breaker import BreakerBounds, State
 from pipeline.resilience.metrics import ResilienceMetrics
-from pipeline.resilience.opening import Part, new_guard
+from pipeline.resilience.opening import Part, new_guard, worker_guards
 from pipeline.resilience.retrying import RetryBounds
 from pipeline.settings import load
 from pipeline.settings_serving import ResilienceSettings
+from tests.resilience.parts import Server, away
 from tests.support.clocks import HandClock
 
 
@@ -32,6 +33,23 @@ def test_guards_of_several_parts_share_metrics() -> None:
         new_guard(part, ResilienceSettings(), HandClock(), metrics)
     for part in Part:
         assert metrics.registry.get_sample_value("folio_circuit_state", {"part": part.value}) == 0
+
+
+async def test_a_worker_looks_for_each_of_its_parts_again_within_a_second() -> None:
+    """It has nothing to do without them: a minute, as where somebody waits for an answer, would be a minute of lag."""
+    clock, metrics = HandClock(), ResilienceMetrics()
+    guards = worker_guards(ResilienceSettings(), clock, metrics)
+    for guard in (guards.postgres, guards.redis, guards.kafka):
+        for _ in range(5):
+            with pytest.raises(DatabaseUnavailable):
+                await guard.call_once(Server(away()).work)
+        with pytest.raises(CircuitOpen) as refused:
+            await guard.call_once(Server().work)
+        assert 0 < refused.value.seconds <= 1
+    clock.pass_seconds(1)
+    for guard in (guards.postgres, guards.redis, guards.kafka):
+        assert await guard.call_once(Server().work) == "answer"
+        assert guard.breaker.state is State.CLOSED
 
 
 def test_a_first_pause_above_the_longest_is_refused() -> None:

@@ -66,6 +66,7 @@ class Breaker:
         self._opened_at = -math.inf
         # A probe that has not ended by then is given up: one that hangs must not keep the circuit half-open for ever.
         self._probing_until = -math.inf
+        self._away = False  # and told to be
         # Counts the changes of state, and the probes: the end of a call that began in another one is not counted.
         self._period = 0
         self._refused = metrics.refused.labels(name, "circuit")
@@ -145,5 +146,10 @@ class Breaker:
             self._opened_at = self._clock.monotonic()
         self._metrics.circuit_state.labels(self._name).set(_SHOWN[state])
         self._metrics.circuit_transitions.labels(self._name, state.value).inc()
-        tell = log.warning if state is State.OPEN else log.info
+        self._log(state)
+
+    def _log(self, state: State) -> None:
+        """Away and back are news; what calls find in between is not, and a worker makes one a second."""
+        was_away, self._away = self._away, state is not State.CLOSED
+        tell = log.info if state is State.CLOSED else log.debug if was_away else log.warning
         tell("circuit changed", part=self._name, state=state.value)

@@ -762,6 +762,27 @@ BUGS = (
         "tests/resilience/test_guard.py::test_a_part_that_is_down_gets_a_fifth_more_calls_than_it_was_asked_at_most",
     ),
     Bug(
+        "a batch that a gate refuses ends the session",
+        "batchers/writer.py",
+        "        return pause_after(error)\n",
+        "        return False\n",
+        "tests/batchers/test_writer.py::test_a_batch_that_a_gate_refuses_is_waited_with_and_goes_in_once",
+    ),
+    Bug(
+        "updates are published past the guard",
+        "batchers/publisher.py",
+        "            await self._broker.call_once(partial(self._publish, rows))\n",
+        "            await self._publish(rows)\n",
+        "tests/acceptance/test_guards.py::test_every_effect_of_a_worker_goes_through_the_guard_of_its_part",
+    ),
+    Bug(
+        "a worker leaves its parts alone for as long as a server does",
+        "pipeline/resilience/opening.py",
+        '    return settings.model_copy(update={"breaker_open_seconds": settings.worker_open_seconds})\n',
+        "    return settings\n",
+        "tests/resilience/test_opening.py::test_a_worker_looks_for_each_of_its_parts_again_within_a_second",
+    ),
+    Bug(
         "Redis is believed below what was heard",
         "pipeline/cache/tiers.py",
         "        if cached.version < floors.of(epoch, key):\n",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from pipeline.errors import BatchRejected, CircuitOpen, PoolExhausted
 from pipeline.resilience.breaker import Breaker, BreakerBounds, State
@@ -49,6 +50,21 @@ def half_open(clock: HandClock, metrics: ResilienceMetrics | None = None) -> Bre
     breaker = opened(clock, metrics)
     clock.pass_seconds(60)
     return breaker
+
+
+def test_away_and_back_are_told_once_however_many_looks_there_were_in_between() -> None:
+    """A worker looks each second: of an hour that would be seven thousand lines."""
+    clock = HandClock()
+    with capture_logs() as lines:
+        breaker = opened(clock)
+        for _ in range(10):
+            clock.pass_seconds(60)
+            call(breaker, away())
+        clock.pass_seconds(60)
+        call(breaker)
+    told = [(line["log_level"], line["state"]) for line in lines if line["log_level"] != "debug"]
+    assert told == [("warning", "open"), ("info", "closed")]
+    assert len(lines) == 1 + 2 * 10 + 2
 
 
 def test_five_failures_in_a_row_open_it() -> None:

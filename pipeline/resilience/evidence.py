@@ -15,6 +15,7 @@ from pipeline.errors import (
     FenceLost,
     NotAsked,
     OutcomeUnknown,
+    Overloaded,
     Permanent,
     PoolExhausted,
     Stalled,
@@ -45,6 +46,7 @@ SAYS: Final[Mapping[type[BaseException], Evidence]] = {
     PoolExhausted: Evidence.NONE,
     Stalled: Evidence.NONE,
     NotAsked: Evidence.NONE,
+    Overloaded: Evidence.NONE,
 }
 # SQLSTATE classes of a server that is there: a deadlock or a failed serialisation, a lock that was not to be had.
 # Five writers that meet on one key must not look like a database that is away.

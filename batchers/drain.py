@@ -19,6 +19,7 @@ from batchers.gate import pause_after
 from batchers.outbox import OutboxRow
 from batchers.tracing import effect_known
 from pipeline.errors import NotAsked, Transient
+from pipeline.translate import heed_cancellation
 
 Effect = Callable[[Sequence[OutboxRow]], Awaitable[None]]
 Reload = Callable[[int, int, int], Awaitable[list[OutboxRow]]]  # (lane, after seq, bytes) -> rows in order
@@ -182,7 +183,7 @@ class Drain:
                 try:
                     result = await action()
                 finally:
-                    _not_if_cancelled()
+                    heed_cancellation()
                 if attempt.num > 1:
                     log.info("works again", effect=self.name, attempts=attempt.num)
         return result
@@ -190,14 +191,3 @@ class Drain:
 
 def _worth_retrying(error: Exception) -> float | bool:
     return pause_after(error) if isinstance(error, NotAsked) else isinstance(error, Transient)
-
-
-def _not_if_cancelled() -> None:
-    """Raises CancelledError where somebody has cancelled the task, whatever came of what it waited for.
-
-    A client may have lost it: redis-py sends by asyncio.wait_for, which in Python 3.11 loses a cancellation that comes
-    at the moment in which the sending is done. The task group around would wait for ever, deaf to any other one.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

@@ -108,3 +108,14 @@ def broker_errors(doing: str) -> Iterator[None]:
             yield
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerUnavailable(f"{doing}: {type(error).__name__}: {error}") from error
+
+
+def heed_cancellation() -> None:
+    """Raises CancelledError where somebody has cancelled the task, whatever came of what it waited for.
+
+    A client may have lost it: redis-py sends by asyncio.wait_for, which in Python 3.11 loses a cancellation that comes
+    at the moment in which the sending is done. The task group around would wait for ever, deaf to any other one.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from math import ceil
@@ -35,6 +36,11 @@ _SEND_BUFFER_BYTES: Final = 262_144
 _DRAIN_SHARE: Final = 0.2
 # A client that sends nothing for so long has gone; what it held is needed.
 _KEEP_ALIVE_SECONDS: Final = 30
+
+
+def _of_a_follower_that_was_ended(record: logging.LogRecord) -> bool:
+    """What the server says when a stream stops without an end, as one does that nobody reads; metrics count those."""
+    return "without completing response" in record.getMessage()
 
 
 class _Server(uvicorn.Server):
@@ -106,6 +112,7 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=ceil(api.shutdown_grace_seconds - drain_seconds),
             )
+            logging.getLogger("uvicorn.error").addFilter(lambda record: not _of_a_follower_that_was_ended(record))
             async with _rotating(api, tokens, served.metrics):
                 yield Serving(_Server(config), listener, served.gateway, drain_seconds)
 

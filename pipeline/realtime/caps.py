@@ -105,26 +105,34 @@ class Caps:
                 return
 
     async def _take(self, key: str, lease: str, bound: int) -> bool:
+        # Before it is asked for: whoever is cancelled meanwhile gives back what may have been taken.
+        self._held.setdefault(key, set()).add(lease)
         try:
-            taken = await self._run(_TAKE, key, lease, LEASE_SECONDS, bound)
+            taken = bool(await self._run(_TAKE, key, lease, LEASE_SECONDS, bound))
         except Transient:
             self._metrics.caps_unguarded.inc()
-            taken = 1
-        if taken:
-            self._held.setdefault(key, set()).add(lease)
-        return bool(taken)
+            return True
+        if not taken:
+            self._forget(key, lease)
+        return taken
 
     async def _give_back(self, key: str, lease: str) -> None:
-        held = self._held.get(key, set())
-        if lease not in held:
+        if not self._forget(key, lease):
             return
-        held.discard(lease)
-        if not held:
-            del self._held[key]
         try:
             await self._guard.call(lambda: self._remove(key, lease))
         except Transient:
             log.debug("a place was not given back, and ends by itself", key=key)
+
+    def _forget(self, key: str, lease: str) -> bool:
+        """Whether it was held."""
+        held = self._held.get(key, set())
+        if lease not in held:
+            return False
+        held.discard(lease)
+        if not held:
+            del self._held[key]
+        return True
 
     async def _renew(self, keys: list[str]) -> None:
         pipeline = self._redis.pipeline(transaction=False)

@@ -89,17 +89,19 @@ class Hub:
             for subscription in self._all():
                 subscription.tell_resync(reason)
 
-    def receive(self, entry: Entry) -> None:
-        """The next record of a partition."""
+    def receive(self, entry: Entry) -> int:
+        """The next record of a partition; returns to how many subscriptions it went."""
         self._metrics.received.inc()
         self._rings[entry.partition].append(entry)
         self._hear_epoch(entry.update.epoch)
         org_id = entry.update.org_id
-        for subscription in tuple(self._subscriptions.get(org_id, ())):
+        followers = tuple(self._subscriptions.get(org_id, ()))
+        for subscription in followers:
             if entry.partition == self._home(org_id):
                 subscription.offer(entry)
             else:  # its offset means nothing beside those of the home partition
                 subscription.tell_resync(ResyncReason.TOPIC_GROWN)
+        return len(followers)
 
     def caught_up(self) -> None:
         """What was told before this process began has been read: now whoever comes back can be judged."""

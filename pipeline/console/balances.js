@@ -11,14 +11,15 @@ const SHOWN = 50;
 const DRAW_MS = 250;
 const ORG_MAX = 2 ** 53 - 1;
 
+// What is looked for comes first: a phone shows so much of a row.
 const FIGURES = [
+  ["closing", "closing_balance_cents"],
+  ["discrepancy", "balance_discrepancy_cents"],
   ["opening", "opening_balance_cents"],
   ["cash in", "cash_received_cents"],
   ["cash out", "cash_expenses_cents"],
-  ["closing, calculated", "calculated_closing_balance_cents"],
-  ["closing, counted", "declared_closing_cents"],
-  ["closing", "closing_balance_cents"],
-  ["discrepancy", "balance_discrepancy_cents"],
+  ["calculated", "calculated_closing_balance_cents"],
+  ["counted", "declared_closing_cents"],
   ["bank in", "bank_received_cents"],
   ["bank out", "bank_expenses_cents"],
 ];
@@ -107,7 +108,7 @@ export class Balances extends Component {
     );
     const of = newest.length > SHOWN ? `the newest ${SHOWN} of ${words.count(newest.length)} days` : `${words.count(newest.length)} days`;
     const unit = properties.size ? "in units of each property's currency" : "in minor units of its currency";
-    const head = [["property"], ["date"], ["currency"], ["version", "number"], ...FIGURES.map(([name]) => [name, "number"])];
+    const head = [["property"], ["date"], ["currency"], ...FIGURES.map(([name]) => [name, "number"]), ["version", "number"]];
     return html`<${Table} caption=${`Organisation ${org}, ${of}, ${unit}`} label=${`Balances of organisation ${org}`}
       head=${head} rows=${newest.slice(0, SHOWN).map((balance) => this.row(balance))} />`;
   }
@@ -119,12 +120,12 @@ export class Balances extends Component {
     const moved = this.state.ticked.has(key) ? "ticked" : "";
     return html`<tr key=${`${key}/${balance.version}`} class=${moved} data-balance=${key}>
       <th scope="row" class="name">${balance.property_id}${property?.name ? html`<span class="hint">${property.name}</span>` : ""}</th>
-      <td class="number">${balance.balance_date}</td>
+      <td class="day">${balance.balance_date}</td>
       <td>${property?.currency ?? "–"}</td>
-      <td class="number" data-column="version">${words.count(balance.version)}</td>
       ${FIGURES.map(
         ([, column]) => html`<td class="number" data-column=${column}>${words.money(balance[column], property?.currency)}</td>`,
       )}
+      <td class="number" data-column="version">${words.count(balance.version)}</td>
     </tr>`;
   }
 }

@@ -114,45 +114,51 @@ export class BalanceStream {
     const attempt = this.attempt;
     this.say("connecting");
     try {
-      const ticket = await this.ticket(renew);
+      const token = await this.token(renew);
+      const ticket = await this.ticket(token);
       if (attempt !== this.attempt) return;
-      this.open(ticket, attempt);
+      this.renewLater(token);
+      this.open(ticket, token, attempt);
     } catch (error) {
       if (attempt !== this.attempt) return;
-      if (error instanceof Refused) this.end(error.message);
+      if (error instanceof NotAccepted && !renew) this.connect(true);
+      else if (error instanceof Refused) this.end(error.message);
       else this.again(error.message);
     }
   }
 
-  /** A ticket of one use: a browser can send no header with a WebSocket, and a token in an address is in every log. */
-  async ticket(renew) {
-    const token = await this.token(renew);
+  /**
+   * A ticket of one use: a browser can send no header with a WebSocket, and a token in an address is in every log.
+   * Null from a server that gives none: it takes the token in the first message instead, once the socket is open.
+   */
+  async ticket(token) {
     const response = await fetch(`${this.server}/v2/realtime/tickets`, {
       method: "POST",
       headers: { Authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(OPENING_MS),
     });
-    if (response.status === 401 && !renew) return this.ticket(true);
-    if ([401, 403, 404].includes(response.status)) throw new Refused(await reason(response));
+    if (response.status === 404) return null;
+    if (response.status === 401) throw new NotAccepted(await reason(response));
+    if (response.status === 403) throw new Refused(await reason(response));
     if (!response.ok) throw new Error(await reason(response));
-    this.renewLater(token);
     return (await response.json()).ticket;
   }
 
-  open(ticket, attempt) {
+  open(ticket, token, attempt) {
     const address = new URL(`${this.server}/v2/realtime/ws`, globalThis.location?.href);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    address.searchParams.set("ticket", ticket);
+    if (ticket !== null) address.searchParams.set("ticket", ticket);
     const socket = new WebSocket(address, PROTOCOL);
     const ours = (hear) => (event) => attempt === this.attempt && hear(event);
     this.socket = socket;
     this.listen(OPENING_MS);
-    socket.addEventListener("open", ours(() => this.subscribe()));
+    socket.addEventListener("open", ours(() => this.subscribe(ticket === null ? token : null)));
     socket.addEventListener("message", ours((event) => this.hear(JSON.parse(event.data))));
     socket.addEventListener("close", ours((event) => this.closed(event.code, event.reason)));
   }
 
-  subscribe() {
+  subscribe(token) {
+    if (token !== null) this.send({ type: "token", token });
     const cursor = this.cursor === null ? {} : { cursor: this.cursor };
     this.send({ type: "subscribe", id: SUBSCRIPTION, ...this.asked, ...cursor });
   }
@@ -275,6 +281,7 @@ export class BalanceStream {
 }
 
 class Refused extends Error {}
+class NotAccepted extends Refused {}
 
 async function reason(response) {
   try {

@@ -40,7 +40,7 @@ export function Strip({ status, current }) {
         <h3>Stored</h3>
         <dl>
           <${Figure} name="stored" label="Committed positions" value=${words.count(strip.stored)} unit="records" />
-          <${Figure} name="counted" label="Where each began, and its outcomes" value=${words.count(strip.counted)} unit="records" />
+          <${Figure} name="counted" label="Start and outcomes" value=${words.count(strip.counted)} unit="records" />
           <${Figure} name="unpublished" label="Not yet published" value=${words.count(counted?.unpublished_batches)} unit="batches" />
         </dl>
         <${Inner} name="counted-apart" is=${known(strip.counted_apart)} />

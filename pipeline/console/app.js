@@ -68,7 +68,7 @@ export class App extends Component {
       <main id="main" tabindex="-1" class=${failure ? "away" : ""}>
         ${status ? this.panels(status, failure) : html`<p class="waiting">${failure ? "Nothing to show yet." : "Asking the server …"}</p>`}
       </main>
-      <p class="sr" role="status" data-figure="announced">${announced}</p>
+      <p class="sr" role="status" data-figure="announced">${announced || null}</p>
     `;
   }
 

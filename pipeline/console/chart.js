@@ -36,6 +36,7 @@ const clockOf = (at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: 
 export class Chart extends Component {
   box = createRef();
   name = "";
+  told = false;
   namedAt = -NAMED_MS;
 
   componentDidMount() {
@@ -68,7 +69,8 @@ export class Chart extends Component {
 
   describe() {
     const values = this.props.data[1].filter((value) => value !== null);
-    if (!values.length) return `${this.props.label}: nothing yet`;
+    this.told = values.length > 0;
+    if (!this.told) return `${this.props.label}: nothing yet`;
     const { said, unit } = this.props;
     const told = (value) => `${said(value)} ${unit}`;
     const [least, most] = values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, 0]);
@@ -77,7 +79,7 @@ export class Chart extends Component {
 
   render() {
     const now = performance.now();
-    if (now - this.namedAt >= NAMED_MS || !this.name) {
+    if (now - this.namedAt >= NAMED_MS || !this.told) {
       this.name = this.describe();
       this.namedAt = now;
     }

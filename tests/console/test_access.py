@@ -165,7 +165,7 @@ def faint(page: Page) -> Iterator[str]:
 async def test_the_page_never_scrolls_sideways(busy: Page) -> None:
     for width in (1440, 768, 390, 360):
         busy.shape(width, 780, phone=width < 700)
-        narrowed = [width, []]
+        narrowed: list[object] = [width, []]
         # Charts are drawn anew a moment after their panel has another width.
         busy.until(lambda: bool(busy.ask(WIDE) == narrowed), told=lambda: busy.ask(WIDE))  # noqa: B023
     assert busy.ask(SMALL) == [], "a finger finds it"

@@ -52,6 +52,11 @@ def _read(folder: Path) -> Mapping[str, _File]:
 _FILES: Final = _read(_FOLDER)
 
 
+def console_files() -> tuple[str, ...]:
+    """What is served below `/console/`."""
+    return tuple(_FILES)
+
+
 @get(["/console", "/console/{name:path}"], include_in_schema=False, sync_to_thread=False)
 def console(name: FromPath[str] = "/") -> Response[bytes]:
     """A file of the console; the page itself where none is named."""

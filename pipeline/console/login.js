@@ -23,7 +23,7 @@ export class Login extends Component {
         <label for="token">Token with the role operator</label>
         <input id="token" ref=${this.field} type="password" autocomplete="off" spellcheck=${false} required
           aria-describedby="token-hint" aria-invalid=${refused ? "true" : "false"} />
-        <p id="token-hint" class="hint">On the local stack: <code>folio token --role operator</code>. It is kept for this tab alone.</p>
+        <p id="token-hint" class="hint">On the local stack: <code>folio token --role operator</code> prints one. It is kept for this tab alone.</p>
         <p role="alert" class="refused">${refused ? html`<${Mark} kind="bad" /> Not accepted: ${refused}` : ""}</p>
         <button type="submit">Look</button>
       </form>

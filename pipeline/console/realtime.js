@@ -112,6 +112,7 @@ export class BalanceStream {
   async connect(renew) {
     this.drop();
     const attempt = this.attempt;
+    this.renewing = renew;
     this.say("connecting");
     try {
       const token = await this.token(renew);
@@ -121,7 +122,7 @@ export class BalanceStream {
       this.open(ticket, token, attempt);
     } catch (error) {
       if (attempt !== this.attempt) return;
-      if (error instanceof NotAccepted && !renew) this.connect(true);
+      if (error instanceof NotAccepted) this.renewed(error.message);
       else if (error instanceof Refused) this.end(error.message);
       else this.again(error.message);
     }
@@ -218,8 +219,9 @@ export class BalanceStream {
     const key = keyOf(balance);
     const is = judge(this.balances.get(key), balance, previousVersion ?? null);
     if (is === "resync") {
+      // Not at once: a server that made the same gap each time would be asked for snapshots without a pause.
       this.cursor = null;
-      this.connect(false);
+      this.again("something was lost on the way");
       return;
     }
     this.cursor = cursor ?? this.cursor;
@@ -231,20 +233,27 @@ export class BalanceStream {
   live() {
     if (this.failures === 0 && this.isLive === this.attempt) return;
     this.failures = 0;
+    this.renewing = false;
     this.isLive = this.attempt;
     this.say("live");
   }
 
   closedBy(why) {
-    if (why === "token_expired") this.connect(true);
+    if (why === "token_expired") this.renewed(why);
     else if (why === "forbidden") this.end("the token gives no right to it any more");
     else this.again(why);
   }
 
   closed(code, why) {
-    if (code === TOKEN_CLOSE) this.connect(true);
+    if (code === TOKEN_CLOSE) this.renewed(why || "the token was not accepted");
     else if (FINAL_CLOSES.has(code)) this.end(why || `closed with ${code}`);
     else this.again(why || "the connection broke");
+  }
+
+  /** Come back with another token, once: who is given the same one again has no other. */
+  renewed(why) {
+    if (this.renewing) this.end(why);
+    else this.connect(true);
   }
 
   again(why) {

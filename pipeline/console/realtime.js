@@ -72,6 +72,7 @@ export class BalanceStream {
     this.failures = 0;
     this.attempt = 0;
     this.running = false;
+    this.ticketless = false;
   }
 
   start() {
@@ -130,15 +131,16 @@ export class BalanceStream {
 
   /**
    * A ticket of one use: a browser can send no header with a WebSocket, and a token in an address is in every log.
-   * Null from a server that gives none: it takes the token in the first message instead, once the socket is open.
+   * Null where a server gives none, or cannot at the moment: it takes the token in the first message instead.
    */
   async ticket(token) {
+    if (this.ticketless) return null;
     const response = await fetch(`${this.server}/v2/realtime/tickets`, {
       method: "POST",
       headers: { Authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(OPENING_MS),
     });
-    if (response.status === 404) return null;
+    if (response.status === 404 || response.status === 503) return null;
     if (response.status === 401) throw new NotAccepted(await reason(response));
     if (response.status === 403) throw new Refused(await reason(response));
     if (!response.ok) throw new Error(await reason(response));
@@ -245,6 +247,8 @@ export class BalanceStream {
   }
 
   closed(code, why) {
+    // A ticket that was not taken is not tried again: the token itself goes first in the next attempt.
+    this.ticketless = code === TOKEN_CLOSE;
     if (code === TOKEN_CLOSE) this.renewed(why || "the token was not accepted");
     else if (FINAL_CLOSES.has(code)) this.end(why || `closed with ${code}`);
     else this.again(why || "the connection broke");

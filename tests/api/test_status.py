@@ -1,6 +1,7 @@
 """One document of everything: its figures are SQL's and the broker's, and who is away takes nothing else along."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -144,6 +145,26 @@ async def test_it_is_answered_without_a_database(
     assert without["missing"]["lag"] == without["missing"]["counted"]
     assert back["strip"]["stored_apart"] == 0
     assert "counted" not in back["missing"]
+
+
+async def test_a_login_without_the_rights_of_an_operator_is_told_which_are_missing(
+    served: Served, issuer: Issuer, stream: Stream
+) -> None:
+    login = f"status_reader_{os.getpid()}"
+    async with stream.database() as connection:
+        await connection.execute(f"CREATE ROLE {login} LOGIN IN ROLE folio_reader")
+        try:
+            url = stream.endpoints.database_url.replace("postgresql://folio@", f"postgresql://{login}@")
+            async with served(DATABASE_URL=url) as client:
+                found = await ask(client, issuer)
+                balance = await client.get("/v1/orgs/1/overview?day=2026-03-10", headers=issuer.bearer(1))
+        finally:
+            await connection.execute(f"DROP ROLE {login}")
+    assert balance.status_code == httpx.codes.OK, "all else is served"
+    assert (found["counted"], found["dead_letters"]) == (None, None)
+    assert found["strip"]["published"] is not None
+    assert "permission denied" in found["missing"]["counted"]
+    assert "folio_operator" in found["missing"]["counted"]
 
 
 async def test_nobody_else_sees_it(served: Served, issuer: Issuer) -> None:

@@ -1,6 +1,7 @@
 """What the database says of the stream: counters, positions, months, dead letters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
@@ -19,6 +20,7 @@ from pipeline.api.overview.document import (
 from pipeline.api.overview.held import Held
 from pipeline.clock import Clock
 from pipeline.dead_letters.letters import Filters, histogram, newest
+from pipeline.errors import SchemaMismatch, SettingsRefused
 from pipeline.maintenance.partitions.planning import Keeping
 from pipeline.maintenance.partitions.standing import standings
 from pipeline.maintenance.partitions.state import read_state
@@ -110,17 +112,24 @@ class BooksLook:
 
     async def lanes(self) -> LanesRead:
         """How the lanes stand."""
-        return await self._lanes.use(self._read_lanes, _SECONDS_MAX)
+        with _rights():
+            return await self._lanes.use(self._read_lanes, _SECONDS_MAX)
 
     async def months(self) -> list[Runway]:
         """How long the months last, as of the last minute."""
         kept = self._kept_months.get(self._clock.monotonic())
-        return kept if kept is not None else await self._months.use(self._read_months, _SECONDS_MAX)
+        if kept is not None:
+            return kept
+        with _rights():
+            return await self._months.use(self._read_months, _SECONDS_MAX)
 
     async def letters(self) -> DeadLetters:
         """The dead letters of the last days, as of a few seconds ago."""
         kept = self._kept_letters.get(self._clock.monotonic())
-        return kept if kept is not None else await self._letters.use(self._read_letters, _SECONDS_MAX)
+        if kept is not None:
+            return kept
+        with _rights():
+            return await self._letters.use(self._read_letters, _SECONDS_MAX)
 
     async def close(self) -> None:
         for each in (self._lanes, self._months, self._letters):
@@ -158,6 +167,17 @@ class BooksLook:
             [NewestLetter(str(each.place), each.reason, each.recorded_at) for each in letters],
         )
         return self._kept_letters.keep(found, self._clock.monotonic())
+
+
+@contextmanager
+def _rights() -> Iterator[None]:
+    """A server reads its tenants' books as `folio_reader`; to look at everything takes more, and it is said what."""
+    try:
+        yield
+    except SchemaMismatch as error:
+        if not isinstance(error.__cause__, asyncpg.InsufficientPrivilegeError):
+            raise
+        raise SettingsRefused(f"{error.__cause__}: grant folio_operator to the login of FOLIO_DATABASE_URL") from error
 
 
 async def _terminate(connection: asyncpg.Connection) -> None:

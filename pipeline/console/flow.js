@@ -41,5 +41,5 @@ const batch = (history, counted) => (counted ? words.rate(history.saidBatch() ??
 
 function delivery(gateway) {
   if (!gateway) return words.UNKNOWN;
-  return gateway.delivery_seconds_p95 === null ? "none delivered yet" : words.seconds(gateway.delivery_seconds_p95);
+  return gateway.delivery_seconds_p95 === null ? "none yet" : words.seconds(gateway.delivery_seconds_p95);
 }

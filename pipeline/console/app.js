@@ -77,7 +77,7 @@ export class App extends Component {
     return html`
       <${Strip} status=${status} current=${!failure} />
       <div class="tiles"><${Flow} status=${status} history=${history} /></div>
-      <${Balances} token=${this.state.token} />
+      <${Balances} token=${this.state.token} away=${failure !== null} />
       <div class="panels">
         <div>
           <${Outcomes} status=${status} history=${history} />

@@ -37,6 +37,11 @@ export class Balances extends Component {
   field = createRef();
   state = { org: null, balances: new Map(), ticked: new Set(), stream: null, properties: new Map() };
 
+  componentDidUpdate(before) {
+    // The server is back: nobody need sit out the pause of the stream.
+    if (before.away && !this.props.away) this.stream?.hurry();
+  }
+
   componentWillUnmount() {
     this.stream?.stop();
     clearTimeout(this.drawing);

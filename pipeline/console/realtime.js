@@ -125,7 +125,7 @@ export class BalanceStream {
       if (attempt !== this.attempt) return;
       if (error instanceof NotAccepted) this.renewed(error.message);
       else if (error instanceof Refused) this.end(error.message);
-      else this.again(error.message);
+      else this.again(error instanceof TypeError ? "no connection" : error.message); // of fetch, it says no more
     }
   }
 

@@ -79,7 +79,9 @@ class Page:
                     return
             except StaleElementReferenceException:  # drawn anew between two looks
                 pass
-            assert time.monotonic() < deadline, f"not within {seconds} s: {told() if told else self.text()}"
+            assert time.monotonic() < deadline, (
+                f"not within {seconds} s: {told() if told else self.text()}; {self.complaints()}"
+            )
             time.sleep(0.1)
 
     def until_figure(self, name: str, expected: str) -> None:

@@ -105,8 +105,7 @@ async def test_balances_tick_with_what_the_books_say(stream: Stream, server: Ser
         assert page.ask("return performance.timeOrigin") == loaded, "nobody loaded the page anew"
         page.follow(2)
         await shows(stream, page, 2)
-    # A server without tickets says so, and the client goes on without.
-    assert [each for each in page.complaints() if "/v2/realtime/tickets" not in each] == []
+    assert page.complaints() == []
 
 
 async def test_it_goes_on_by_itself_when_the_server_is_back(stream: Stream, server: Server, page: Page) -> None:

@@ -58,6 +58,7 @@ async def test_they_are_served_with_a_policy_and_an_entity_tag(server: Server) -
             assert answer.headers["cache-control"] == "public, no-cache"
             again = await client.get(path, headers={"If-None-Match": answer.headers["etag"]})
             assert (again.status_code, again.content) == (httpx.codes.NOT_MODIFIED, b"")
+            assert again.headers["content-security-policy"] == answer.headers["content-security-policy"]
 
         for path in ("/console/vendor/VERSIONS", "/console/no.js", "/console/%2e%2e/api/console.py"):
             assert (await client.get(path)).status_code == httpx.codes.NOT_FOUND, path

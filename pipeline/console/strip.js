@@ -26,7 +26,7 @@ export function verdict(status) {
 export function Strip({ status, current }) {
   const { strip, counted, missing } = status;
   const all = verdict(current ? status : null);
-  const known = (apart) => relation(current ? apart : null);
+  const known = (apart, unit) => relation(current ? apart : null, unit);
   const why = missing.counted ?? missing.topics;
   return html`<${Panel} id="strip" title="Produced, stored, delivered" wide
       aside=${html`<span data-figure="verdict"><${Mark} kind=${all.kind} /> ${all.text}</span>`}>
@@ -45,7 +45,7 @@ export function Strip({ status, current }) {
         </dl>
         <${Inner} name="counted-apart" is=${known(strip.counted_apart)} />
       </li>
-      <${Link} name="delivered-apart" between="published and delivered" is=${known(strip.delivered_apart)}
+      <${Link} name="delivered-apart" between="published and delivered" is=${known(strip.delivered_apart, "updates")}
         why=${missing.delivered ?? missing.topics} />
       <li>
         <h3>Delivered</h3>

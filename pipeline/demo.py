@@ -54,6 +54,13 @@ _OPENINGS: Final = """
     WHERE org_id <= $2 AND balance_date <= $1
     GROUP BY org_id, property_id
 """
+_A_HOTEL: Final = """
+    SELECT org_id, property_id
+    FROM finance.daily_cash_balances_partitioned
+    WHERE balance_date = $1
+    ORDER BY org_id, property_id
+    LIMIT 1
+"""
 _FIRST_DAY_BACK: Final = 6  # the first run trades a week ago, each later run a day later, until today
 
 
@@ -122,6 +129,17 @@ def day_after(last: date | None, today: date) -> date:
     if last is None:
         return today - timedelta(days=_FIRST_DAY_BACK)
     return min(last + timedelta(days=1), today)
+
+
+async def a_hotel(endpoints: Endpoints, day: date) -> tuple[int, int] | None:
+    """Organisation and property of one that has a balance of the day; None where none has."""
+    with database_errors("looking for a hotel"):
+        connection = await asyncpg.connect(endpoints.database_url)
+        try:
+            row = await connection.fetchrow(_A_HOTEL, day)
+        finally:
+            await connection.close()
+    return (row["org_id"], row["property_id"]) if row is not None else None
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from schemas.topics import Feed
 OUTCOMES = ("applied", "duplicate", "stale", "conflict", "quarantined")
 # A record that waits is fetched to learn its age; a broker that has it answers well within this.
 _RECORD_MS_MAX = 1_000
+LaneRows = Mapping[int, asyncpg.Record]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,22 +113,23 @@ class CommittedCounts:
     unpublished: int
 
 
-class StatusReader:
-    """Reads the status again and again over connections that stay open. Made by `open_status`."""
+async def lane_rows(connection: asyncpg.Connection) -> LaneRows:
+    """What the books say of each lane that was claimed at some time."""
+    with database_errors("reading the lanes"):
+        return {row["lane"]: row for row in await connection.fetch(sql.query("lane_status"))}
 
-    def __init__(
-        self, connection: asyncpg.Connection, consumer: AIOKafkaConsumer, topics: Mapping[Feed, str], lanes: int
-    ) -> None:
-        self._connection = connection
+
+class LaneTopics:
+    """What the broker says of the lanes' topics, to whoever knows the lanes' rows."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, topics: Mapping[Feed, str], lanes: int) -> None:
         self._partitions = {
             TopicPartition(topic, lane): (lane, feed) for lane in range(lanes) for feed, topic in topics.items()
         }
         self._consumer = consumer
 
-    async def read(self) -> StreamStatus:
-        """The status now. Lanes that no worker has claimed yet count from the start of the topic."""
-        with database_errors("reading the lanes"):
-            rows = {row["lane"]: row for row in await self._connection.fetch(sql.query("lane_status"))}
+    async def feeds(self, rows: LaneRows) -> dict[int, dict[Feed, FeedStatus]]:
+        """How far each lane is in each feed. One that no worker has claimed yet counts from the start of the topic."""
         with broker_errors("asking for the ends of the lanes"):
             ends = await self._consumer.end_offsets(list(self._partitions))
             beginnings = await self._consumer.beginning_offsets(list(self._partitions))
@@ -141,16 +143,7 @@ class StatusReader:
         for partition, (lane, feed) in self._partitions.items():
             status = FeedStatus(positions[partition], ends[partition], *oldest.get(partition, (0.0, 0)))
             feeds.setdefault(lane, {})[feed] = status
-        found = tuple(_lane(lane, rows.get(lane), feeds[lane]) for lane in sorted(feeds))
-        return StreamStatus(time.monotonic(), found, tuple(await open_pauses(self._connection)))
-
-    async def committed(self) -> CommittedCounts:
-        """How far the books are, without a word to the broker: cheap enough to ask ten times a second."""
-        with database_errors("reading the lanes"):
-            rows = await self._connection.fetch(sql.query("lane_status"))
-        return CommittedCounts(
-            sum(row[outcome] for row in rows for outcome in OUTCOMES), sum(row["unpublished"] for row in rows)
-        )
+        return feeds
 
     async def _oldest(
         self,
@@ -180,6 +173,29 @@ class StatusReader:
         return found
 
 
+class StatusReader:
+    """Reads the status again and again over connections that stay open. Made by `open_status`."""
+
+    def __init__(self, connection: asyncpg.Connection, topics: LaneTopics) -> None:
+        self._connection = connection
+        self._topics = topics
+
+    async def read(self) -> StreamStatus:
+        """The status now. Lanes that no worker has claimed yet count from the start of the topic."""
+        rows = await lane_rows(self._connection)
+        feeds = await self._topics.feeds(rows)
+        found = tuple(_lane(lane, rows.get(lane), feeds[lane]) for lane in sorted(feeds))
+        return StreamStatus(time.monotonic(), found, tuple(await open_pauses(self._connection)))
+
+    async def committed(self) -> CommittedCounts:
+        """How far the books are, without a word to the broker: cheap enough to ask ten times a second."""
+        with database_errors("reading the lanes"):
+            rows = await self._connection.fetch(sql.query("lane_status"))
+        return CommittedCounts(
+            sum(row[outcome] for row in rows for outcome in OUTCOMES), sum(row["unpublished"] for row in rows)
+        )
+
+
 @asynccontextmanager
 async def open_status(
     endpoints: Endpoints, settings: DatabaseSettings, topic_prefix: str
@@ -195,7 +211,7 @@ async def open_status(
         lanes = await lane_count(endpoints.kafka_bootstrap, topic_prefix)
         with broker_errors("connecting to the broker"):
             await consumer.start()
-        yield StatusReader(connection, consumer, topics, lanes)
+        yield StatusReader(connection, LaneTopics(consumer, topics, lanes))
     finally:
         await consumer.stop()
         await connection.close()

@@ -15,11 +15,14 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from pipeline.api.applying import Applying
 from pipeline.api.conditional import conditional
+from pipeline.api.console import console
 from pipeline.api.event_body import WithEvents, with_events
 from pipeline.api.idempotency import Idempotency
 from pipeline.api.metrics import ApiMetrics
 from pipeline.api.monitoring import Monitoring
 from pipeline.api.oversight import Oversight
+from pipeline.api.overview.looking import Overview
+from pipeline.api.overview.route import system_status
 from pipeline.api.problems import HANDLERS
 from pipeline.api.publishing import Publishing
 from pipeline.api.reading import UNCOMPRESSED, Books, OrganisationReads, PropertyReads
@@ -46,7 +49,7 @@ def alive() -> dict[str, bool]:
 
 _TYPES: Final = (
     *(Books, Publishing, Applying, Idempotency, Overseen),
-    *(Gateway, Oversight, Tickets, ApiMetrics),
+    *(Gateway, Oversight, Tickets, ApiMetrics, Overview),
 )
 _ROUTES: Final = (
     PropertyReads,
@@ -56,7 +59,9 @@ _ROUTES: Final = (
     follow,
     issue_ticket,
     SystemReads,
+    system_status,
     Monitoring,
+    console,
     alive,
     ready,
 )
@@ -90,6 +95,7 @@ class Served:
     oversight: Oversight
     tickets: Tickets
     metrics: ApiMetrics
+    overview: Overview
 
     def provided(self) -> dict[str, Provide]:
         return {each.name: _given(getattr(self, each.name)) for each in fields(self)}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -14,6 +14,7 @@ from pipeline.api.development import development_secret
 from pipeline.api.idempotency import Idempotency
 from pipeline.api.metrics import ApiMetrics
 from pipeline.api.oversight import oversight
+from pipeline.api.overview.opening import open_overview
 from pipeline.api.parts import parts_of
 from pipeline.api.publishing import Publishing
 from pipeline.api.reading import Books
@@ -68,6 +69,7 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
     async with (
         aclosing(redis),
         open_readers(settings, endpoints, metrics=ReadMetrics(registry)) as readers,
+        AsyncExitStack() as opened,
     ):
         reads = Reads(readers)
         primary, tier_metrics = PrimaryBalances(reads), TierMetrics(registry)
@@ -75,6 +77,9 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
         gateway, feed = _gateway(settings, endpoints, redis, primary, guards, cached, registry)
         sender, metrics = Sender(endpoints.kafka_bootstrap, clock), ApiMetrics(registry)
         applying = _applying(settings, reads, clock, metrics)
+        overview = await opened.enter_async_context(
+            open_overview(settings, endpoints, readers, registry, gateway.hub.positions)
+        )
         served = Served(
             Books(cached, Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
             _publishing(settings, sender, guards, clock),
@@ -85,6 +90,7 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
             oversight(settings, endpoints.database_url, clock),
             Tickets(redis, guards[Part.REDIS], metrics),
             metrics,
+            overview,
         )
         beside = (realtime.run(feed, gateway.hub), gateway.caps.run(), sender.run(), applying.run())
         async with aclosing(cached), _beside(*beside):

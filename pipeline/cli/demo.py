@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Final
 
 from cyclopts import Parameter
@@ -17,13 +18,16 @@ from rich.table import Table
 
 from pipeline import demo as day_through
 from pipeline import settings as settings_module
+from pipeline.api.console_address import console_address, of_local_stack
 from pipeline.demo import Day, Moment, Show, Workers
+from pipeline.demo_server import DemoServer, running_server
 from pipeline.endpoints import resolve, stack_config
 from pipeline.exits import EXIT_OK
 from pipeline.logs import configure
 from pipeline.oracle.report import Report, as_text
 from pipeline.settings import Settings
-from pipeline.stack.folder import WORKERS_LOG
+from pipeline.stack import Endpoints
+from pipeline.stack.folder import SERVER_LOG, WORKERS_LOG
 from pipeline.stack.jars import absent, cache_folder, locked_jars
 from pipeline.stack.stack import up
 
@@ -77,8 +81,11 @@ async def _demo(settings: Settings, events: int, orgs: int, workers: int, since:
     await day_through.prepare(settings, endpoints)
     plan = await day_through.next_plan(settings, endpoints, events, orgs)
     log = settings.stack.dir / WORKERS_LOG
-    with day_through.running_workers(settings, workers, log) as running:
+    with day_through.running_workers(settings, workers, log) as running, _serving(settings) as server:
         await running.wait_until_ready()
+        if server is not None:
+            await server.wait_until_ready()
+            console.print(f"console: {console_address(settings, server.address)}", markup=False)
         console.print(f"trading day {plan.day}: {events:,} messages of {orgs:,} organisations, {workers} worker(s)")
         with _progress() as show:
             day = await day_through.trade(settings, endpoints, plan, running, show)
@@ -86,9 +93,32 @@ async def _demo(settings: Settings, events: int, orgs: int, workers: int, since:
         with console.status("reconciling: folding every event again, independently …"):
             report = await day_through.prove(settings, endpoints)
         _tell_proof(report, since)
+        if server is not None:
+            await _tell_reads(endpoints, server, plan.day)
         if sys.stdout.isatty() and report.exit_code == EXIT_OK:
             await _go_on(settings, running, day)
     return report.exit_code
+
+
+@contextmanager
+def _serving(settings: Settings) -> Iterator[DemoServer | None]:
+    """A server beside the workers; None where whose tokens it should believe is for somebody else to say."""
+    if not of_local_stack(settings) and settings.api.jwks_path is None:
+        yield None
+        return
+    with running_server(settings, settings.stack.dir / SERVER_LOG) as server:
+        yield server
+
+
+async def _tell_reads(endpoints: Endpoints, server: DemoServer, day: date) -> None:
+    """Commands to paste, of a hotel that has traded."""
+    hotel = await day_through.a_hotel(endpoints, day)
+    if hotel is None:
+        return
+    org_id, property_id = hotel
+    console.print("in another terminal, a balance, and its organisation's changes as they come:")
+    for command in (server.curl_of(org_id, property_id, day.isoformat()), server.curl_of_stream(org_id)):
+        console.print(f"  {command}", markup=False)
 
 
 async def _go_on(settings: Settings, running: Workers, day: Day) -> None:

@@ -6,6 +6,7 @@ import signal
 import structlog
 
 from pipeline import settings as settings_module
+from pipeline.api.console_address import console_address, of_local_stack
 from pipeline.api.serving import opened
 from pipeline.endpoints import resolve
 from pipeline.last_resort import LastResort
@@ -39,4 +40,6 @@ async def _until_told(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
         log.info("serving", address=serving.address)
+        if of_local_stack(settings):
+            print(f"console: {console_address(settings, serving.address)}", flush=True)
         await serving.run()

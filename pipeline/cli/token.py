@@ -13,7 +13,7 @@ from pipeline.errors import SettingsRefused
 
 def token(
     *,
-    org: Annotated[list[int], Parameter(negative="")],
+    org: Annotated[list[int] | None, Parameter(negative="")] = None,
     role: Annotated[list[Role] | None, Parameter(negative="")] = None,
     user: str = "1",
     seconds: Annotated[int, Parameter(validator=Number(gte=1, lte=86_400))] = 3_600,
@@ -23,7 +23,7 @@ def token(
     Parameters
     ----------
     org
-        An organisation that its holder may ask about; several times for several.
+        An organisation that its holder may ask about; several times for several. An operator sees every one.
     role
         reader (without any role named), writer or operator; several times for several.
     user
@@ -34,5 +34,10 @@ def token(
     settings = settings_module.load()
     if settings.api.jwks_path is not None:
         raise SettingsRefused("FOLIO_API_JWKS_PATH names whose tokens are believed: ask them for one")
-    print(development_token(settings.stack.dir, settings.api, user, org, role or [Role.READER], seconds))
+    roles = role or [Role.READER]
+    if not org and Role.OPERATOR not in roles:
+        raise SettingsRefused(
+            "--org: whoever is no operator sees the organisations of the token, and it would have none"
+        )
+    print(development_token(settings.stack.dir, settings.api, user, org or [], roles, seconds))
     return 0

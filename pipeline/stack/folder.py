@@ -18,8 +18,11 @@ FREE_BYTES_MIN = 1_000_000_000
 LOCK_WAIT_SECONDS = 180.0
 # AF_UNIX paths end at 108 bytes with their NUL; `/.s.PGSQL.65535` is ours to add.
 SOCKET_FOLDER_BYTES_MAX = 107 - len("/.s.PGSQL.65535")
-# Where workers that a command of ours started beside the stack write their logs.
+# Where workers and a server that a command of ours started beside the stack write their logs.
 WORKERS_LOG = "workers.log"
+SERVER_LOG = "serve.log"
+# What the stack's own tokens and cursors are signed with (pipeline.api.development): they go with its books.
+KEYS = ("token-key.pem", "cursor-secret")
 
 
 def open_folder(directory: Path) -> None:
@@ -72,7 +75,8 @@ def purge(directory: Path) -> None:
         raise StackFailed(f"{directory} is not a stack folder (it has no {FILE}); nothing was removed")
     for part in (*PARTS, *REPLICAS):
         remove(directory / part)
-    (directory / WORKERS_LOG).unlink(missing_ok=True)
+    for name in (WORKERS_LOG, SERVER_LOG, *KEYS):
+        (directory / name).unlink(missing_ok=True)
     if record.socket_folder and Path(record.socket_folder).parent != directory:
         remove(Path(record.socket_folder))
     for leftover in sorted(directory.glob(f"{FILE}*"), reverse=True):

@@ -11,9 +11,16 @@ from datetime import date
 from pathlib import Path
 
 import asyncpg
+import httpx
 import pytest
 
+from pipeline.api.console_address import console_address
+from pipeline.demo import a_hotel
+from pipeline.demo_server import running_server
+from pipeline.settings import Settings, StackSettings
 from pipeline.stack import endpoints
+from pipeline.stack.folder import SERVER_LOG
+from pipeline.stack.ports import taken
 from pipeline.stack.temporary import temporary_stack
 from tests.acceptance.test_membership import creations
 from tests.support.events import encoded, event
@@ -130,6 +137,8 @@ def test_the_demo_brings_a_new_day_each_time(tmp_path: Path) -> None:
     with temporary_stack(directory):
         days = [_demo(directory) for _ in range(2)]
         counts = asyncio.run(_counts(directory, days[1]))
+        asyncio.run(_what_it_serves(directory, date.fromisoformat(days[1])))
+    assert not directory.exists(), "its keys and logs go with the stack"
     assert days[0] != days[1], "each run trades another day"
     # The second day stands on what the first one left: a drawer that forgot its opening would be off by all of it.
     near = [cents for cents in counts if abs(cents) <= 300]
@@ -151,6 +160,38 @@ async def test_the_demo_takes_its_folder_and_its_servers_from_a_settings_file(st
     assert endpoints(where) == servers
     assert not (where / "kafka").exists()
     assert sum((await stream.outcomes()).values()) == 300
+
+
+async def _what_it_serves(directory: Path, day: date) -> None:
+    """The addresses and the commands that it prints, used while a server runs as it starts one."""
+    settings = Settings(stack=StackSettings(dir=directory))
+    servers = endpoints(directory)
+    assert servers is not None
+    hotel = await a_hotel(servers, day)
+    assert hotel is not None
+    with running_server(settings, directory / SERVER_LOG) as server:
+        await server.wait_until_ready()
+        page, token = console_address(settings, server.address).split("#token=")
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client:
+            assert "Folio Stream console" in (await client.get(page)).text
+            status = (await client.get(f"{server.address}/v1/system/status")).json()
+        assert status["strip"]["stored_apart"] == 0
+        balance = json.loads(_pasted(server.curl_of(*hotel, day.isoformat()), directory))
+        assert (balance["property_id"], balance["balance_date"]) == (hotel[1], day.isoformat())
+        assert "event: snapshot" in _pasted(f"{server.curl_of_stream(hotel[0])} --max-time 2", directory)
+
+
+def _pasted(command: str, directory: Path) -> str:
+    run = subprocess.run(
+        ["/bin/bash", "-c", command],
+        env={"PATH": "/usr/bin:/bin", "FOLIO_STACK_DIR": str(directory)},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return run.stdout
 
 
 async def _counts(directory: Path, day: str) -> list[int]:
@@ -191,6 +232,10 @@ def _demo(directory: Path) -> str:
     applied = re.search(r"last update published: ([\d,]+) applied", run.stdout)
     assert applied is not None, run.stdout
     assert int(applied[1].replace(",", "")) >= 0.95 * 3000
+    console = re.search(r"console: http://127\.0\.0\.1:(\d+)/console#token=\S+", run.stdout)
+    assert console is not None, run.stdout
+    assert not taken(int(console[1])), "the server ends with the demo"
+    assert "curl -N -H" in run.stdout
     day = re.search(r"trading day (\S+):", run.stdout)
     assert day is not None
     return day[1]

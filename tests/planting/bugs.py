@@ -852,4 +852,25 @@ BUGS = (
         "        if False:\n",
         "tests/api/test_connection.py::test_a_head_that_trickles_is_ended",
     ),
+    Bug(
+        "what nobody knows is said to agree",
+        "pipeline/api/overview/strip.py",
+        "    if one is None or other is None or set(one) != set(other):\n        return None\n",
+        "    one = other = one or other or {}\n",
+        "tests/api/test_status.py::test_what_is_not_known_agrees_with_nothing",
+    ),
+    Bug(
+        "two lanes' differences make up for each other",
+        "pipeline/api/overview/strip.py",
+        "    return sum(abs(one[each] - other[each]) for each in one)\n",
+        "    return abs(sum(one[each] - other[each] for each in one))\n",
+        "tests/api/test_status.py::test_differences_never_make_up_for_each_other",
+    ),
+    Bug(
+        "a browser takes an older state of a day",
+        "pipeline/console/realtime.js",
+        'return update.version > held.version ? "take" : "drop";',
+        'return "take";',
+        "tests/console/test_realtime_client.py::test_it_judges_as_the_python_client_does",
+    ),
 )

@@ -114,6 +114,7 @@ CASES = {
     "fence": Case("'{1,2}'"),
     "grow_lanes": Case("8, now(), 5"),
     "lane_status": Case(),
+    "lanes_began": Case(role=OPERATOR),
     "latest_booked": Case("'{7}'", role=OPERATOR),
     "letters_to_redrive": Case("'t', 1, 400, 't', '{schema}', NULL, 100, 1000"),
     "list_dead_letters": Case("NULL, now(), 't', 1, 400, 't', NULL, '{schema}', 50"),

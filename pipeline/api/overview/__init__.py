@@ -1,0 +1,1 @@
+"""How the whole stream stands, in one document: what the console shows, and whoever else watches."""

@@ -699,10 +699,10 @@ BUGS = (
     Bug(
         "a rebuild reads the home lanes without locking them",
         "pipeline/rebuild/steps.py",
-        "                    lanes = await lock_lanes(connection, homes)\n",
-        '                    statement = sql.query("fence").replace("FOR UPDATE", "")\n'
-        "                    rows = await connection.fetch(statement, sorted(homes))\n"
-        '                    lanes = {row["lane"]: LockedLane(*row) for row in rows}\n',
+        "            lanes = await lock_lanes(connection, homes)\n",
+        '            statement = sql.query("fence").replace("FOR UPDATE", "")\n'
+        "            rows = await connection.fetch(statement, sorted(homes))\n"
+        '            lanes = {row["lane"]: LockedLane(*row) for row in rows}\n',
         "tests/rebuild/test_locks.py",
     ),
     Bug(

@@ -386,7 +386,7 @@ BUGS = (
     Bug(
         "an effect whose client lost a cancellation keeps its lanes",
         "batchers/drain.py",
-        "                    _not_if_cancelled()\n",
+        "                    heed_cancellation()\n",
         "                    pass\n",
         "tests/batchers/test_lane_group.py",
     ),

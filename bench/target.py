@@ -68,6 +68,11 @@ class Ground:
     endpoints: Endpoints
     group: str
 
+    @property
+    def database(self) -> str:
+        """Its name, on the primary and on whatever follows it."""
+        return urlsplit(self.endpoints.database_url).path.lstrip("/")
+
     def environment(self, **overrides: str) -> dict[str, str]:
         """The environment of a `folio` command on this ground; `overrides` name settings without FOLIO_.
 

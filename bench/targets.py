@@ -7,7 +7,7 @@ from typing import Final, Literal
 from bench.results import Results, Verdict
 
 Find = Callable[[Results], float | None]
-Relation = Literal["at least", "below", "at most"]
+Relation = Literal["at least", "above", "below", "at most"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,12 @@ class Threshold:
         bound = f"{self.relation} {_shown(self.bound)} {self.unit}"
         if found is None:
             return Verdict(self.scenario, self.says, bound, "not measured", None)
-        met = {"at least": found >= self.bound, "below": found < self.bound, "at most": found <= self.bound}
+        met = {
+            "at least": found >= self.bound,
+            "above": found > self.bound,
+            "below": found < self.bound,
+            "at most": found <= self.bound,
+        }
         return Verdict(self.scenario, self.says, bound, f"{_shown(found)} {self.unit}", met[self.relation])
 
 
@@ -184,6 +189,51 @@ THRESHOLDS: Final[tuple[Threshold, ...]] = (
     Threshold("storage", "rebuild", "at least", 50_000, "events/s", median("storage", "rebuild_events_per_second")),
     Threshold(
         "storage", "cost of the hash chain", "below", 0.03, "of the CPU of an event", median("storage", "chain_share")
+    ),
+    Threshold(
+        "serve",
+        "cached balances read, one process",
+        "at least",
+        4_000,
+        "requests/s",
+        median("serve", "requests_per_second"),
+    ),
+    Threshold("serve", "read, p95 at 1,000/s beside 5,000 ev/s", "below", 20, "ms", median("serve", "reads_p95_ms")),
+    Threshold("serve", "cold read, p95 beside 5,000 ev/s", "below", 50, "ms", median("serve", "cold_p95_ms")),
+    Threshold("serve", "hit rate of the realistic mix", "above", 0.85, "of answers", median("serve", "mix_hit_rate")),
+    Threshold(
+        "serve",
+        "5,000 subscribers at 5,000 ev/s, event to socket, p95",
+        "below",
+        1_000,
+        "ms",
+        median("serve", "realtime_p95_ms"),
+    ),
+    Threshold(
+        "serve",
+        "5,000 subscribers at 5,000 ev/s, event to socket, p99",
+        "below",
+        1_500,
+        "ms",
+        median("serve", "realtime_p99_ms"),
+    ),
+    Threshold(
+        "serve", "days that they held otherwise than SQL", "at most", 0, "days", most("serve", "realtime_differences")
+    ),
+    Threshold("serve", "10,000 idle WebSockets", "below", 400, "MiB", most("serve", "idle_mib")),
+    Threshold(
+        "serve",
+        "lost in 100 disconnects and 2 ends of the server",
+        "at most",
+        0,
+        "days",
+        most("serve", "resume_differences"),
+    ),
+    *(
+        Threshold(
+            "serve", f"{part} killed: failed", "below", 0.005, "of requests", most("serve", f"{name}_error_share")
+        )
+        for part, name in {"cache": "valkey", "replica": "replica1", "broker": "kafka"}.items()
     ),
     Threshold("all", "differences that the oracle found", "at most", 0, "differences", difference_count),
 )

@@ -13,7 +13,7 @@ from bench.accounting import OTHER, Accountant, Watch
 from bench.live.generator import Generator, Sent
 from bench.live.looking import Looker, looking
 from bench.live.receiver import Arrivals, Receiver
-from bench.live.resolving import Latencies, Sending, lag_records, resolve
+from bench.live.resolving import Latencies, Look, Sending, lag_records, resolve
 from bench.live.schedule import Schedule, lane_turns
 
 # From the order to the first event: time for the order to arrive.
@@ -42,6 +42,16 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """What was sent when, and what was committed when: for whoever received updates by another way."""
+
+    schedule: Schedule
+    sending: Sending
+    looks: Sequence[Look]
+    arrivals: Arrivals
+
+
+@dataclass(frozen=True, slots=True)
 class Rig:
     """Who sends, who receives, and by what is measured."""
 
@@ -56,6 +66,10 @@ class Rig:
 
         Raises ValueError when something was not acknowledged, TimeoutError when the books do not get there.
         """
+        return (await self.traced(rate, seconds))[0]
+
+    async def traced(self, rate: float, seconds: float, begun: asyncio.Event | None = None) -> tuple[Step, Trace]:
+        """The same, with what else is known of it. `begun` is set when the first event is sent."""
         schedule_path, arrivals_path = self.folder / "schedule", self.folder / "arrivals"
         await asyncio.to_thread(self.generator.prepare, round(rate * seconds), schedule_path)
         schedule = Schedule.load(schedule_path)
@@ -65,6 +79,8 @@ class Rig:
         with Watch(self.accountant):
             async with looking(self.connection) as looker:
                 sending = await self._begin(looker, rate)
+                if begun is not None:
+                    begun.set()
                 before, began = self.accountant.read(), time.monotonic()
                 sent = await self._sent()
                 ended = time.monotonic()
@@ -75,7 +91,8 @@ class Rig:
                 await asyncio.sleep(_LAST_ARRIVALS_SECONDS)
         arrivals = await asyncio.to_thread(self.receiver.end, arrivals_path)
         cpu = cores(spent, offered_seconds=len(schedule) / rate, passed_seconds=committed - began)
-        return self._found(schedule, sending, looker, arrivals, sent, cpu, committed - ended)
+        step = self._found(schedule, sending, looker, arrivals, sent, cpu, committed - ended)
+        return step, Trace(schedule, sending, looker.looks, arrivals)
 
     async def _begin(self, looker: Looker, rate: float) -> Sending:
         """All was drained before: the lanes stand where the next events will be."""

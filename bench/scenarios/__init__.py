@@ -22,6 +22,7 @@ SCENARIOS: Final[dict[str, tuple[str, str]]] = {
     "invalidate": ("invalidate", "run"),
     "scale": ("scale", "run"),
     "storage": ("storage", "run"),
+    "serve": ("serve", "run"),
     "phase1": ("phases", "phase1"),
     "phase2": ("phases", "phase2"),
     "phase3": ("phases", "phase3"),

@@ -18,6 +18,8 @@ def verdict(relation: Relation, found: float) -> Verdict:
     [
         ("at least", 10, True),
         ("at least", 9.99, False),
+        ("above", 10.01, True),
+        ("above", 10, False),
         ("below", 9.99, True),
         ("below", 10, False),
         ("at most", 10, True),

@@ -18,6 +18,7 @@ from confluent_kafka import Message as Delivered
 from bench.generating import Generator as Messages
 from bench.live.own_process import OwnProcess
 from bench.live.schedule import Message, Scheduler
+from bench.loading import quiet
 from bench.workload import Census, Workload
 
 _TICK_SECONDS: Final = 0.0005
@@ -71,7 +72,7 @@ def serve(pipe: "Connection", bootstrap: str, topic: str, lanes: int, workload: 
     """The generator's process: does what it is told until it is told None. Answers each with Sent, None or an error."""
     making = Messages(workload)
     scheduler = Scheduler(making.events(), lanes)
-    producer = Producer({"bootstrap.servers": bootstrap, "client.id": "bench-live", **_CLIENT})
+    producer = Producer({**quiet(bootstrap), "client.id": "bench-live", **_CLIENT})
     messages: list[Message] = []
     partitions: list[int] = []
     while (command := pipe.recv()) is not None:

@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from bench.live.own_process import OwnProcess
 from bench.live.schedule import DayKey, turn_of
+from bench.loading import quiet
 
 _PIECE: Final = 500
 _POLL_SECONDS: Final = 0.05
@@ -86,7 +87,7 @@ def serve(pipe: "Connection", stop: "Event", bootstrap: str, topic: str) -> None
     """
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
+            **quiet(bootstrap),
             "group.id": "bench-live-receiver",  # asked for by the client; the group is never joined
             "enable.auto.commit": False,
             "client.id": "bench-live-receiver",

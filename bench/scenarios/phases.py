@@ -1,11 +1,11 @@
-"""phase1, phase2, phase3: the load tests of the requirements, as far as they need no serving layer.
+"""phase1, phase2, phase3: the load tests of the requirements, with a process of the serving layer that is read from."""
 
-What needs one (answers to reads, hit rates, replicas, the database's breaker) is named with its bound, not measured.
-"""
-
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from bench.draining import ready
@@ -18,9 +18,24 @@ from bench.live.telling import accounts_table, cpu_table, held, latency_table, n
 from bench.progress import Progress
 from bench.proving import prove
 from bench.results import Cell, Figure, Proof, ScenarioResult, Table, figure
+from bench.serve.issuing import Issuer
+from bench.serve.phasing import (
+    BREAKER,
+    Answered,
+    Broken,
+    answered,
+    answered_figures,
+    answered_table,
+    broken,
+    broken_figures,
+)
+from bench.serve.phasing import notes as serving_notes
+from bench.serve.replicas import replica
+from bench.serve.server import served
 from bench.target import Ground, Target
 from bench.workload import Workload, mixed
 
+_ERRORS: Final = "Errors: records that were neither applied nor sent twice on purpose; all were sent valid."
 _STEP_SECONDS_MAX: Final = 30.0  # what is sent is made before: a minute of 5,000 events/s would take the generator 1 GB
 _WARM_RATE: Final = 1_000
 _WARM_SECONDS_SHORT: Final = 4.0
@@ -36,12 +51,14 @@ class Phase:
     rate: int
     seconds_short: float
     seconds_full: float
+    replicas: bool = False  # a replica follows, and reads may go there
+    breaks: bool = False  # the database is killed in the end, and comes back
 
 
 PHASES: Final = (
     Phase("phase1", 50_000, 500, 6.0, 180.0),
-    Phase("phase2", 500_000, 2_500, 6.0, 180.0),
-    Phase("phase3", 1_000_000, 5_000, 6.0, 180.0),
+    Phase("phase2", 500_000, 2_500, 6.0, 180.0, replicas=True),
+    Phase("phase3", 1_000_000, 5_000, 6.0, 180.0, breaks=True),
 )
 
 
@@ -53,6 +70,8 @@ class Found:
     made: Made
     partitions: Spread
     outcomes: Outcomes
+    answered: Sequence[Answered]  # a step each
+    broken: Broken | None
 
 
 async def phase1(target: Target, form: Form, progress: Progress) -> ScenarioResult:
@@ -107,14 +126,35 @@ async def _load(
     workers: int,
     progress: Progress,
 ) -> Found:
-    done = []
-    async with rigged(target, ground, workload, workers) as rig:
+    done, answers, breaking = [], [], None
+    async with (
+        rigged(target, ground, workload, workers) as rig,
+        _replicas(target, ground, phase) as replicas,
+    ):
         await rig.step(_WARM_RATE, warm_seconds)
-        for seconds in steps:
-            done.append(await rig.step(phase.rate, seconds))
-            progress.say(told(done[-1]))
-        partitions, outcomes = await balances_spread(rig.connection), await lane_outcomes(rig.connection)
-        return Found(done, rig.generator.made(), partitions, outcomes)
+        with tempfile.TemporaryDirectory(prefix="folio-bench-phase-") as folder:
+            async with served(ground, Issuer(), Path(folder), **replicas, **BREAKER) as server:
+                for seconds in steps:
+                    step, found = await answered(rig, server, workload, phase.rate, seconds)
+                    done.append(step)
+                    answers.append(found)
+                    progress.say(told(step))
+                partitions, outcomes = await balances_spread(rig.connection), await lane_outcomes(rig.connection)
+                made = rig.generator.made()
+                if phase.breaks and target.directory is not None:
+                    progress.say(f"{phase.name}: the database is killed, and comes back")
+                    breaking = await broken(server, workload, target.directory)
+        return Found(done, made, partitions, outcomes, answers, breaking)
+
+
+@asynccontextmanager
+async def _replicas(target: Target, ground: Ground, phase: Phase) -> AsyncIterator[dict[str, str]]:
+    """The settings of a server that may read from a replica; none where there is none."""
+    if not phase.replicas or target.directory is None:
+        yield {}
+        return
+    async with replica(target.directory, ground) as (_, urls):
+        yield {"REPLICA_URLS": urls}
 
 
 def _result(
@@ -123,18 +163,19 @@ def _result(
     labels = {f"{phase.rate:,}/s": found.steps}
     return ScenarioResult(
         name=phase.name,
-        title=f"{phase.orgs:,} organisations, {phase.rate:,} events/s, without the serving layer",
+        title=f"{phase.orgs:,} organisations, {phase.rate:,} events/s, read from beside",
         workload=stated(workload, found.made),
         figures=_figures(found),
         tables=[
             latency_table(labels),
             cpu_table(labels),
             accounts_table(labels),
+            answered_table(found.answered),
             _spread_table("rows of daily_cash_balances by hash partition", found.partitions),
             _spread_table("events by lane", found.outcomes.consumed),
         ],
         proof=proof,
-        notes=[*notes(), "Errors: records that were neither applied nor sent twice on purpose; all were sent valid."],
+        notes=[*notes(), *serving_notes(), _ERRORS],
         parameters={"workers": workers, "steps": len(found.steps)},
         seconds=seconds,
     )
@@ -151,6 +192,8 @@ def _figures(found: Found) -> list[Figure]:
         figure("lane_unevenness", "x the mean", [found.outcomes.consumed.unevenness], "less"),
         figure("rate_held", "of the steps", [sum(held(step) for step in steps) / len(steps)], "more"),
         figure("worker_cores", "cores", [step.cpu.get("workers", 0.0) for step in steps], "less"),
+        *answered_figures(found.answered),
+        *([] if found.broken is None else broken_figures(found.broken)),
         figure("peak_mib_workers", "MiB", [step.peaks_mib.get("workers", 0.0) for step in steps], "less"),
     ]
 

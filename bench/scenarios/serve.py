@@ -1,6 +1,5 @@
 """serve: `folio serve` under load: balances read, updates followed, connections that idle, break and come back."""
 
-import asyncio
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,11 +24,11 @@ from bench.serve.mixing import every_place
 from bench.serve.outages import Outage, publishable, survive, until_booked
 from bench.serve.reading import COLD_PER_SECOND, READS_PER_EVENT, READS_PER_SECOND, WRITES_PER_SECOND, Capacity, Reads
 from bench.serve.realtime import Followed, Idle, Resumed, followed, idle, resumed
+from bench.serve.replicas import replica
 from bench.serve.server import Server, served
-from bench.target import Ground, Target, database_url
+from bench.target import Ground, Target
 from bench.workload import Workload, mixed
-from pipeline.stack.config import PartName, StackConfig
-from pipeline.stack.stack import up
+from pipeline.stack.config import PartName
 
 _TITLE: Final = "balances read over HTTP and followed over WebSockets, beside live writes"
 _ORGS: Final = 5_000
@@ -195,12 +194,12 @@ class _Ours:
         if self.target.directory is None:
             return []
         self.progress.say("serve: a replica is made")
-        config = StackConfig(self.target.directory, preferred_ports={}, replicas=1)
-        endpoints = await asyncio.to_thread(up, config)
-        replicas = ",".join(database_url(url, self.ground.database) for url in endpoints.replica_urls)
         places, events = reading.mix(self.workload, self.lengths.past_days).places(), publishable(self.workload)
         found = []
-        async with served(self.ground, self.issuer, self.folder, REPLICA_URLS=replicas) as server:
+        async with (
+            replica(self.target.directory, self.ground) as (config, replicas),
+            served(self.ground, self.issuer, self.folder, REPLICA_URLS=replicas) as server,
+        ):
             with (
                 Client(self.issuer, server.port) as reads,
                 Client(self.issuer, server.port) as publishes,

@@ -26,7 +26,8 @@ class Read:
     rate: float | None
     seconds: float = 0.0
     connections: int = CONNECTIONS
-    path: str = "balances"  # or `reports/daily`
+    path: str = "balances"  # or `reports/daily`, `transactions/revenue`
+    until_told: bool = False  # again and again, until `Client.enough`
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Publish:
     events: Sequence[tuple[bytes, bytes]]
     rate: float
     connections: int = CONNECTIONS
+    until_told: bool = False  # sent again when all were sent: the stream knows repetitions
 
 
 Order = Read | Publish
@@ -53,20 +55,26 @@ async def _serve(pipe: "Pipe", issuer: Issuer, port: int) -> None:
             requests = [_request(each, tokens, issuer) for each in _asked(order)]
             pipe.send(None)  # ready
             gc.freeze()
-            pipe.send(await _answered(order, requests, port))
+            pipe.send(await _answered(order, requests, port, pipe))
             gc.unfreeze()
         except Exception as error:  # noqa: BLE001 - whoever ordered it must hear of it
             pipe.send(error)
 
 
-async def _answered(order: Order, requests: Sequence[bytes], port: int) -> Answers:
+async def _answered(order: Order, requests: Sequence[bytes], port: int, pipe: "Pipe") -> Answers:
     pool = Pool(HOST, port, order.connections)
     await pool.open()
     try:
         if order.rate is None:
             assert isinstance(order, Read)
             return await pool.closed_loop(requests, order.seconds)
-        return await pool.open_loop(requests, order.rate)
+        if not order.until_told:
+            return await pool.open_loop(requests, order.rate)
+        stop = asyncio.Event()
+        asking = asyncio.ensure_future(pool.open_loop(requests, order.rate, stop))
+        await asyncio.to_thread(pipe.recv)
+        stop.set()
+        return await asking
     finally:
         pool.close()
 
@@ -113,6 +121,10 @@ class Client(OwnProcess):
         """Returns when the first request is about to be sent."""
         self._pipe.send(order)
         self._raised(await asyncio.to_thread(self._pipe.recv))
+
+    def enough(self) -> None:
+        """Of an order that goes on until told."""
+        self._pipe.send(None)
 
     async def answered(self) -> Answers:
         answers = self._raised(await asyncio.to_thread(self._pipe.recv))

@@ -173,18 +173,22 @@ class Pool:
         else:
             connection.ask(*asked)
 
-    async def open_loop(self, requests: Sequence[bytes], rate: float) -> Answers:
-        """Request n is due at start + n / rate, whatever became of the others; its duration counts from then."""
+    async def open_loop(self, requests: Sequence[bytes], rate: float, stop: asyncio.Event | None = None) -> Answers:
+        """Request n is due at start + n / rate, whatever became of the others; its duration counts from then.
+
+        With `stop` they begin again when they are through, until it is set.
+        """
         start_ns, sent = time.monotonic_ns() + 1_000_000, 0
-        while sent < len(requests):
-            due = min(int((time.monotonic_ns() - start_ns) * rate / 1e9) + 1, len(requests))
+        while (not stop.is_set()) if stop is not None else sent < len(requests):
+            due = int((time.monotonic_ns() - start_ns) * rate / 1e9) + 1
+            due = max(due if stop is not None else min(due, len(requests)), sent)
             for number in range(sent, due):
-                self.ask(start_ns + int(number * 1e9 / rate), requests[number])
-            sent = max(sent, due)
+                self.ask(start_ns + int(number * 1e9 / rate), requests[number % len(requests)])
+            sent = due
             next_ns = start_ns + int(sent * 1e9 / rate)
             await asyncio.sleep(max(next_ns - time.monotonic_ns(), 0) / 1e9)
             self._give_up_overdue()
-        await self._answered(len(requests))
+        await self._answered(sent)
         return self._taken(start_ns)
 
     async def closed_loop(self, requests: Sequence[bytes], seconds: float) -> Answers:

@@ -4,10 +4,11 @@ import asyncio
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 import asyncpg
 
@@ -26,7 +27,9 @@ READS_PER_SECOND: Final = 1_000
 PUBLISHES_PER_SECOND: Final = 20
 REPORTS_PER_SECOND: Final = 20
 _BEFORE_SECONDS: Final = 2.0
-_AFTER_SECONDS: Final = 4.0
+# Beyond the longest wait of a client, and of a producer that was given up.
+_AFTER_SECONDS: Final = 5.0
+_REPEATED_SECONDS: Final = 60
 _SLOW_NS: Final = 1_000_000_000
 # Behind all that others send, whose transactions these must not be.
 _FIRST_TRANSACTION: Final = 1_000_000_000
@@ -37,12 +40,15 @@ _UNPUBLISHED: Final = (
 )
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True)
 class Felt:
     """What one kind of request felt. Seconds are from the kill; 0: nobody was refused, nobody waited long."""
 
     requests: int
-    failures: int
+    failures: dict[int, int]  # by status; NO_ANSWER: none came within ten seconds, or the connection ended
     slow: int  # answered, after more than a second
     last_failure_seconds: float
     last_slow_seconds: float
@@ -60,7 +66,7 @@ class Outage:
     @property
     def error_share(self) -> float:
         requests = sum(each.requests for each in self.felt.values())
-        return sum(each.failures for each in self.felt.values()) / requests
+        return sum(sum(each.failures.values()) for each in self.felt.values()) / requests
 
     @property
     def recovered_seconds(self) -> float:
@@ -72,16 +78,18 @@ class Outage:
 def felt(answers: Answers, killed_ns: int) -> Felt:
     """From what a client noted."""
     last_failure = last_slow = 0.0
-    failures = slow = 0
+    failures: Counter[int] = Counter()
+    slow = 0
     for due_ns, duration_ns, status in zip(answers.due_ns, answers.duration_ns, answers.statuses, strict=True):
         since = (due_ns + duration_ns - killed_ns) / 1e9
         if failed(status):
-            failures, last_failure = failures + 1, max(last_failure, since)
+            failures[status] += 1
+            last_failure = max(last_failure, since)
         elif duration_ns > _SLOW_NS:
             slow, last_slow = slow + 1, max(last_slow, since)
     durations = sorted(answers.duration_ns)
     p95_ms = durations[int(len(durations) * 0.95)] / 1e6 if durations else 0.0
-    return Felt(len(answers), failures, slow, last_failure, last_slow, p95_ms)
+    return Felt(len(answers), dict(failures), slow, last_failure, last_slow, p95_ms)
 
 
 def publishable(workload: Workload) -> Iterator[Event]:
@@ -99,37 +107,36 @@ async def survive(
     events: Iterator[Event],
 ) -> Outage:
     """Reads, publishes and reports of three clients; the part is killed beneath them, and started again."""
-    seconds = _BEFORE_SECONDS + down_seconds + _AFTER_SECONDS + _restart_seconds(part)
     orders: dict[str, Read | Publish] = {
-        "reads": Read(list(islice(places, round(READS_PER_SECOND * seconds))), READS_PER_SECOND),
-        "publishes": Publish(list(islice(events, round(PUBLISHES_PER_SECOND * seconds))), PUBLISHES_PER_SECOND),
-        "reports": Read(
-            list(islice(places, round(REPORTS_PER_SECOND * seconds))), REPORTS_PER_SECOND, path="reports/daily"
-        ),
+        "reads": Read(_taken(places, READS_PER_SECOND), READS_PER_SECOND, until_told=True),
+        "publishes": Publish(_taken(events, PUBLISHES_PER_SECOND), PUBLISHES_PER_SECOND, until_told=True),
+        "reports": Read(_taken(places, REPORTS_PER_SECOND), REPORTS_PER_SECOND, path="reports/daily", until_told=True),
     }
     await asyncio.gather(*(client.prepare(order) for client, order in zip(clients, orders.values(), strict=True)))
-    answering = [asyncio.ensure_future(client.answered()) for client in clients]
     try:
         await asyncio.sleep(_BEFORE_SECONDS)
         killed_ns = time.monotonic_ns()
-        os.kill(_pid(config, part), signal.SIGKILL)
+        os.kill(pid_of(config, part), signal.SIGKILL)
         try:
             await asyncio.sleep(down_seconds)
         finally:
             await asyncio.to_thread(up, config)
         away = (time.monotonic_ns() - killed_ns) / 1e9
-        answers = await asyncio.gather(*answering)
+        await asyncio.sleep(_AFTER_SECONDS)
     finally:
-        await asyncio.wait(answering)
+        for client in clients:
+            client.enough()
+    answers = await asyncio.gather(*(client.answered() for client in clients))
     return Outage(part, away, {name: felt(each, killed_ns) for name, each in zip(orders, answers, strict=True)})
 
 
-def _restart_seconds(part: PartName) -> float:
-    """About what starting it takes: the broker is a JVM."""
-    return 6.0 if part == "kafka" else 2.0
+def _taken(source: Iterator[T], rate: int) -> list[T]:
+    """As many as are sent before they are sent again."""
+    return list(islice(source, rate * _REPEATED_SECONDS))
 
 
-def _pid(config: StackConfig, part: PartName) -> int:
+def pid_of(config: StackConfig, part: PartName) -> int:
+    """The process of a part that is ours."""
     record = read(config.directory)
     assert record is not None
     process = record.parts[part].process

@@ -6,6 +6,7 @@ from bench.results import Cell, Figure, Table, figure
 from bench.serve.outages import Outage
 from bench.serve.reading import (
     COLD_PER_SECOND,
+    LOOKED_AT_ORGS,
     READS_PER_EVENT,
     READS_PER_SECOND,
     WRITES_PER_SECOND,
@@ -116,7 +117,7 @@ def outage_table(found: Sequence[Outage]) -> Table:
             round(each.away_seconds, 1),
             kind,
             felt.requests,
-            felt.failures,
+            ", ".join(f"{count:,} x {status or 'none'}" for status, count in sorted(felt.failures.items())) or "0",
             felt.slow,
             round(felt.last_failure_seconds, 1),
             round(felt.last_slow_seconds, 1),
@@ -125,7 +126,17 @@ def outage_table(found: Sequence[Outage]) -> Table:
         for each in found
         for kind, felt in each.felt.items()
     ]
-    columns = ["killed", "away s", "requests", "count", "failed", "over 1 s", "last failure", "last slow", "p95 ms"]
+    columns = [
+        "killed",
+        "away s",
+        "requests",
+        "count",
+        "failed, by status",
+        "over 1 s",
+        "last failure",
+        "last slow",
+        "p95 ms",
+    ]
     return Table("servers killed under load (seconds since the kill)", columns, rows, in_text=True)
 
 
@@ -142,10 +153,9 @@ def realtime_table(found: Followed, resumed: Resumed) -> Table:
 def notes(past_days: int) -> list[str]:
     """How to read the figures."""
     reads = f"Reads: open loop at {READS_PER_SECOND:,}/s, each due by the clock and counted from then, over 64 "
-    reads += (
-        "connections that stay open; organisations by the same distribution as the events', 90% of today and 10% of "
-    )
-    reads += f"the {past_days} days before. Every organisation has a user and a token of its own."
+    reads += f"connections that stay open; of the {LOOKED_AT_ORGS:,} organisations that trade most, by the same "
+    reads += "distribution as their events, with four properties each: as if each had a screen that asks every four "
+    reads += f"seconds; 90% of today and 10% of the {past_days} days before. Each organisation has a user, and a token."
     mix = f"The realistic mix: {READS_PER_EVENT} reads for each event, after as long as a day of today lives in the "
     mix += f"cache. Reads beside {WRITES_PER_SECOND:,} events/s: these drop a balance more often than it is read. Hit "
     mix += "rates are the server's own: L1 or Redis, of all that was answered."

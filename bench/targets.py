@@ -220,7 +220,7 @@ THRESHOLDS: Final[tuple[Threshold, ...]] = (
     Threshold(
         "serve", "days that they held otherwise than SQL", "at most", 0, "days", most("serve", "realtime_differences")
     ),
-    Threshold("serve", "10,000 idle WebSockets", "below", 400, "MiB", most("serve", "idle_mib")),
+    Threshold("serve", "10,000 idle WebSockets", "below", 400, "MiB", most("serve", "idle_mib_of_10000")),
     Threshold(
         "serve",
         "lost in 100 disconnects and 2 ends of the server",

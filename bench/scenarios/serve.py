@@ -59,7 +59,9 @@ class Lengths:
     drops: int = 100
 
 
-_SHORT: Final = Lengths(capacity=3, reads=5, cold=3, mix_warm=16, mix=8, realtime=8, resume=14, outage=4, past_days=1)
+_SHORT: Final = Lengths(
+    capacity=3, reads=5, cold=3, mix_warm=16, mix=8, realtime=8, resume=14, outage=4, past_days=1, idle=5_000
+)
 _FULL: Final = Lengths(
     capacity=15, reads=60, cold=20, mix_warm=120, mix=60, realtime=30, resume=40, outage=15, past_days=7
 )

@@ -33,6 +33,11 @@ THRESHOLDS: Final[tuple[Threshold, ...]] = (
     Threshold("phase3", "the database's circuit opens and closes", "at least", 1, "of 1", _CIRCUIT),
     Threshold("phase3", "service latency, p95", "below", 50, "ms", median("phase3", "answer_p95_ms")),
     Threshold("phase3", _FAILED, "below", 0.005, "of all", most("phase3", "answer_error_share")),
+    # Of requirement 21, for 100,000 organisations x 5 properties x 5 users.
+    Threshold("users", "answers to reads, p95", "below", 300, "ms", median("users", "reads_p95_ms")),
+    Threshold("users", "reads in error", "below", 0.001, "of all", most("users", "reads_error_share")),
+    Threshold("users", "event to socket, p95", "below", 1_000, "ms", median("users", "realtime_p95_ms")),
+    Threshold("users", "days held otherwise than SQL", "at most", 0, "days", most("users", "realtime_differences")),
 )
 
 

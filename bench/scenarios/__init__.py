@@ -26,6 +26,7 @@ SCENARIOS: Final[dict[str, tuple[str, str]]] = {
     "phase1": ("phases", "phase1"),
     "phase2": ("phases", "phase2"),
     "phase3": ("phases", "phase3"),
+    "users": ("users", "run"),
 }
 
 

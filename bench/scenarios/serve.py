@@ -229,7 +229,7 @@ def figures(found: Found) -> list[Figure]:
 def _tables(found: Found) -> list[Table]:
     return [
         telling.reads_table(found.reads),
-        telling.realtime_table(found.followed, found.resumed),
+        telling.realtime_table({"beside the load": found.followed.agreed, "broken off": found.resumed.agreed}),
         telling.outage_table(found.outages),
         latency_table(found.steps),
         cpu_table(found.steps),

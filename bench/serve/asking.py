@@ -28,6 +28,7 @@ class Read:
     connections: int = CONNECTIONS
     path: str = "balances"  # or `reports/daily`, `transactions/revenue`
     until_told: bool = False  # again and again, until `Client.enough`
+    users: int = 1  # of each organisation, who ask in turn, each with a token of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def serve(pipe: "Pipe", issuer: Issuer, port: int) -> None:
 
 
 async def _serve(pipe: "Pipe", issuer: Issuer, port: int) -> None:
-    tokens: dict[int, str] = {}
+    tokens: dict[str, str] = {}
     while (order := await asyncio.to_thread(pipe.recv)) is not None:
         try:
             requests = [_request(each, tokens, issuer) for each in _asked(order)]
@@ -79,22 +80,31 @@ async def _answered(order: Order, requests: Sequence[bytes], port: int, pipe: "P
         pool.close()
 
 
-def _asked(order: Order) -> list[tuple[int, str, bytes | None]]:
-    """Organisation, path and body of each."""
+def _asked(order: Order) -> list[tuple[int, str, str, bytes | None]]:
+    """Organisation, user, path and body of each."""
     if isinstance(order, Publish):
-        return [(int(key), "/v1/events", value) for key, value in order.events]
+        return [(int(key), _user(int(key), 0), "/v1/events", value) for key, value in order.events]
     return [
-        (each.org_id, f"/v1/orgs/{each.org_id}/properties/{each.property_id}/{order.path}/{each.day}", None)
-        for each in order.places
+        (
+            each.org_id,
+            _user(each.org_id, number % order.users),
+            f"/v1/orgs/{each.org_id}/properties/{each.property_id}/{order.path}/{each.day}",
+            None,
+        )
+        for number, each in enumerate(order.places)
     ]
 
 
-def _request(asked: tuple[int, str, bytes | None], tokens: dict[int, str], issuer: Issuer) -> bytes:
-    """By a user of the organisation: each has one, who reads and publishes."""
-    org_id, path, body = asked
-    token = tokens.get(org_id)
+def _user(org_id: int, number: int) -> str:
+    return f"user-{org_id}-{number}"
+
+
+def _request(asked: tuple[int, str, str, bytes | None], tokens: dict[str, str], issuer: Issuer) -> bytes:
+    """By a user of the organisation, who reads and publishes."""
+    org_id, user, path, body = asked
+    token = tokens.get(user)
     if token is None:
-        token = tokens[org_id] = issuer.token(f"user-{org_id}", [org_id], READER, WRITER)
+        token = tokens[user] = issuer.token(user, [org_id], READER, WRITER)
     return request_of(path, token, body)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import httptools
 
 NO_ANSWER: Final = 0  # in the place of a status: the connection ended, or nothing came in time
-_OK: Final = 200
+_GOOD: Final = 2  # hundred and something
 _SERVER_ERROR: Final = 500
 _TIMEOUT_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.1
@@ -43,9 +43,9 @@ class Answers:
         """No answer, or that the server could not."""
         return sum(failed(status) for status in self.statuses)
 
-    def refused(self) -> int:
-        """Answers that were neither good nor the server's failure: a mistake of the benchmark."""
-        return sum(status != _OK and status // 100 != 2 and not failed(status) for status in self.statuses)
+    def refused(self, *accepted: int) -> int:
+        """Answers that were neither good, nor accepted, nor the server's failure: a mistake of the benchmark."""
+        return sum(status // 100 != _GOOD and status not in accepted and not failed(status) for status in self.statuses)
 
 
 def failed(status: int) -> bool:

@@ -25,8 +25,9 @@ _BALANCES_PER_SECOND: Final = 400
 # Who looks at a balance goes on to its transactions one time in four.
 _PAGES_PER_SECOND: Final = 100
 _PAST_DAYS: Final = 7
-_WARM_SECONDS: Final = 2.0
-_LONGER_SECONDS: Final = 2.0
+# As long as a day of today lives in the cache.
+WARM_SECONDS: Final = 16.0
+LONGER_SECONDS: Final = 2.0  # that a step lasts beyond the reads beside it
 # The product's minute would be the whole phase.
 _OPEN_SECONDS: Final = 3.0
 BREAKER: Final = {"RESILIENCE_BREAKER_OPEN_SECONDS": f"{_OPEN_SECONDS:g}"}
@@ -68,7 +69,9 @@ class Broken:
     closed_seconds: float  # from when it served again until the circuit was closed
 
 
-async def answered(rig: Rig, server: Server, workload: Workload, rate: float, seconds: float) -> tuple[Step, Answered]:
+async def answered(
+    rig: Rig, server: Server, workload: Workload, rate: float, seconds: float, warm_seconds: float
+) -> tuple[Step, Answered]:
     """A step of the phase, and reads beside it: balances through the cache, pages of transactions past it."""
     places = reading.mix(workload, _PAST_DAYS).places()
     balances = reading.mixed_reads(places, _BALANCES_PER_SECOND, seconds)
@@ -76,16 +79,18 @@ async def answered(rig: Rig, server: Server, workload: Workload, rate: float, se
         list(islice(places, round(_PAGES_PER_SECOND * seconds))), _PAGES_PER_SECOND, path="transactions/revenue"
     )
     with Client(server.issuer, server.port) as first, Client(server.issuer, server.port) as second:
-        # Plans, connections and tokens; and days that have no row yet are refused until their hotel has one.
-        await first.ask(reading.mixed_reads(places, _BALANCES_PER_SECOND, _WARM_SECONDS))
+        # Plans, connections, tokens and the cache.
+        await first.ask(reading.mixed_reads(places, _BALANCES_PER_SECOND, warm_seconds))
 
         async def both() -> Answered:
             before = await server.samples()
             found = await asyncio.gather(first.ask(balances), second.ask(pages))
             after = await server.samples()
+            for answers in found:
+                reading.require_good(answers, reading.ABSENT)
             return Answered(*found, reading.shares(before, after)[0], replica_share(before, after))
 
-        found, step, _ = await reading.beside(rig, rate, seconds + _LONGER_SECONDS, both)
+        found, step, _ = await reading.beside(rig, rate, seconds + LONGER_SECONDS, both)
     return step, found
 
 

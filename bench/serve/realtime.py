@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -57,8 +57,19 @@ class Followed:
     join_cpu_ms: float  # of the server, to open one: handshake, token, subscription and snapshot
 
 
+async def nothing() -> None:
+    """What is done beside subscribers, unless something else is."""
+
+
 async def followed(
-    rig: Rig, ground: Ground, server: Server, orgs: Sequence[int], first: date, rate: float, seconds: float
+    rig: Rig,
+    ground: Ground,
+    server: Server,
+    orgs: Sequence[int],
+    first: date,
+    rate: float,
+    seconds: float,
+    meanwhile: Callable[[], Awaitable[None]] = nothing,
 ) -> Followed:
     """One subscriber for each of `orgs`, of the days from `first` on; events at the rate for so long."""
     with Followers(server.issuer, server.port) as followers:
@@ -69,7 +80,7 @@ async def followed(
         before, cpu = await server.realtime(), server.cpu_seconds()
         path = rig.folder / "deliveries"
         await followers.note()
-        step, trace = await rig.traced(rate, seconds)
+        _, step, trace = await beside(rig, rate, seconds, meanwhile)
         cpu = server.cpu_seconds() - cpu
         agreed = await agree(followers, ground, orgs, first)
         after = await server.realtime()

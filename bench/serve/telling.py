@@ -1,6 +1,6 @@
 """What was found of the serving layer, as figures and tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bench.results import Cell, Figure, Table, figure
@@ -14,7 +14,7 @@ from bench.serve.reading import (
     Capacity,
     Reads,
 )
-from bench.serve.realtime import Followed, Idle, Resumed
+from bench.serve.realtime import Agreed, Followed, Idle, Resumed
 
 _IDLE_TARGET: Final = 10_000
 _KIB: Final = 1_024
@@ -144,10 +144,10 @@ def outage_table(found: Sequence[Outage]) -> Table:
     return Table("servers killed under load (seconds since the kill)", columns, rows, in_text=True)
 
 
-def realtime_table(found: Followed, resumed: Resumed) -> Table:
+def realtime_table(found: Mapping[str, Agreed]) -> Table:
     """What subscribers went through."""
     rows: list[list[Cell]] = []
-    for name, agreed in (("beside the load", found.agreed), ("broken off", resumed.agreed)):
+    for name, agreed in found.items():
         counts = ", ".join(f"{count:,} {what}" for what, count in sorted(agreed.counts.items()))
         rows.append([name, agreed.days, agreed.differences, agreed.breaches, round(agreed.settled_seconds, 1), counts])
     columns = ["subscribers", "days held", "other than SQL", "breaches", "settled after s", "what happened"]

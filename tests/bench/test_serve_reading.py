@@ -7,6 +7,7 @@ from itertools import islice
 
 import pytest
 
+from bench.scenarios.users import followers
 from bench.serve.asking import request_of
 from bench.serve.exchanging import NO_ANSWER, Answers, Pool
 from bench.serve.mixing import Mix, every_place
@@ -55,6 +56,11 @@ def test_refusals_are_no_figures() -> None:
     answers.add(0, 403)
     with pytest.raises(WrongAnswersError, match="403"):
         require_good(answers)
+    assert require_good(answers, 403) is answers
+
+
+def test_an_organisation_has_as_many_followers_as_users() -> None:
+    assert list(followers(iter([1] * 9 + [2, 1, 3]))) == [1] * 5 + [2, 3]
 
 
 async def server(delay: float, *, closing: bool = False) -> tuple[asyncio.Server, int]:

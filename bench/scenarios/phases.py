@@ -128,7 +128,9 @@ async def _load(
     workers: int,
     progress: Progress,
 ) -> Found:
-    done, answers, breaking = [], [], None
+    done: list[Step] = []
+    answers: list[Answered] = []
+    breaking: Broken | None = None
     async with (
         rigged(target, ground, workload, workers) as rig,
         _replicas(target, ground, phase) as replicas,

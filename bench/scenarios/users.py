@@ -74,7 +74,7 @@ async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
         name="users",
         title=f"{workload.orgs:,} organisations x {_PROPERTIES} properties x {USERS} users",
         workload=stated(workload, made),
-        figures=[*telling.read_figures("reads", answered[0]), *telling.realtime_figures(found)],
+        figures=[*telling.read_figures("reads", answered[0]), *telling.delay_figures(found)],
         tables=[
             telling.reads_table({"all organisations": answered[0]}),
             telling.realtime_table({"of all organisations": found.agreed}),
@@ -99,8 +99,6 @@ def followers(orgs: Iterator[int]) -> Iterator[int]:
 
 
 def _notes(count: int) -> list[str]:
-    said = (
-        f"{_READS_PER_SECOND} reads a second by users of all organisations, drawn as events are, five users each with "
-    )
-    said += f"a token of its own; {count:,} of the users follow their organisation. A hotel that has not traded yet is "
-    return [f"{said}answered with 404."]
+    said = f"{_READS_PER_SECOND} reads a second by users of all organisations, drawn as events are, five users each; "
+    said += f"{count:,} of the users follow their organisation. A hotel that has not traded yet is answered with 404."
+    return [said]

@@ -28,8 +28,8 @@ _WARM_PLACES: Final = 200
 _CAPACITY_CONNECTIONS: Final = 16
 _CAPACITY_WARM_SECONDS: Final = 1.0
 TODAY_SHARE: Final = 0.9
-# Of all organisations these are looked at by somebody just now: four thousand screens that ask every four seconds.
-LOOKED_AT_ORGS: Final = 1_000
+# A screen at each of their properties, four as a rule, asks every four seconds: so many organisations are looked at.
+LOOKED_AT_ORGS: Final = READS_PER_SECOND
 
 
 class WrongAnswersError(Exception):
@@ -97,10 +97,10 @@ async def reads(client: Client, server: Server, order: Read, *accepted: int) -> 
     return Reads(answers, *shares(before, await server.samples()), cpu / max(len(answers), 1) * 1e6)
 
 
-def mix(workload: Workload, past_days: int) -> Mix:
+def mix(workload: Workload, past_days: int, looked_at_orgs: int = LOOKED_AT_ORGS) -> Mix:
     """The organisations that trade most, by the same distribution as their events."""
     return Mix(
-        min(workload.orgs, LOOKED_AT_ORGS),
+        min(workload.orgs, looked_at_orgs),
         workload.properties_per_org,
         workload.zipf_exponent,
         workload.today,

@@ -21,7 +21,6 @@ from bench.results import Cell, Figure, Proof, ScenarioResult, Table, figure
 from bench.serve.issuing import Issuer
 from bench.serve.phasing import (
     BREAKER,
-    LONGER_SECONDS,
     WARM_SECONDS,
     Answered,
     Broken,
@@ -98,7 +97,7 @@ async def _run(phase: Phase, target: Target, form: Form, progress: Progress) -> 
     warm_seconds = _WARM_SECONDS_FULL if form.full else _WARM_SECONDS_SHORT
     steps = step_seconds(seconds)
     warm_events = round(_WARM_RATE * warm_seconds)
-    events = warm_events + sum(round(phase.rate * (each + LONGER_SECONDS)) for each in steps)
+    events = warm_events + sum(round(phase.rate * each) for each in steps)
     # In the full form as in a steady state: hotels are known before they trade. Four million take a minute to load.
     loaded = form.full or form.properties_loaded
     workload = mixed(events, orgs=form.orgs or phase.orgs, properties_loaded=loaded)

@@ -27,7 +27,7 @@ _PAGES_PER_SECOND: Final = 100
 _PAST_DAYS: Final = 7
 # As long as a day of today lives in the cache.
 WARM_SECONDS: Final = 16.0
-LONGER_SECONDS: Final = 2.0  # that a step lasts beyond the reads beside it
+_LONGER_SECONDS: Final = 2.0  # that a step lasts beyond the reads beside it
 # The product's minute would be the whole phase.
 _OPEN_SECONDS: Final = 3.0
 BREAKER: Final = {"RESILIENCE_BREAKER_OPEN_SECONDS": f"{_OPEN_SECONDS:g}"}
@@ -74,9 +74,10 @@ async def answered(
 ) -> tuple[Step, Answered]:
     """A step of the phase, and reads beside it: balances through the cache, pages of transactions past it."""
     places = reading.mix(workload, _PAST_DAYS, _BALANCES_PER_SECOND).places()
-    balances = reading.mixed_reads(places, _BALANCES_PER_SECOND, seconds)
+    read_seconds = max(seconds - _LONGER_SECONDS, seconds / 2)
+    balances = reading.mixed_reads(places, _BALANCES_PER_SECOND, read_seconds)
     pages = Read(
-        list(islice(places, round(_PAGES_PER_SECOND * seconds))), _PAGES_PER_SECOND, path="transactions/revenue"
+        list(islice(places, round(_PAGES_PER_SECOND * read_seconds))), _PAGES_PER_SECOND, path="transactions/revenue"
     )
     with Client(server.issuer, server.port) as first, Client(server.issuer, server.port) as second:
         # Plans, connections, tokens and the cache.
@@ -90,7 +91,7 @@ async def answered(
                 reading.require_good(answers, reading.ABSENT)
             return Answered(*found, reading.shares(before, after)[0], replica_share(before, after))
 
-        found, step, _ = await reading.beside(rig, rate, seconds + LONGER_SECONDS, both)
+        found, step, _ = await reading.beside(rig, rate, seconds, both)
     return step, found
 
 

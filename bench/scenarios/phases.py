@@ -139,7 +139,7 @@ async def _load(
             async with served(ground, Issuer(), Path(folder), **replicas, **BREAKER) as server:
                 for seconds in steps:
                     step, found = await answered(
-                        rig, server, workload, phase.rate, seconds, 0 if done else WARM_SECONDS
+                        rig, server, workload, phase.rate, seconds, 0 if done else min(WARM_SECONDS, 4 * seconds)
                     )
                     done.append(step)
                     answers.append(found)

@@ -1,8 +1,9 @@
 """What the routes work with, put together: opened from settings, kept going beside the server, closed at the end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -24,6 +25,7 @@ from pipeline.api.system import Overseen
 from pipeline.api.tickets import Tickets
 from pipeline.cache.balances import BalanceCache
 from pipeline.cache.client import new_redis
+from pipeline.cache.latest import LatestBalances
 from pipeline.cache.metrics import TierMetrics
 from pipeline.cache.tiers import TieredBalances
 from pipeline.cache.warming import warm
@@ -32,7 +34,7 @@ from pipeline.errors import SettingsRefused
 from pipeline.realtime import gateway as realtime
 from pipeline.realtime.caps import CapBounds, Caps
 from pipeline.realtime.cursor import Cursors
-from pipeline.realtime.feed import Feed, Source
+from pipeline.realtime.feed import Feed, Listener, Source
 from pipeline.realtime.hub import Hub, bounds_of
 from pipeline.realtime.metrics import RealtimeMetrics
 from pipeline.resilience.guard import Guard
@@ -42,6 +44,7 @@ from pipeline.settings import Settings
 from pipeline.stack import Endpoints
 from pipeline.storage.as_of import AsOf
 from pipeline.storage.balances import Balances
+from pipeline.storage.intent import Write
 from pipeline.storage.outcomes import Outcomes
 from pipeline.storage.primary import PrimaryBalances
 from pipeline.storage.reading import Reads
@@ -74,14 +77,15 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
         reads = Reads(readers)
         primary, tier_metrics = PrimaryBalances(reads), TierMetrics(registry)
         cached = _tiers(settings, redis, primary, guards, tier_metrics, clock)
-        gateway, feed = _gateway(settings, endpoints, redis, primary, guards, cached, registry)
+        latest = _latest(settings, reads, guards, tier_metrics, clock)
+        gateway, feed = _gateway(settings, endpoints, redis, primary, guards, [cached, latest], registry)
         sender, metrics = Sender(endpoints.kafka_bootstrap, clock), ApiMetrics(registry)
         applying = _applying(settings, reads, clock, metrics)
         overview = await opened.enter_async_context(
             open_overview(settings, endpoints, readers, registry, gateway.hub.positions)
         )
         served = Served(
-            Books(cached, Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
+            Books(cached, latest, Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
             _publishing(settings, sender, guards, clock),
             applying,
             Idempotency(redis, guards[Part.REDIS], clock, metrics),
@@ -93,7 +97,7 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
             overview,
         )
         beside = (realtime.run(feed, gateway.hub), gateway.caps.run(), sender.run(), applying.run())
-        async with aclosing(cached), _beside(*beside):
+        async with aclosing(cached), aclosing(latest), _beside(*beside):
             if await gateway.hub.wait_until_ready(settings.realtime.ready_seconds_max):
                 await warm(cached, gateway.hub.newest(_WARMED_FROM_UPDATES), settings.cache, clock, tier_metrics)
             yield served
@@ -106,13 +110,19 @@ def _tiers(
     return TieredBalances(cache, primary, guards[Part.REDIS], guards[Part.POSTGRES], settings.cache, clock, metrics)
 
 
+def _latest(settings: Settings, reads: Reads, guards: Guards, metrics: TierMetrics, clock: Clock) -> LatestBalances:
+    # Of the primary: what is kept must not be behind what was heard before.
+    read = partial(Balances(reads).latest, intent=Write())
+    return LatestBalances(read, guards[Part.POSTGRES], settings.cache, clock, metrics)
+
+
 def _gateway(
     settings: Settings,
     endpoints: Endpoints,
     redis: Redis,
     primary: PrimaryBalances,
     guards: Guards,
-    cached: TieredBalances,
+    listeners: Sequence[Listener],
     registry: CollectorRegistry,
 ) -> tuple[Gateway, Feed]:
     """One feed of the topic, for who follows and for what is cached."""
@@ -124,7 +134,7 @@ def _gateway(
     )
     caps = Caps(redis, guards[Part.REDIS], CapBounds(chosen.user_connections_max, chosen.org_connections_max), metrics)
     gateway = Gateway(hub, caps, Cursors(_secrets(settings)), primary, guards[Part.POSTGRES], chosen, metrics)
-    return gateway, Feed(source, hub, metrics, listeners=[cached])
+    return gateway, Feed(source, hub, metrics, listeners=listeners)
 
 
 def _publishing(settings: Settings, sender: Sender, guards: Guards, clock: Clock) -> Publishing:

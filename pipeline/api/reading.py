@@ -14,6 +14,7 @@ from pipeline.api.access import own_organisation
 from pipeline.api.intents import ANY, ReadHeader, intent_of
 from pipeline.api.places import place_of, placed
 from pipeline.api.problems import OF_READS, Missing, documented
+from pipeline.cache.latest import LatestBalances
 from pipeline.cache.tiers import TieredBalances
 from pipeline.errors import ReadRefused
 from pipeline.storage.as_of import AsOf
@@ -80,6 +81,7 @@ class Books:
     """What the routes read by."""
 
     cached: TieredBalances
+    latest: LatestBalances
     balances: Balances
     reports: Reports
     transactions: Transactions
@@ -108,7 +110,10 @@ class PropertyReads(Controller):
         else:
             balance = await books.balances.of_day(org_id, property_id, day, intent=intent)
         if balance is None:
-            latest = await books.balances.latest(org_id, property_id, day, intent=intent)
+            if read == ANY:
+                latest = await books.latest.before(org_id, property_id, day)
+            else:
+                latest = await books.balances.latest(org_id, property_id, day, intent=intent)
             balance = unmoved(latest, day) if latest is not None else None
         return found(balance, f"property {property_id} has no balance on or before {day}")
 

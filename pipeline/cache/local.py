@@ -2,9 +2,10 @@
 
 Three things can be wrong with an entry, and each has its answer:
 
-- It is older than an update that was heard. `noted` raises the floor, drops an older entry, and `keep` refuses what
-  comes below the floor. All of it runs on one event loop without a pause between look and change, so a fill that was on
-  its way comes either before the update, and is dropped by it, or after, and is refused.
+- It is older than an update that was heard. `noted` raises the floor and puts what the update says, which is every
+  figure of the day, in the place of an older entry; `keep` refuses what comes below the floor. All of it runs on one
+  event loop without a pause between look and change, so a fill that was on its way comes either before the update, and
+  is replaced by it, or after, and is refused. So a day that is asked for stays here, however often it changes.
 - Its floor was forgotten while the fill was on its way, because there were too many. A fill therefore has a ticket from
   before it read anything; one that was issued before a floor was forgotten keeps only days whose floor is known whole.
 - It is of another history, or updates may have passed unheard. Then everything goes, and earlier tickets are void.
@@ -12,14 +13,13 @@ Three things can be wrong with an entry, and each has its answer:
 Nothing is kept or answered while the feed of updates is away, and it is away until `feed_back` is called.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from cachetools import TLRUCache
 
 from pipeline.cache.floors import DayKey, Floors
 from pipeline.cache.metrics import TierMetrics
-from pipeline.cache.payload import CachedDay
+from pipeline.cache.payload import CachedDay, balance_of
 from pipeline.clock import Clock
 from schemas.epochs import is_past
 from schemas.updates import BalanceUpdate
@@ -85,8 +85,8 @@ class LocalBalances:
         self._entries[key] = _Entry(day, self._clock.monotonic() + seconds)
         return True
 
-    def noted(self, update: BalanceUpdate) -> bool:
-        """An update was heard. True: it was of another epoch, and L1 is empty now."""
+    def noted(self, update: BalanceUpdate, seconds: float) -> bool:
+        """An update was heard, which may be kept so long. True: it was of another epoch, and L1 is empty now."""
         if self.epoch is not None and is_past(update.epoch, self.epoch):
             return False
         key = (update.org_id, update.property_id, update.balance_date)
@@ -98,8 +98,8 @@ class LocalBalances:
             return True
         before = self.get(key)
         if before is not None and before.version < update.version:
-            with suppress(KeyError):  # at the end of its life since the look
-                del self._entries[key]
+            day = CachedDay(self._clock.now().timestamp() + seconds, balance_of(update))
+            self._entries[key] = _Entry(day, self._clock.monotonic() + seconds)
             self._metrics.l1_invalidations.inc()
         return False
 

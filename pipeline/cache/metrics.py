@@ -42,7 +42,9 @@ class TierMetrics:
             "folio_cache_l1_evictions", "Days that left L1 for others, before their time.", registry=self.registry
         )
         self.l1_invalidations = Counter(
-            "folio_cache_l1_invalidations", "Days that left L1 because an update was heard.", registry=self.registry
+            "folio_cache_l1_invalidations",
+            "Days in L1 that an update made old: what it said took their place.",
+            registry=self.registry,
         )
         self.l1_emptied = Counter(
             "folio_cache_l1_emptied",

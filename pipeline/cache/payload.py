@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from pipeline.storage.values import Balance
+from schemas.updates import BalanceUpdate
 
 # Raised with every change of `Balance` or `CachedDay`. While two releases run side by side, each takes what the other
 # filled for a miss and replaces it: that costs reads, and nobody decodes what he does not know.
@@ -23,6 +24,26 @@ class CachedDay(Struct, frozen=True, array_like=True):
     def version(self) -> int:
         """0: no row. The first version of a row is 1."""
         return 0 if self.balance is None else self.balance.version
+
+
+def balance_of(update: BalanceUpdate) -> Balance:
+    """The row that the update tells of: it was made from the same values."""
+    return Balance(
+        update.property_id,
+        update.balance_date,
+        update.version,
+        update.opening_balance_cents,
+        update.cash_received_cents,
+        update.bank_received_cents,
+        update.cash_expenses_cents,
+        update.bank_expenses_cents,
+        update.calculated_closing_balance_cents,
+        update.declared_closing_cents,
+        update.closing_balance_cents,
+        update.balance_discrepancy_cents,
+        update.event_id,
+        update.changed_at,
+    )
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

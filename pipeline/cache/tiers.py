@@ -90,7 +90,8 @@ class TieredBalances:
 
     def noted(self, update: BalanceUpdate) -> None:
         """Tell of an update that this process heard: any number of times, in the order of the topic."""
-        if self._local.noted(update):
+        seconds = self._lifetimes.of(update.balance_date, self._clock.now())
+        if self._local.noted(update, seconds):
             self._flights.close_all_boarding()
         else:
             self._flights.close_boarding((update.org_id, update.property_id, update.balance_date))

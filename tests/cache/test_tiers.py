@@ -108,21 +108,37 @@ async def test_whoever_waits_when_all_is_closed_is_told_so(house: House) -> None
         await house.version()
 
 
-async def test_an_update_drops_an_older_day_and_leaves_a_newer_one(house: House) -> None:
+async def test_an_update_takes_the_place_of_an_older_day_and_leaves_a_newer_one(house: House) -> None:
     house.commit(4)
     await house.version()
     house.hear(4)
     assert house.counted("l1_invalidations") == 0
-    house.commit(5)
     house.hear(5)
     assert await house.version() == 5
     assert house.counted("l1_invalidations") == 1
+    assert (house.book.reads, house.answers()["l1"]) == (2, 1), "nobody was asked"
+    house.clock.pass_seconds(14)
+    house.hear(6)
+    house.clock.pass_seconds(14)
+    assert await house.version() == 6, "its life begins with the update"
+    house.clock.pass_seconds(2)
+    house.commit(6)
+    assert await house.version() == 6
+    assert house.book.reads == 3
+
+
+async def test_the_first_update_of_a_day_takes_the_place_of_its_absence(house: House) -> None:
+    assert await house.version() == 0
+    house.hear(1)
+    assert await house.version() == 1
+    assert house.book.reads == 2
 
 
 async def test_redis_is_not_believed_below_what_was_heard_and_learns_it(house: House, redis: Redis) -> None:
     """The update has come; the invalidation, on its own way, has not."""
-    house.commit(4)
-    await house.version()
+    async with House(redis, epoch=house.book.epoch).opened() as filler:
+        filler.commit(4)
+        await filler.version()
     house.commit(5)
     house.hear(5)
     assert await house.version() == 5
@@ -181,8 +197,9 @@ async def test_a_slow_fetch_replaces_nothing_newer(house: House) -> None:
 
 async def test_a_floor_that_was_forgotten_keeps_redis_from_being_believed(redis: Redis) -> None:
     async with House(redis, floors_max=1).opened() as house:
-        house.commit(4)
-        await house.version()
+        async with House(redis, epoch=house.book.epoch).opened() as filler:
+            filler.commit(4)
+            await filler.version()
         house.commit(5)
         house.hear(5)
         house.hear(1, YESTERDAY)  # the bound: the floor of today goes
@@ -370,8 +387,10 @@ async def test_without_redis_reads_pass_to_the_database_and_it_is_counted() -> N
             house.commit(5)
             house.hear(5)
             assert await house.version() == 5
+            house.tiers.feed_lost()
+            assert await house.version() == 5
         assert house.counted("bypasses", reason="redis_away") == 2
-        assert house.answers() == {"l1": 1, "redis": 0, "database": 3}
+        assert house.answers() == {"l1": 2, "redis": 0, "database": 3}
     finally:
         await nowhere.aclose()
 

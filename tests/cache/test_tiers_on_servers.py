@@ -118,14 +118,17 @@ async def test_what_batches_commit_is_what_tiers_answer(ledger: Ledger, reads: R
         for number in range(1, 6):
             committed = await ledger.commit(ledger.event(number, amount=100))
             hear(house, committed.outbox)
+            for floors in floors_by_epoch(committed.outbox).items():
+                await house.cache.raise_floors(*floors)
             assert [await cash(house) for _ in range(2)] == [(number, 100 * number)] * 2
         stored = await Balances(reads).of_day(1, 1, TODAY, intent=Read())
         assert await house.tiers.of_day(1, 1, TODAY) == stored, "every figure came through"
         assert await cash(house, org_id=2) is None
         assert house.counted("bypasses", reason="epoch_unknown") == 1, "it is the epoch of the updates"
-        async with House(redis, PrimaryBalances(reads)).opened() as neighbour:
-            assert await neighbour.tiers.of_day(1, 1, TODAY) == stored
-            assert neighbour.answers() == {"l1": 0, "redis": 1, "database": 1}
+        for wanted in ({"l1": 0, "redis": 0, "database": 2}, {"l1": 0, "redis": 1, "database": 1}):
+            async with House(redis, PrimaryBalances(reads)).opened() as neighbour:
+                assert await neighbour.tiers.of_day(1, 1, TODAY) == stored
+                assert neighbour.answers() == wanted, "the first one fills, for the next one"
         await redis.flushdb()
 
 
@@ -163,7 +166,8 @@ async def test_redis_killed_and_back_makes_no_answer_wrong(
                 if hears:
                     hear(house, committed.outbox)
                 assert [await cash(house) for _ in range(3)] == [(number, 100 * number)] * 3
-            assert house.counted("bypasses", reason="redis_away") == (4 if hears else 12)
+            # Who hears the updates has them in the process by then.
+            assert house.counted("bypasses", reason="redis_away") == (0 if hears else 12)
             assert house.answers()["redis"] == (0 if hears else 16)
     finally:
         await client.aclose()

@@ -154,7 +154,9 @@ class _Conversation:
                 if refusal is not None:
                     await self._refuse(name, *refusal)
                 else:
-                    self._following[name] = tasks.create_task(self._follow(said))
+                    begun = self._following[name] = tasks.create_task(self._follow(said))
+                    # Not by the task itself: one that is ended before it has begun runs nothing of its own.
+                    begun.add_done_callback(lambda _: self._following.pop(name))
             case Unsubscribe(id=name):
                 task = self._following.get(name)
                 if task is not None:
@@ -216,8 +218,6 @@ class _Conversation:
             await self._refuse(said.id, error.reason.value, str(error))
         except ReadRefused as error:
             await self._refuse(said.id, "malformed", str(error))
-        finally:
-            self._following.pop(said.id, None)
 
     async def _refuse(self, name: str, reason: str, detail: str) -> None:
         await self._send({"type": "refused", "id": name, "reason": reason, "detail": detail})

@@ -149,6 +149,6 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     if not isinstance(orgs, list) or not all(type(org) is int and org > 0 for org in orgs):
         raise TokenRefused("the claim `orgs` must be a list of organisation ids")
     known = {each.value for each in Role}
-    if not isinstance(roles, list) or not known.issuperset(role for role in roles if isinstance(role, str)):
+    if not isinstance(roles, list) or not all(isinstance(role, str) and role in known for role in roles):
         raise TokenRefused(f"the claim `roles` must be a list of {', '.join(sorted(known))}")
     return Principal(claims["sub"], frozenset(orgs), frozenset(Role(role) for role in roles), float(claims["exp"]))

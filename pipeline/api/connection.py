@@ -27,7 +27,7 @@ _BODY_BYTES_PER_SECOND: Final = 16_384
 _REST_SECONDS: Final = 2.0
 _REST_BYTES_MAX: Final = 1 << 20
 _LOOK_SECONDS: Final = 0.5
-# A chunk of one byte has six on the wire. What else comes is told of the chunks, or trailers, which are kept as headers.
+# A chunk of one byte has six on the wire. What else comes is told of chunks, or trailers, which are kept as headers.
 _WIRE_BYTES_OF_A_BYTE: Final = 8
 
 

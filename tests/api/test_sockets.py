@@ -5,11 +5,14 @@ import base64
 import os
 import socket as sockets
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
+import websockets
 
+from pipeline.api.realtime.socket_messages import Code
 from pipeline.stack.ports import HOST
 from tests.api.conftest import Server, Servers
 from tests.api.followers import SUBPROTOCOL, heard, say, socket
@@ -32,6 +35,26 @@ async def test_a_name_is_free_again_once_its_subscription_was_ended(servers: Ser
             await say(opened, type="unsubscribe", id="a")
             while (told := await heard(opened))["type"] != "closed":
                 assert told["type"] in ("subscribed", "snapshot"), told
+
+
+async def test_a_socket_over_which_nothing_is_followed_is_ended(servers: Servers, issuer: Issuer) -> None:
+    """Before anything is, and again once nothing is; not between two updates of what is followed."""
+    bounds = {"REALTIME_SOCKET_IDLE_SECONDS": "0.5", "REALTIME_HEARTBEAT_SECONDS": "0.2"}
+    async with servers(**bounds) as server:
+        async with socket(server.socket_url, issuer.bearer(1)) as opened:
+            with suppress(websockets.ConnectionClosed):
+                for _ in range(50):  # whoever only asks whether we are there follows nothing either
+                    await say(opened, type="ping")
+                    await heard(opened)
+                    await asyncio.sleep(0.1)
+            assert opened.close_code == Code.IDLE
+        async with socket(server.socket_url, issuer.bearer(1)) as opened:
+            await say(opened, type="subscribe", id="a", org_id=1)
+            for _ in range(8):
+                assert (await heard(opened))["id"] == "a"
+            await say(opened, type="unsubscribe", id="a")
+            await asyncio.wait_for(opened.wait_closed(), 5)
+            assert opened.close_code == Code.IDLE
 
 
 @pytest.mark.parametrize(("begins", "goes_on"), [(b"", _PING), (_FIRST_PIECE, _EMPTY_PIECE)], ids=["pings", "pieces"])

@@ -130,6 +130,9 @@ class RealtimeSettings(Section):
         10_000, ge=1, le=100_000, description="Days of a snapshot; who asks for more must narrow it."
     )
     socket_subscriptions_max: int = Field(20, ge=1, le=1_000, description="Subscriptions over one WebSocket.")
+    socket_idle_seconds: float = Field(
+        60, ge=0.1, le=3_600, description="Bound on holding a WebSocket over which nothing is followed."
+    )
     socket_messages_per_second: float = Field(
         20, ge=1, le=10_000, description="Messages that a WebSocket's client may send, on average."
     )

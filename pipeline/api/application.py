@@ -37,6 +37,9 @@ from pipeline.settings_serving import ApiSettings
 
 # Below this, compressing costs more than it saves on the wire.
 _COMPRESSED_BYTES_MIN: Final = 1_024
+# Nobody else is answered meanwhile: a snapshot of 10,000 days takes 47 ms, a page of 1,000 rows 3. The library's 9 took
+# 350 and 27, for an eighth less on the wire.
+_COMPRESSION_LEVEL: Final = 4
 # Each answer is for one token; who has it asks whether it is still true. All other headers: pipeline.api.hardening.
 _HEADERS: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
@@ -113,7 +116,10 @@ def application(settings: ApiSettings, served: Served, tokens: Tokens) -> Litest
         exception_handlers=dict(HANDLERS),
         middleware=[conditional],
         compression_config=CompressionConfig(
-            backend="gzip", minimum_size=_COMPRESSED_BYTES_MIN, exclude_opt_key=UNCOMPRESSED
+            backend="gzip",
+            minimum_size=_COMPRESSED_BYTES_MIN,
+            gzip_compress_level=_COMPRESSION_LEVEL,
+            exclude_opt_key=UNCOMPRESSED,
         ),
         cors_config=_cors(settings),
         request_max_body_size=settings.body_bytes_max,

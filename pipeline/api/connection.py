@@ -27,6 +27,8 @@ _BODY_BYTES_PER_SECOND: Final = 16_384
 _REST_SECONDS: Final = 2.0
 _REST_BYTES_MAX: Final = 1 << 20
 _LOOK_SECONDS: Final = 0.5
+# A chunk of one byte has six on the wire. What else comes is told of chunks, or trailers, which are kept as headers.
+_WIRE_BYTES_OF_A_BYTE: Final = 8
 
 
 class _Part(Enum):
@@ -47,6 +49,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._part = _Part.HEAD
         self._due: float | None = None  # by the loop's time; None: nothing is awaited
         self._received = 0  # of the part at hand
+        self._around = 0  # on the wire since the head, the body and all
         self._looking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in the library
@@ -63,6 +66,10 @@ class PatientProtocol(HttpToolsProtocol):
             self._received += len(data)
             if self._received > HEAD_BYTES_MAX:
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head has {HEAD_BYTES_MAX:,} bytes at most")
+        elif self._due is not None:
+            self._around += len(data)
+            if self._around > HEAD_BYTES_MAX + _WIRE_BYTES_OF_A_BYTE * self._received:
+                self._end_unheard()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -70,6 +77,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._await(_Part.BODY, self.body_seconds)
+        self._around = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -129,6 +137,13 @@ class PatientProtocol(HttpToolsProtocol):
             return
         self.metrics.refused.labels("slow").inc()
         self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"the {self._part.value} of the request did not come in time")
+
+    def _end_unheard(self) -> None:
+        """The answer, if there is one, is on its way."""
+        if self._part is _Part.REST or self._is_answering():
+            self.transport.close()
+        else:
+            self._refuse(HTTPStatus.BAD_REQUEST, "there is far more around the body than in it")
 
     def _is_answering(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle

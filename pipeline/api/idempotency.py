@@ -31,7 +31,10 @@ KEPT_SECONDS: Final = 24 * 60 * 60
 # dies with a key leaves it to the next one then.
 _HELD_SECONDS: Final = 60
 _WAITED_SECONDS: Final = 30.0
+# Twice as long each time: the first answer takes milliseconds, or seconds of the stream, and a thousand twins that look
+# fifty times a second would take all the calls that Redis is given.
 _LOOK_SECONDS: Final = 0.02
+_LOOK_SECONDS_MAX: Final = 0.5
 
 # KEYS: the key. ARGV: what its holder has put there, what it is to become, how long that is kept; or 0: nothing.
 _SETTLE: Final = """
@@ -100,7 +103,9 @@ class Idempotency:
 
         Raises KeyReused, StillAnswering, and what the work raises.
         """
-        name = f"folio:idempotency:{blake2b(f'{subject}|{key}'.encode(), digest_size=16).hexdigest()}"
+        # Both may hold any character: put together as text, two of them could be those of somebody else.
+        whose = blake2b(msgspec.msgpack.encode((subject, key)), digest_size=16).hexdigest()
+        name = f"folio:idempotency:{whose}"
         mine = _Entry(blake2b(request, digest_size=16).digest(), secrets.token_bytes(8), None)
         try:
             answer = await self._taken_or_answered(name, mine)
@@ -114,7 +119,7 @@ class Idempotency:
 
     async def _taken_or_answered(self, name: str, mine: _Entry) -> Answer | None:
         """The answer that was given, or None: the key is ours."""
-        deadline = self._clock.monotonic() + _WAITED_SECONDS
+        deadline, pause = self._clock.monotonic() + _WAITED_SECONDS, _LOOK_SECONDS
         while True:
             found = await self._take(name, mine)
             if found is None:
@@ -127,7 +132,8 @@ class Idempotency:
                 return answer
             if self._clock.monotonic() > deadline:
                 raise StillAnswering("the first request with this key is still being answered: ask again")
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LOOK_SECONDS_MAX)
 
     async def _take(self, name: str, mine: _Entry) -> _Entry | None:
         """What stands under the key; None: it was free, and is ours now."""

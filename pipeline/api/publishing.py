@@ -94,7 +94,7 @@ def _values(body: bytes) -> list[bytes]:
         return [body]
     try:
         values = [bytes(value) for value in _MANY.decode(body)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BodyRefused(f"the body is neither an event nor a list of events: {error}") from error
     if not 1 <= len(values) <= EVENTS_MAX:
         raise BodyRefused(f"a list of 1 to {EVENTS_MAX:,} events is accepted, not of {len(values):,}")

@@ -1,7 +1,7 @@
 """The producer of a server that outlives its broker: made anew when it is not to be had, or has died."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiokafka.structs import RecordMetadata
@@ -27,18 +27,19 @@ class Sender:
         self._bootstrap = bootstrap
         self._clock = clock
         self._producer: Producer | None = None
+        self._given_up = asyncio.Event()  # of the producer at hand
         self._failing_since: float | None = None
 
     async def send(self, topic: str, records: list[tuple[bytes, bytes | None]]) -> list[RecordMetadata]:
         """Keys and values in their order, acknowledged by every replica. Raises BrokerUnavailable."""
-        producer = self._producer
+        producer, given_up = self._producer, self._given_up
         if producer is None:
             raise BrokerUnavailable(f"sending to {topic}: {servers_of(self._bootstrap)} has not answered yet")
         try:
             with broker_errors(f"sending to {topic}"):
                 # One after the other into the client's buffer, so that each key keeps its order; acknowledged together.
                 waits = [await producer.send(topic, value, key=key) for key, value in records]
-                placed = await asyncio.gather(*waits)
+                placed = await _unless(given_up, asyncio.gather(*waits))
         except BrokerUnavailable:
             if self._failing_since is None:
                 self._failing_since = self._clock.monotonic()
@@ -62,7 +63,8 @@ class Sender:
             try:
                 with broker_errors(f"connecting to {servers_of(self._bootstrap)}"):
                     await producer.start()
-                failures, self._failing_since, self._producer = 0, None, producer
+                failures, self._failing_since = 0, None
+                self._producer, self._given_up = producer, asyncio.Event()
                 await self._until_it_has_died()
             except BrokerUnavailable as error:
                 if not failures:
@@ -71,7 +73,8 @@ class Sender:
                 failures += 1
             finally:
                 self._producer = None
-                await producer.abandon()  # whoever waits for an acknowledgement sends again, or gives up
+                await producer.abandon()
+                self._given_up.set()
 
     async def _until_it_has_died(self) -> None:
         """Nothing was acknowledged for so long."""
@@ -81,3 +84,17 @@ class Sender:
             if since is not None and self._clock.monotonic() - since >= _GIVE_UP_SECONDS:
                 log.warning("nothing was acknowledged, a new producer follows", seconds=_GIVE_UP_SECONDS)
                 return
+
+
+async def _unless(given_up: asyncio.Event, acknowledged: asyncio.Future[list[RecordMetadata]]) -> list[RecordMetadata]:
+    """What was acknowledged. A client that was abandoned tells nobody who waits for it: they would wait for ever."""
+    ended = asyncio.ensure_future(given_up.wait())
+    either: list[asyncio.Future[Any]] = [acknowledged, ended]
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not acknowledged.done():
+            raise ConnectionAbortedError("its producer was given up; it may have been delivered")
+        return acknowledged.result()
+    finally:
+        ended.cancel()
+        acknowledged.cancel()

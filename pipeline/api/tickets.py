@@ -46,6 +46,7 @@ class _Claims(msgspec.Struct, frozen=True, array_like=True):
     orgs: list[int]
     roles: list[Role]
     expires_at: float
+    key_id: str = ""  # processes of the former release say none: such a ticket opens nothing
 
 
 class Tickets:
@@ -60,7 +61,8 @@ class Tickets:
         """One for a holder of a token, and for no longer than that. Raises CacheUnavailable, NotAsked."""
         text = secrets.token_urlsafe(_RANDOM_BYTES)
         seconds = min(TICKET_SECONDS, max(1, int(principal.expires_at - time.time())))
-        claims = _Claims(principal.subject, sorted(principal.orgs), sorted(principal.roles), principal.expires_at)
+        orgs, roles = sorted(principal.orgs), sorted(principal.roles)
+        claims = _Claims(principal.subject, orgs, roles, principal.expires_at, principal.key_id)
 
         async def keep() -> None:
             with cache_errors("keeping a ticket"):
@@ -99,7 +101,7 @@ def _name(text: str) -> str:
 
 def _principal(found: bytes) -> Principal:
     claims = msgspec.msgpack.decode(found, type=_Claims)
-    return Principal(claims.subject, frozenset(claims.orgs), frozenset(claims.roles), claims.expires_at)
+    return Principal(claims.subject, frozenset(claims.orgs), frozenset(claims.roles), claims.expires_at, claims.key_id)
 
 
 @post(

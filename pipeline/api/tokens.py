@@ -46,6 +46,7 @@ class Principal:
     orgs: frozenset[int]
     roles: frozenset[Role]
     expires_at: float  # seconds since 1970
+    key_id: str = ""  # of the key that the token was signed with
 
     @property
     def expired(self) -> bool:
@@ -98,6 +99,11 @@ class Tokens:
         self._trust = replace(self._trust, keys=keys)
         self._verified.clear()
 
+    def require_key(self, principal: Principal) -> None:
+        """Of whoever shows no token any more. Raises TokenRefused where the key of his is trusted no longer."""
+        if principal.key_id not in self._trust.keys:
+            raise TokenRefused("the key that the token was signed with is trusted no more")
+
     def remembered(self, token: str) -> Principal | None:
         """Who holds it, where it was verified a moment ago and has not expired: that costs next to nothing."""
         known = self._believed(_digest(token))
@@ -123,7 +129,8 @@ class Tokens:
         if len(token) > TOKEN_BYTES_MAX:
             raise TokenRefused(f"a token has {TOKEN_BYTES_MAX:,} bytes at most")
         try:
-            key = self._trust.keys.get(str(jwt.get_unverified_header(token).get("kid")))
+            key_id = str(jwt.get_unverified_header(token).get("kid"))
+            key = self._trust.keys.get(key_id)
             if key is None:
                 raise TokenRefused("the token names no key that is trusted here (`kid`)")
             claims = jwt.decode(
@@ -137,18 +144,19 @@ class Tokens:
             )
         except jwt.PyJWTError as error:
             raise TokenRefused(f"the token is not valid: {error}") from error
-        return _principal(claims)
+        return _principal(claims, key_id)
 
 
 def _digest(token: str) -> bytes:
     return blake2b(token.encode(), digest_size=32).digest()
 
 
-def _principal(claims: Mapping[str, Any]) -> Principal:
+def _principal(claims: Mapping[str, Any], key_id: str) -> Principal:
     orgs, roles = claims.get("orgs", []), claims.get("roles", [])
     if not isinstance(orgs, list) or not all(type(org) is int and org > 0 for org in orgs):
         raise TokenRefused("the claim `orgs` must be a list of organisation ids")
     known = {each.value for each in Role}
-    if not isinstance(roles, list) or not known.issuperset(role for role in roles if isinstance(role, str)):
+    if not isinstance(roles, list) or not all(isinstance(role, str) and role in known for role in roles):
         raise TokenRefused(f"the claim `roles` must be a list of {', '.join(sorted(known))}")
-    return Principal(claims["sub"], frozenset(orgs), frozenset(Role(role) for role in roles), float(claims["exp"]))
+    allowed = frozenset(Role(role) for role in roles)
+    return Principal(claims["sub"], frozenset(orgs), allowed, float(claims["exp"]), key_id)

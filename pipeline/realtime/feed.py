@@ -107,7 +107,8 @@ class Feed:
         self._metrics = metrics
         self._listeners = listeners
         self._clock = clock or SystemClock()
-        self._heard_at = self._clock.monotonic()
+        self._heard_at: dict[int, float] = {}  # by partition
+        self._asked_at = 0.0
         self.connected = False
         self._ends: Positions = {}  # that are not known to be reached
 
@@ -151,7 +152,8 @@ class Feed:
             with broker_errors(f"reading {source.topic} at {servers_of(source.bootstrap)}"):
                 await consumer.start()
                 await self._place(consumer, counts[source.topic])
-            self._heard_at = self._clock.monotonic()
+            self._asked_at = self._clock.monotonic()
+            self._heard_at = dict.fromkeys(self._receiver.positions(), self._asked_at)
             self._back()
             yield consumer
         finally:
@@ -190,10 +192,8 @@ class Feed:
                 batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_RECORDS_OF_POLL)
                 for partition, records in batches.items():
                     await self._hand_over(partition.partition, records)
-                if batches:
-                    self._heard_at = self._clock.monotonic()
-                else:
-                    await self._be_quiet(consumer)
+                    self._heard_at[partition.partition] = self._clock.monotonic()
+                await self._ask_about_the_silent(consumer)
 
     async def _see_the_ends(self, consumer: AIOKafkaConsumer) -> None:
         """Whether everything has been read that was there when this client began."""
@@ -222,24 +222,31 @@ class Feed:
                 steps = 0
                 await asyncio.sleep(0)
 
-    async def _be_quiet(self, consumer: AIOKafkaConsumer) -> None:
-        """Nothing has come: is there nothing, or nobody?"""
-        silence = self._clock.monotonic() - self._heard_at
-        if silence < _ASK_AFTER_SECONDS:
+    async def _ask_about_the_silent(self, consumer: AIOKafkaConsumer) -> None:
+        """Of some partitions nothing has come, whatever comes of the others: is there nothing, or nobody?"""
+        now = self._clock.monotonic()
+        if now - self._asked_at < _ASK_AFTER_SECONDS:
             return
+        self._asked_at = now
         known = consumer.partitions_for_topic(self._source.topic)
         if known is not None and len(known) != len(self.position):
             raise BrokerUnavailable(f"{self._source.topic} has {len(known)} partitions, no longer {len(self.position)}")
-        ends = await asyncio.wait_for(consumer.end_offsets(list(consumer.assignment())), _ANSWER_SECONDS)
-        waiting = False
+        silent = [
+            partition
+            for partition in consumer.assignment()
+            if now - self._heard_at[partition.partition] >= _ASK_AFTER_SECONDS
+        ]
+        if not silent:
+            return
+        ends = await asyncio.wait_for(consumer.end_offsets(silent), _ANSWER_SECONDS)
         for partition, end in ends.items():
             position = await consumer.position(partition)
             self._receiver.pass_over(partition.partition, position)
-            waiting = waiting or position != end
-        if not waiting:
-            self._heard_at = self._clock.monotonic()
-        elif silence >= self._source.stall_seconds:
-            raise BrokerUnavailable(f"updates wait, and none has come for {silence:.0f} s")
+            if position == end:
+                self._heard_at[partition.partition] = now
+            elif now - self._heard_at[partition.partition] >= self._source.stall_seconds:
+                silence = now - self._heard_at[partition.partition]
+                raise BrokerUnavailable(f"updates wait in {partition}, and none has come for {silence:.0f} s")
 
 
 def _numbered(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:

@@ -116,12 +116,22 @@ class Subscription:
         self._see_what_waits()
 
     def look(self) -> None:
-        """Ends it if something has waited for too long."""
+        """Ends it if something has waited for too long, other than for the snapshot that we owe it."""
         since, bound = self._waits_since, self._around.bounds.slow_seconds
-        if since is not None and self._around.clock.monotonic() - since >= bound:
+        owed = self._lacks_snapshot and self._resync is None
+        if since is not None and not owed and self._around.clock.monotonic() - since >= bound:
             self.close(CloseReason.SLOW_CONSUMER)
 
     # What whoever writes to the subscriber does
+
+    def is_past(self, epoch: str) -> bool:
+        """Whether something later than this epoch was heard: a snapshot of it is of no use."""
+        return step(self._epoch, epoch) is Step.OLDER
+
+    def goes_on(self) -> None:
+        """It was handed a part of something long: the time in which it must take something begins anew."""
+        self._waits_since = None
+        self._see_what_waits()
 
     async def wait(self) -> None:
         """Until there is something to take, or the subscription has ended."""
@@ -161,7 +171,7 @@ class Subscription:
         self._epoch = epoch
         self._lacks_snapshot = False
         self._queue.note({key: version for key, version in versions.items() if self.filters.include(key)})
-        self._see_what_waits()
+        self.goes_on()
         return True
 
     def cursor(self) -> Cursor:

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from pipeline.errors import Transient
+from pipeline.errors import DatabaseUnavailable, Transient
 from pipeline.realtime.cursor import Cursors
 from pipeline.realtime.messages import CloseReason, Delivery, Resync, ResyncReason
 from pipeline.realtime.subscription import Subscription
@@ -151,10 +151,17 @@ class Telling:
 
     async def _noted(self) -> PrimaryDays | None:
         """A snapshot that is told now; None: its epoch is past, and a Resync waits."""
-        days = await self._read()
+        days = await self._read_current()
         if not days.complete:
             raise TooLarge
         return days if self._note(days) else None
+
+    async def _read_current(self) -> PrimaryDays:
+        """Raises a Transient for what a former primary says, too: asked again at once it would say the same."""
+        days = await self._read()
+        if self._joined.is_past(days.epoch):
+            raise DatabaseUnavailable(f"who answers as the primary is of epoch {days.epoch}, which is past")
+        return days
 
     def _note(self, days: PrimaryDays) -> bool:
         versions = {(each.property_id, each.balance_date): each.version for each in days.balances}
@@ -193,13 +200,14 @@ class Telling:
         for at in range(0, max(len(days.balances), 1), _PAGE_DAYS):
             page, end = days.balances[at : at + _PAGE_DAYS], at + _PAGE_DAYS >= len(days.balances)
             yield SnapshotPage(days.epoch, page, cursor if end else None)
+            joined.goes_on()
 
     async def _read_patiently(self) -> AsyncIterator[PrimaryDays | Heartbeat]:
         """Again and again while the primary is away, saying that we are there; nothing once the subscription ended."""
         failures = 0
         while self._joined.closed is None:
             try:
-                yield await self._read()
+                yield await self._read_current()
             except Transient as error:
                 if not failures:
                     log.warning("a snapshot could not be read, and is tried again", error=str(error))

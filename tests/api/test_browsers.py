@@ -1,5 +1,7 @@
 """Browsers follow by tickets, each good once, and only from pages that may."""
 
+import asyncio
+
 import httpx
 import pytest
 import websockets
@@ -8,6 +10,7 @@ from tests.api.conftest import Server, Servers
 from tests.api.followers import SUBPROTOCOL, Holder, heard, say, socket, streaming
 from tests.api.issuing import Issuer
 from tests.api.test_realtime import ORG, OTHER, PATH, says
+from tests.support.stream import Stream
 from tests.support.waiting import until
 
 _OWN = "https://app.hotel.example"
@@ -69,3 +72,18 @@ async def test_pages_from_elsewhere_may_not(servers: Servers, issuer: Issuer, or
                 with pytest.raises(websockets.ConnectionClosed):
                     await heard(opened)
                 assert opened.close_code == 4403
+
+
+async def test_a_stream_by_a_ticket_ends_with_the_key_of_its_token(
+    stream: Stream, servers: Servers, issuer: Issuer
+) -> None:
+    """As one by a token does: whoever takes a key back wants to see the last of what it opened."""
+    holder = Holder(ORG)
+    async with (
+        servers(API_JWKS_CHECK_SECONDS="0.05", REALTIME_HEARTBEAT_SECONDS="0.2") as server,
+        streaming(server.client, holder, {}, ticket=await ticket(server, issuer, ORG)) as following,
+    ):
+        await until(lambda: says("snapshot" in holder.told))
+        Issuer("test-2").publish(stream.folder / "keys.json")
+        await asyncio.wait_for(following, 10)
+    assert holder.closed == "token_expired"

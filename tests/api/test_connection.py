@@ -168,6 +168,36 @@ async def test_of_a_body_that_is_too_large_not_all_is_read(served: Served, issue
         assert (await samples(client, issuer))['folio_api_refused_total{reason="too_large"}'] == 1
 
 
+@pytest.mark.parametrize(
+    ("begins", "piece"),
+    [
+        (b"0\r\n", b"x-trailer: " + b"y" * 1_000 + b"\r\n"),
+        (b"0\r\nx-trailer: ", b"y" * 1_000),
+        (b"1;ext=", b"y" * 1_000),
+        (b"0\r\n", b"a: b\r\n" * 100),
+    ],
+    ids=["trailers", "one trailer without an end", "an extension without an end", "many small trailers"],
+)
+async def test_what_is_said_around_a_body_is_bounded_too(
+    served: Served, issuer: Issuer, begins: bytes, piece: bytes
+) -> None:
+    """Trailers are kept by the server like headers, and nothing of them is a body."""
+    async with served(**BOUNDS | {"API_BODY_SECONDS": "30"}) as client, Raw.to(client) as raw:
+        await raw.send(post(issuer, "transfer-encoding: chunked") + begins)
+        sent = 0
+        while sent < 4_000 and await raw.send(piece * 10):
+            sent += 1
+        assert sent < 4_000, "40 MB were taken"
+        assert (await client.get("/livez")).status_code == 200
+
+
+async def test_small_chunks_are_a_body_like_any_other(served: Served, issuer: Issuer) -> None:
+    async with served() as client, Raw.to(client) as raw:
+        await raw.send(post(issuer, "transfer-encoding: chunked"), *[b"1\r\n \r\n" * 20_000] * 10)
+        await raw.send(b"0\r\nx-trailer: y\r\n\r\n")
+        assert b" 422 " in await raw.head()
+
+
 async def test_a_refused_request_with_a_small_body_keeps_its_connection(served: Served, issuer: Issuer) -> None:
     async with served(**BOUNDS) as client, Raw.to(client) as raw:
         body = b" " * 2_000

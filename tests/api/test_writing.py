@@ -49,6 +49,8 @@ async def test_what_is_acknowledged_is_booked(stream: Stream, served: Served, is
         (b"no event", 422, "malformed"),
         (b"[1, 2", 400, "neither an event nor a list"),
         (b"[]", 400, "1 to 1,000 events"),
+        (b"[" * 100_000 + b"]" * 100_000, 400, "neither an event nor a list"),
+        (b'{"data":' + b"[" * 50_000 + b"]" * 50_000 + b"}", 422, "malformed"),
         (json.dumps([event(1, at=NOW)] * 1_001).encode(), 400, "not of 1,001"),
         (json.dumps([event(1, at=NOW), event(2, at=NOW, amount=-5)]).encode(), 422, "schema"),
         (json.dumps(event(1, at=NOW + timedelta(days=30))).encode(), 422, "time_out_of_bounds"),

@@ -25,7 +25,7 @@ async def credential_of(connection: Connection, tickets: Tickets) -> Credential 
         principal_of(connection)
         return by_token(connection.app.state.tokens, bearer_of(connection))
     ticket = connection.query_params.get(_TICKET)
-    return _by_principal(await tickets.redeem(ticket)) if ticket is not None else None
+    return _by_principal(connection.app.state.tokens, await tickets.redeem(ticket)) if ticket is not None else None
 
 
 async def require_credential(connection: Connection, tickets: Tickets) -> Credential:
@@ -41,12 +41,13 @@ def by_token(tokens: Tokens, text: str) -> Credential:
     return partial(tokens.principal, text)
 
 
-def _by_principal(principal: Principal) -> Credential:
-    """Whom the ticket was for, until the token that it was asked for with has ended."""
+def _by_principal(tokens: Tokens, principal: Principal) -> Credential:
+    """Whom the ticket was for, as long as the token that it was asked for with would be believed, and its key."""
 
     def who() -> Principal:
         if principal.expired:
             raise TokenRefused("the token has expired")
+        tokens.require_key(principal)
         return principal
 
     return who

@@ -90,7 +90,7 @@ async def _credential(socket: WebSocket[Any, Any, Any], tickets: Tickets) -> Cre
 class _Conversation:
     """One client's socket, until it ends."""
 
-    __slots__ = ("_credential", "_following", "_gateway", "_limiter", "_said_before", "_socket")
+    __slots__ = ("_credential", "_following", "_gateway", "_idle_at", "_limiter", "_next", "_said_before", "_socket")
 
     def __init__(self, socket: WebSocket[Any, Any, Any], gateway: Gateway, credential: Credential | None) -> None:
         self._socket = socket
@@ -99,6 +99,8 @@ class _Conversation:
         self._following: dict[str, asyncio.Task[None]] = {}
         self._limiter: AsyncLimiter | None = None
         self._said_before = False
+        self._next: Any = None  # received, and not heard yet
+        self._idle_from_now()
 
     async def run(self) -> None:
         """Raises _Ended or _Gone."""
@@ -106,6 +108,7 @@ class _Conversation:
             async with asyncio.TaskGroup() as tasks:
                 await self._identify()
                 while True:
+                    await self._wait()
                     await self._hear(await self._said(), tasks)
         except BaseExceptionGroup as group:
             ended, others = group.split((_Ended, _Gone))
@@ -126,8 +129,25 @@ class _Conversation:
             raise _Ended(Code.NO_TOKEN, 'send {"type":"token","token":"..."} first')
         await self._renew(said)
 
+    async def _wait(self) -> None:
+        """Until something is said. Raises _Ended for a socket over which nothing is followed for too long.
+
+        No cap counts it, no token is looked at for it, and no heartbeat finds out that its client has gone.
+        """
+        while self._next is None:
+            if self._following:
+                self._idle_from_now()
+            elif _now() >= self._idle_at:
+                raise _Ended(Code.IDLE, "nothing is followed: come back with what you want to follow")
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._idle_at):
+                    self._next = await self._socket.receive()
+
+    def _idle_from_now(self) -> None:
+        self._idle_at = _now() + self._gateway.settings.socket_idle_seconds
+
     async def _said(self) -> Said:
-        message = await self._socket.receive()
+        message, self._next = self._next or await self._socket.receive(), None
         if message["type"] == "websocket.disconnect":
             raise _Gone
         await self._turn()
@@ -154,7 +174,9 @@ class _Conversation:
                 if refusal is not None:
                     await self._refuse(name, *refusal)
                 else:
-                    self._following[name] = tasks.create_task(self._follow(said))
+                    begun = self._following[name] = tasks.create_task(self._follow(said))
+                    # Not by the task itself: one that is ended before it has begun runs nothing of its own.
+                    begun.add_done_callback(lambda _: self._left(name))
             case Unsubscribe(id=name):
                 task = self._following.get(name)
                 if task is not None:
@@ -165,6 +187,10 @@ class _Conversation:
                 await self._renew(said)
             case Ping():
                 await self._send({"type": "pong"})
+
+    def _left(self, name: str) -> None:
+        del self._following[name]
+        self._idle_from_now()
 
     def _refusal(self, said: Subscribe) -> tuple[str, str] | None:
         """Why, and what to do."""
@@ -216,8 +242,6 @@ class _Conversation:
             await self._refuse(said.id, error.reason.value, str(error))
         except ReadRefused as error:
             await self._refuse(said.id, "malformed", str(error))
-        finally:
-            self._following.pop(said.id, None)
 
     async def _refuse(self, name: str, reason: str, detail: str) -> None:
         await self._send({"type": "refused", "id": name, "reason": reason, "detail": detail})
@@ -235,6 +259,10 @@ class _Conversation:
                 await self._socket.send_data(message)
             except ClientDisconnected:
                 raise _Gone from None
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

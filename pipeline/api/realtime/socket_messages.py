@@ -57,3 +57,4 @@ class Code(IntEnum):
     NO_TOKEN = 4401
     FORBIDDEN = 4403
     SLOW = 4408
+    IDLE = 4409

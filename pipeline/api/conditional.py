@@ -10,7 +10,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 _TAG_BYTES: Final = 12
 # What a 304 must repeat of the answer that it stands for.
 _KEPT: Final = frozenset(
-    {b"cache-control", b"vary", b"surrogate-key", b"etag", b"content-location", b"date", b"expires"}
+    {b"cache-control", b"vary", b"etag", b"content-location", b"date", b"expires"}
+    | {b"surrogate-control", b"surrogate-key"}
     # A browser takes its headers for those of what it has: another policy here would be that page's from now on.
     | {b"content-security-policy", b"cross-origin-opener-policy"}
 )

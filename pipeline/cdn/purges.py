@@ -89,13 +89,12 @@ class Purges:
 
     async def _finish(self) -> None:
         """Nobody may come after us who knows what waits."""
-        self._queue.hasten(self._clock.monotonic())
-        self._heard.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
                 while len(self._queue):
-                    await asyncio.sleep(0.01)
                     self._queue.hasten(self._clock.monotonic())
+                    self._heard.set()
+                    await asyncio.sleep(0.01)
 
     async def _purge(self) -> None:
         """One request; after one that failed, a pause."""

@@ -217,7 +217,7 @@ def test_the_page_tells_of_every_metric_what_the_code_says() -> None:
         for metric in families
     ]
     page = PAGE.read_text(encoding="utf-8")
-    assert [line for line in page.splitlines() if line.startswith("| `folio_")] == rows
+    assert [line for line in page.splitlines() if line.startswith("| `folio_cache_")] == rows
     assert {label for metric in families for label in metric._labelnames} <= {"tier", "reason", "result"}
     assert all(re.fullmatch(r"[A-Z].{10,}\.", metric._documentation) for metric in families)
 

@@ -50,17 +50,13 @@ class About:
 
 
 def surrogate_headers(about: About, principal: Principal, lifetimes: Lifetimes, now: datetime) -> Headers:
-    """None where it would not live for a second.
-
-    A request with another `Folio-Read` must never be answered by what was kept for one without: hence `Vary`.
-    """
+    """None where it would not live for a second. What keeps requests apart is said of every answer (`varying.py`)."""
     life = min(life_seconds(about, lifetimes, now), int(principal.expires_at - now.timestamp()))
     if life <= 0:
         return []
     return [
         (b"surrogate-control", b"max-age=%d" % life),
         (b"surrogate-key", " ".join(tags_of(about)).encode()),
-        (b"vary", b"Folio-Read"),
     ]
 
 

@@ -6,11 +6,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 
 from pipeline.stack.ports import choose
-from tests.api.conftest import Served, issuer, served
+from tests.api.conftest import Served, issuer, served, servers
 from tests.cdn.varnish import Varnish, varnish
 from tests.support.stream import Stream
 
-__all__ = ["issuer", "served"]
+__all__ = ["issuer", "served", "servers"]
 
 Fronted = Callable[..., AbstractAsyncContextManager[Varnish]]
 

@@ -33,7 +33,7 @@ async def cdn() -> AsyncIterator[Cdn]:
 @asynccontextmanager
 async def running(cdn: Cdn, **settings: float) -> AsyncIterator[tuple[Purges, CdnMetrics]]:
     """With quick pauses, and a circuit that opens for a quarter of a second."""
-    own = CdnSettings.model_validate({"purge_url": cdn.url, "timeout_seconds": 0.2, "again_seconds": 60} | settings)
+    own = CdnSettings.model_validate({"purge_url": cdn.url, "timeout_seconds": 5, "again_seconds": 60} | settings)
     resilience = ResilienceSettings(breaker_open_seconds=0.25, breaker_failures=2)
     metrics = CdnMetrics()
     guard = new_guard(Part.CDN, resilience, SystemClock(), ResilienceMetrics(metrics.registry))
@@ -99,7 +99,7 @@ async def test_a_cdn_that_hangs_or_refuses_opens_its_circuit_and_is_asked_again_
     cdn: Cdn, status: int
 ) -> None:
     cdn.status = status
-    async with running(cdn) as (purges, metrics):
+    async with running(cdn, timeout_seconds=0.2) as (purges, metrics):
         purges.changed({(1, 1): [D1]})
         await until(lambda: circuit(metrics, "open") >= 1 and count(metrics, "purges", "failed") >= 1)
         purges.changed({(1, 2): [D1]})
@@ -112,7 +112,7 @@ async def test_a_cdn_that_hangs_or_refuses_opens_its_circuit_and_is_asked_again_
 
 async def test_what_too_many_wait_for_is_counted_and_nobody_waits_for_it(cdn: Cdn) -> None:
     cdn.status = 0
-    async with running(cdn, waiting_tags_max=10) as (purges, metrics):
+    async with running(cdn, waiting_tags_max=10, timeout_seconds=0.2) as (purges, metrics):
         for property_id in range(1_000):
             purges.changed({(1, property_id): [D1]})
         await until(lambda: count(metrics, "purge_tags", "lost") >= 1_990)

@@ -5,6 +5,8 @@ Lives are a minute here unless a test is about their end: what changes earlier h
 
 import asyncio
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -23,7 +25,7 @@ from tests.api.test_reading import BASE, NOW, TODAY, YESTERDAY, booked
 from tests.cdn.conftest import Fronted
 from tests.cdn.varnish import HERE, Varnish, varnish
 from tests.support.events import encoded, event
-from tests.support.stream import Stream
+from tests.support.stream import Stream, WorkerProcess
 
 pytestmark = pytest.mark.skipif(
     not HERE, reason="Varnish with xkey is not here: apt-get install varnish varnish-modules"
@@ -46,6 +48,14 @@ async def cached(front: Varnish, path: str, headers: dict[str, str]) -> httpx.Re
     assert (first.headers["x-cache"], second.headers["x-cache"]) == ("miss", "hit"), path
     assert first.json() == second.json()
     return second
+
+
+async def told(worker: WorkerProcess, wanted: Callable[[dict[str, float]], bool], seconds: float = 20) -> None:
+    """Wait until the worker's metrics say so."""
+    deadline = time.monotonic() + seconds
+    while not wanted(defaultdict(float, worker.metrics())):
+        assert time.monotonic() < deadline, {name: at for name, at in worker.metrics().items() if "cdn" in name}
+        await asyncio.sleep(0.05)
 
 
 async def change(stream: Stream, version: int, amount: int, org: int = 1) -> None:
@@ -149,7 +159,7 @@ async def test_what_may_be_kept_says_so_and_nothing_else_does(stream: Stream, se
             kept = await origin.get(path, headers=mine)
             assert kept.headers["surrogate-control"] == "max-age=60"
             assert kept.headers["surrogate-key"].startswith("org-1 org-1-property-1 org-1-property-1-")
-            assert {"Authorization", "Folio-Read"} <= set(kept.headers["vary"].replace(" ", "").split(","))
+            assert {"Authorization", "Folio-Read"} <= set(kept.headers["vary"].split(", "))
             known = await origin.get(path, headers=mine | {"If-None-Match": kept.headers["etag"]})
             assert (known.status_code, known.headers["surrogate-control"]) == (304, "max-age=60")
             assert "surrogate-control" not in (await origin.get(path, headers=mine | {"Folio-Read": "primary"})).headers
@@ -173,6 +183,21 @@ async def test_what_may_be_kept_says_so_and_nothing_else_does(stream: Stream, se
     async with served(**LONG) as alone:
         answer = await alone.get(DAY, headers=mine)
     assert not {"surrogate-control", "surrogate-key"} & set(answer.headers), "nobody would purge it"
+
+
+async def test_browsers_of_several_origins_each_get_an_answer_that_they_may_read(
+    stream: Stream, fronted: Fronted, issuer: Issuer
+) -> None:
+    await booked(stream)
+    mine, colleague = issuer.bearer(1), issuer.bearer(1, sub="colleague")
+    origins = ["https://a.example", "https://b.example"]
+    async with fronted(API_CORS_ORIGINS=",".join(origins), **LONG) as front:
+        for headers in (mine, colleague):
+            assert "access-control-allow-origin" not in (await cached(front, DAY, headers)).headers
+            for origin in origins:
+                hit = await cached(front, DAY, headers | {"Origin": origin})
+                assert hit.headers["access-control-allow-origin"] == origin
+                assert {"Authorization", "Folio-Read", "Origin"} <= set(hit.headers["vary"].split(", "))
 
 
 async def test_who_has_the_answer_gets_304_from_the_cdn_and_200_once_it_changed(
@@ -215,19 +240,15 @@ async def test_a_cdn_that_is_away_holds_nothing_back_and_its_circuit_opens(
         front.kill()
         with stream.worker(RESILIENCE_BREAKER_FAILURES="2", RESILIENCE_BREAKER_OPEN_SECONDS="3") as worker:
             await change(stream, 2, 70)
-            began = time.monotonic()
             await stream.wait_until_consumed(BOOKED + 1)  # published, and Redis told
-            assert time.monotonic() - began < 15
-            await worker.wait_for_log("circuit changed")
-            told = worker.metrics()
-            assert told['folio_circuit_state{part="cdn"}'] == 2
-            assert told['folio_cdn_purges_total{outcome="failed"}'] >= 1
-            assert told["folio_cdn_purge_queue_tags"] == 2
+            await told(worker, lambda told: told['folio_circuit_transitions_total{part="cdn",state="open"}'] >= 1)
+            await told(worker, lambda told: told['folio_cdn_purges_total{outcome="failed"}'] >= 1)
+            await told(worker, lambda told: told["folio_cdn_purge_queue_tags"] == 2)  # none while they are asked for
             front.start()
             await cached(front, DAY, issuer.bearer(1))
             await change(stream, 3, 90)
-            await front.until(DAY, issuer.bearer(1), seconds=20, bank_received_cents=90)
-            assert worker.metrics()['folio_circuit_state{part="cdn"}'] == 0
+            await front.until(DAY, issuer.bearer(1), seconds=30, bank_received_cents=90)
+            await told(worker, lambda told: told['folio_circuit_state{part="cdn"}'] == 0)
             assert await worker.stop() == 0
 
 
@@ -248,7 +269,7 @@ async def test_what_nobody_purges_is_right_when_its_life_is_over(
             if time.monotonic() < began + 6:
                 assert stale.json()["bank_received_cents"] == 70, "nobody has purged it"
             await front.until(DAY, mine, bank_received_cents=90)
-            assert time.monotonic() < began + 6 + 1.5
+            assert time.monotonic() < began + 6 + 5, "and half a minute would be a purge that somebody made"
             assert await worker.stop() == 0
 
 
@@ -307,12 +328,14 @@ async def test_nothing_is_shown_after_its_life_when_the_server_is_away(
     async with served(CDN_PURGE_URL=f"http://127.0.0.1:{port}/", CACHE_ACTIVE_TTL_SECONDS="3") as origin:
         front = Varnish(stream.folder / "varnish", port, backend=origin.base_url.port or 0)
         front.start()
-        began = time.monotonic()
+        asked = time.monotonic()
         kept = await front.get(DAY, mine)
+        stored = time.monotonic()
     try:
-        if time.monotonic() < began + 3:
-            assert (await front.get(DAY, mine)).json() == kept.json(), "while it lives nobody misses the server"
-        await asyncio.sleep(began + 3.1 - time.monotonic())
+        again = await front.get(DAY, mine)
+        if time.monotonic() < asked + 3:
+            assert again.json() == kept.json(), "while it lives nobody misses the server"
+        await asyncio.sleep(stored + 3.1 - time.monotonic())
         assert (await front.get(DAY, mine)).status_code == httpx.codes.SERVICE_UNAVAILABLE
     finally:
         front.kill()

@@ -73,7 +73,7 @@ class Varnish:
         async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(local_address=source)) as client:
             return await client.request("PURGE", self.url, headers={"Surrogate-Key": tags})
 
-    async def until(self, path: str, headers: Mapping[str, str], seconds: float = 10, **wanted: object) -> float:
+    async def until(self, path: str, headers: Mapping[str, str], seconds: float = 20, **wanted: object) -> float:
         """Ask until the answer holds what is wanted; returns how many seconds it took."""
         began = time.monotonic()
         while True:

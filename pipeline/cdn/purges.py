@@ -56,7 +56,13 @@ class Purges:
         self._request_tags_max = request_tags_max
         self._heard = asyncio.Event()
         self._failures = 0
-        metrics.queue.set_function(lambda: len(queue))
+        self._asked_for = 0  # tags of the request that is under way
+        metrics.queue.set_function(lambda: self.waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Tags that are not purged yet, or not for the second time."""
+        return len(self._queue) + self._asked_for
 
     def changed(self, days: Mapping[PropertyKey, Collection[date]]) -> None:
         """What is kept about these days is to be purged."""
@@ -91,7 +97,7 @@ class Purges:
         """Nobody may come after us who knows what waits."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_SECONDS):
-                while len(self._queue):
+                while self.waiting:
                     self._queue.hasten(self._clock.monotonic())
                     self._heard.set()
                     await asyncio.sleep(0.01)
@@ -99,6 +105,7 @@ class Purges:
     async def _purge(self) -> None:
         """One request; after one that failed, a pause."""
         due = self._queue.take(self._clock.monotonic(), self._request_tags_max)
+        self._asked_for = len(due)
         try:
             await self._gate.call(lambda: self._client.purge([tag for tag, _ in due]))
         except Transient as error:
@@ -109,6 +116,7 @@ class Purges:
 
     def _succeeded(self, due: Sequence[Due]) -> None:
         now = self._clock.monotonic()
+        self._asked_for = 0
         self._queue.purged(due, now)
         self._metrics.purges.labels("purged").inc()
         for _, changed_at in due:
@@ -116,11 +124,12 @@ class Purges:
             if changed_at is not None:
                 self._metrics.seconds.observe(now - changed_at)
         if self._failures:
-            log.info("the CDN purges again", failures=self._failures, waiting=len(self._queue))
+            log.info("the CDN purges again", failures=self._failures, waiting=self.waiting)
         self._failures = 0
 
     def _failed(self, due: Sequence[Due], error: Transient) -> None:
         now = self._clock.monotonic()
+        self._asked_for = 0
         self._metrics.purges.labels("refused" if isinstance(error, NotAsked) else "failed").inc()
         self._count("lost", self._queue.put_back(due, now))
         self._count("outlived", self._queue.forget_outlived(now))

@@ -13,6 +13,7 @@ class Cdn:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
         self.status = 200
+        self.seconds = 0.0  # that it takes to answer
         self.port = 0
 
     @property
@@ -27,8 +28,7 @@ class Cdn:
                 assert lines[0] == "PURGE / HTTP/1.1"
                 headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
                 self.asked.append(headers["surrogate-key"].split(" "))
-                if self.status == 0:
-                    await asyncio.sleep(60)
+                await asyncio.sleep(60 if self.status == 0 else self.seconds)
                 writer.write(f"HTTP/1.1 {self.status} -\r\nContent-Length: 0\r\n\r\n".encode())
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):

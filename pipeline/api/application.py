@@ -33,14 +33,13 @@ from pipeline.api.surrogate import Surrogates
 from pipeline.api.system import Overseen, SystemReads, ready
 from pipeline.api.tickets import Tickets, issue_ticket
 from pipeline.api.tokens import Tokens
-from pipeline.api.varying import VARY, vary_as_ever
 from pipeline.api.writing import publish_events
 from pipeline.settings_serving import ApiSettings
 
 # Below this, compressing costs more than it saves on the wire.
 _COMPRESSED_BYTES_MIN: Final = 1_024
 # Each answer is for one token; who has it asks whether it is still true. All other headers: pipeline.api.hardening.
-_HEADERS: Final = {"Cache-Control": "private, no-cache", "Vary": VARY}
+_HEADERS: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
 
 
 @get("/livez", include_in_schema=False, sync_to_thread=False)
@@ -120,7 +119,6 @@ def application(
             backend="gzip", minimum_size=_COMPRESSED_BYTES_MIN, exclude_opt_key=UNCOMPRESSED
         ),
         cors_config=_cors(settings),
-        before_send=[] if settings.cors_origins is None else [vary_as_ever],
         request_max_body_size=settings.body_bytes_max,
         response_headers=_HEADERS,
         openapi_config=_described(),

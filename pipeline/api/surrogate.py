@@ -50,7 +50,7 @@ class About:
 
 
 def surrogate_headers(about: About, principal: Principal, lifetimes: Lifetimes, now: datetime) -> Headers:
-    """None where it would not live for a second. What keeps requests apart is said of every answer (`varying.py`)."""
+    """None where it would not live for a second. What keeps requests apart is said of every answer (`hardening.py`)."""
     life = min(life_seconds(about, lifetimes, now), int(principal.expires_at - now.timestamp()))
     if life <= 0:
         return []

@@ -240,7 +240,7 @@ async def test_a_cdn_that_is_away_holds_nothing_back_and_its_circuit_opens(
     await booked(stream)
     async with fronted(**LONG) as front:
         front.kill()
-        with stream.worker(RESILIENCE_BREAKER_FAILURES="2", RESILIENCE_BREAKER_OPEN_SECONDS="3") as worker:
+        with stream.worker(RESILIENCE_BREAKER_FAILURES="2", RESILIENCE_WORKER_OPEN_SECONDS="3") as worker:
             await change(stream, 2, 70)
             await stream.wait_until_consumed(BOOKED + 1)  # published, and Redis told
             await told(worker, lambda told: told['folio_circuit_transitions_total{part="cdn",state="open"}'] >= 1)

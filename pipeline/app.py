@@ -23,11 +23,15 @@ from batchers.invalidator import Invalidator
 from batchers.outbox import Marks, OutboxRow, read_outbox
 from batchers.properties import PropertyDefaults
 from batchers.publisher import Publisher
+from batchers.purger import Purger
 from batchers.writer import Writer
 from batchers.writers import LaneGroup, Writers, lanes_of_writer
 from consumers.session import Session, SessionSettings
 from consumers.stopping import Stop
 from pipeline.cache.balances import BalanceCache
+from pipeline.cdn.metrics import CdnMetrics
+from pipeline.cdn.opening import new_purges
+from pipeline.cdn.purges import Purges
 from pipeline.clients import Clients
 from pipeline.clock import Clock, SystemClock
 from pipeline.crash import crash_point
@@ -75,6 +79,7 @@ class Worker:
         # Of the process, not of a session: a new one meets the same servers.
         self._guards = worker_guards(settings.resilience, self._clock, ResilienceMetrics(self._metrics.registry))
         self._reach = reach or crash_point(settings.worker.crash_at)
+        self._purges = self._new_purges()
         self._producer: Producer | None = None
         self._letter_producer: Producer | None = None
         self._session: Session | None = None
@@ -102,12 +107,20 @@ class Worker:
     async def work(self) -> None:
         """What `run` does, but for telling of it over HTTP."""
         try:
-            async with self._stop.bound():
+            async with self._stop.bound(), self._purging():
                 await self._sessions()
         except TimeoutError:
             if not self._stop.requested:
                 raise
             log.warning("the grace is over, the next owners do the rest")
+
+    def _new_purges(self) -> Purges | None:
+        """None without a CDN. Its queue outlives sessions: who comes next reads the outbox, not what waits here."""
+        metrics = CdnMetrics(self._metrics.registry)
+        return new_purges(self._settings.cdn, self._settings.cache, self._guards.cdn, self._clock, metrics)
+
+    def _purging(self) -> AbstractAsyncContextManager[None]:
+        return contextlib.nullcontext() if self._purges is None else self._purges.running()
 
     async def _sessions(self) -> None:
         failures = 0
@@ -225,7 +238,8 @@ class Worker:
         invalidator = Invalidator(self._balance_cache(), self._guards.redis, groups_max, self._metrics, self._reach)
         publishing = in_turn(publisher.publish, exporter.export, announcer.announce)
         publish = self._drain("publish", publishing, marks.published, heads, _PUBLISH_GIVE_UP_SECONDS)
-        invalidate = self._drain("invalidate", invalidator.invalidate, marks.invalidated, heads, None)
+        invalidating = self._then_purging(invalidator.invalidate)
+        invalidate = self._drain("invalidate", invalidating, marks.invalidated, heads, None)
         gathering = Gathering(bounds(batch), self._clock)
         epochs = {claim.lane: claim.epoch for claim in claims}
         writer = Writer(
@@ -240,6 +254,10 @@ class Worker:
             pause_max_seconds=pause,
         )
         return LaneGroup(writer, gathering, books, publish, invalidate)
+
+    def _then_purging(self, invalidate: Effect) -> Effect:
+        """What a CDN asks for anew must not come from a cache that was not told yet."""
+        return invalidate if self._purges is None else in_turn(invalidate, Purger(self._purges).purge)
 
     def _drain(
         self, name: str, effect: Effect, marks: dict[int, int], heads: dict[int, int], give_up_seconds: float | None

@@ -7,6 +7,7 @@
           - PoolExhausted       every connection of a bounded pool was in use for too long
         - BrokerUnavailable     Kafka refused, was cut off, or timed out
         - CacheUnavailable      Redis refused, was cut off, or timed out
+        - CdnUnavailable        the CDN refused, was cut off, or timed out
         - OutcomeUnknown        a COMMIT was sent and its answer was lost
         - FenceLost             another worker has claimed the lane: give it up and rejoin
         - Overloaded            as many as may wait here already do
@@ -61,6 +62,10 @@ class BrokerUnavailable(Transient):
 
 class CacheUnavailable(Transient):
     """Redis refused, was cut off, or timed out."""
+
+
+class CdnUnavailable(Transient):
+    """The CDN refused, was cut off, or timed out."""
 
 
 class OutcomeUnknown(Transient):

@@ -24,7 +24,7 @@ from pipeline.masking import MASK, Secret, masked
 from pipeline.replica_addresses import checked_ranges, checked_replicas
 from pipeline.settings_layers import FROM_FILE, PREFIX, Given, Key, Kind, given_values, variable
 from pipeline.settings_section import Section
-from pipeline.settings_serving import ApiSettings, CacheSettings, RealtimeSettings, ResilienceSettings
+from pipeline.settings_serving import ApiSettings, CacheSettings, CdnSettings, RealtimeSettings, ResilienceSettings
 
 # After this long at most, nothing of a worker that vanished holds a lane any more.
 TAKEOVER_SECONDS_MAX = 60.0
@@ -352,6 +352,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     redis: RedisSettings = RedisSettings()
     cache: CacheSettings = CacheSettings()
+    cdn: CdnSettings = CdnSettings()
     rules: RuleSettings = RuleSettings()
     poison: PoisonSettings = PoisonSettings()
     batch: BatchSettings = BatchSettings()

@@ -94,6 +94,27 @@ class CacheSettings(Section):
     warm_seconds: float = Field(2, ge=0, le=60, description="Bound on reading them.")
 
 
+class CdnSettings(Section):
+    """A CDN before the API: whether it may keep answers, and how it is told to forget them (docs/cache.md)."""
+
+    # No name or password in it: it is shown in the log.
+    purge_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@/?#]+(/[^\s@?#]*)?$",
+        description="Where workers send PURGE, and the sign for the API that somebody does. Unset: nothing is kept.",
+    )
+    timeout_seconds: float = Field(2, gt=0, le=30, description="Bound on a request to purge.")
+    # A tag has up to 64 bytes, and servers take 8 KiB in a header.
+    request_tags_max: int = Field(50, ge=1, le=100, description="Tags that are purged by a request.")
+    # A tag that waits costs 250 bytes.
+    waiting_tags_max: int = Field(
+        20_000, ge=1, le=1_000_000, description="Tags that wait to be purged; with more, the oldest are left out."
+    )
+    again_seconds: float = Field(
+        2, ge=0, le=60, description="After so long each tag is purged once more: what was read before the change."
+    )
+
+
 class RealtimeSettings(Section):
     """Subscribers of realtime updates, in one process (docs/realtime.md)."""
 

@@ -4,7 +4,7 @@ import gc
 import itertools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 import pytest_asyncio
+from redis.asyncio import Redis
 
 from pipeline.stack import Endpoints, endpoints
 from pipeline.stack.config import PartName
@@ -164,6 +165,8 @@ def start() -> Start:
 async def make_stream(stack: Endpoints, template: str, tmp_path: Path, start: Start) -> AsyncIterator[MakeStream]:
     """Makes streams, each with a database and topics of its own."""
     admin = await asyncpg.connect(stack.database_url)
+    async with aclosing(Redis.from_url(stack.redis_url)) as cache:
+        await cache.flushdb()  # versions begin anew with the books; their epoch is the same server's
     names: list[str] = []
 
     async def make(lanes: int = 2, **overrides: str) -> Stream:

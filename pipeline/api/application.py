@@ -29,6 +29,7 @@ from pipeline.api.reading import UNCOMPRESSED, Books, OrganisationReads, Propert
 from pipeline.api.realtime.admission import Gateway
 from pipeline.api.realtime.routes import RealtimeRoutes
 from pipeline.api.realtime.socket import follow
+from pipeline.api.surrogate import Surrogates
 from pipeline.api.system import Overseen, SystemReads, ready
 from pipeline.api.tickets import Tickets, issue_ticket
 from pipeline.api.tokens import Tokens
@@ -108,13 +109,15 @@ def _given(part: object) -> Provide:
     return Provide(lambda: part, sync_to_thread=False)
 
 
-def application(settings: ApiSettings, served: Served, tokens: Tokens) -> Litestar:
-    """All routes, for whoever holds a token of these."""
+def application(
+    settings: ApiSettings, served: Served, tokens: Tokens, surrogates: Surrogates | None = None
+) -> Litestar:
+    """All routes, for whoever holds a token of these; with `surrogates` a CDN may keep some of the answers."""
     return Litestar(
         route_handlers=_ROUTES,
         dependencies=served.provided(),
         exception_handlers=dict(HANDLERS),
-        middleware=[conditional],
+        middleware=[conditional] if surrogates is None else [conditional, surrogates.around],
         compression_config=CompressionConfig(
             backend="gzip",
             minimum_size=_COMPRESSED_BYTES_MIN,

@@ -19,7 +19,8 @@ _HEADERS: Final = (
 
 _NAMES: Final = frozenset(name for name, _ in _HEADERS)
 # What an answer depends on, of what a request says. The library's CORS says `Origin` in place of what was said before.
-_VARY: Final = ("Authorization", "Accept-Encoding", "Origin")
+# Who asks for the primary must not get what was kept for who did not (docs/cache.md, "At a CDN").
+_VARY: Final = ("Authorization", "Accept-Encoding", "Origin", "Folio-Read")
 
 
 def hardened(app: ASGIApp, hsts_seconds: int) -> ASGIApp:

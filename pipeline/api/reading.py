@@ -9,11 +9,13 @@ import msgspec
 from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, PathParameter, QueryParameter
+from litestar.types import Scope
 
 from pipeline.api.access import own_organisation
 from pipeline.api.intents import ANY, ReadHeader, intent_of
 from pipeline.api.places import place_of, placed
 from pipeline.api.problems import OF_READS, Missing, documented
+from pipeline.api.surrogate import ON_A_DAY_AND_OTHERS, ON_ONE_DAY, ON_SEVERAL_DAYS, rests_on_others_too
 from pipeline.cache.latest import LatestBalances
 from pipeline.cache.tiers import TieredBalances
 from pipeline.errors import ReadRefused
@@ -96,9 +98,20 @@ class PropertyReads(Controller):
     tags = ("Balances",)
 
     # An answer has half a kibibyte: nobody need look whether it is worth compressing.
-    @get("/balances/{day:date}", responses=OF_READS, summary="The balance of a day", opt={UNCOMPRESSED: True})
+    @get(
+        "/balances/{day:date}",
+        responses=OF_READS,
+        summary="The balance of a day",
+        opt={UNCOMPRESSED: True, **ON_ONE_DAY},
+    )
     async def of_day(
-        self, books: NamedDependency[Books], org_id: Id, property_id: Id, day: FromPath[date], read: ReadHeader = "any"
+        self,
+        books: NamedDependency[Books],
+        scope: Scope,
+        org_id: Id,
+        property_id: Id,
+        day: FromPath[date],
+        read: ReadHeader = "any",
     ) -> Balance:
         """From the cache, unless `Folio-Read` says which server is asked (docs/cache.md).
 
@@ -115,9 +128,15 @@ class PropertyReads(Controller):
             else:
                 latest = await books.balances.latest(org_id, property_id, day, intent=intent)
             balance = unmoved(latest, day) if latest is not None else None
+            rests_on_others_too(scope)  # no update of this day tells that the one before it has changed
         return found(balance, f"property {property_id} has no balance on or before {day}")
 
-    @get("/balances", responses=OF_READS, summary="The balances of a range of days, oldest first")
+    @get(
+        "/balances",
+        responses=OF_READS,
+        opt=ON_SEVERAL_DAYS,
+        summary="The balances of a range of days, oldest first",
+    )
     async def of_range(
         self,
         books: NamedDependency[Books],
@@ -153,7 +172,13 @@ class PropertyReads(Controller):
         balance = await books.as_of.balance(org_id, property_id, day, instant_of(recorded_at), intent=intent_of(read))
         return found(balance, f"property {property_id} had no balance on or before {day} by then")
 
-    @get("/reports/daily/{day:date}", responses=OF_READS, summary="The daily report of a property", tags=["Reports"])
+    @get(
+        "/reports/daily/{day:date}",
+        responses=OF_READS,
+        opt=ON_A_DAY_AND_OTHERS,
+        summary="The daily report of a property",
+        tags=["Reports"],
+    )
     async def daily(
         self,
         books: NamedDependency[Books],
@@ -167,7 +192,13 @@ class PropertyReads(Controller):
         report = await books.reports.daily(org_id, property_id, day, intent=intent_of(read), limit=limit)
         return found(report, f"there is no property {property_id}")
 
-    @get("/reports/months/{month:date}", responses=OF_READS, summary="The month in which a day lies", tags=["Reports"])
+    @get(
+        "/reports/months/{month:date}",
+        responses=OF_READS,
+        opt=ON_SEVERAL_DAYS,
+        summary="The month in which a day lies",
+        tags=["Reports"],
+    )
     async def month(
         self,
         books: NamedDependency[Books],

@@ -21,7 +21,10 @@ from pipeline.api.lean_socket import LeanSocket
 from pipeline.api.metrics import ApiMetrics
 from pipeline.api.realtime.admission import Gateway
 from pipeline.api.realtime.socket_messages import MESSAGE_BYTES_MAX
+from pipeline.api.surrogate import Surrogates
 from pipeline.api.tokens import Tokens, Trust, read_keys
+from pipeline.cache.lifetimes import Lifetimes
+from pipeline.clock import SystemClock
 from pipeline.errors import SettingsRefused
 from pipeline.settings import Settings
 from pipeline.settings_serving import ApiSettings
@@ -97,7 +100,7 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
     async with assembled(settings, endpoints) as served:
         with _listening(api.host, api.port) as listener:
             config = uvicorn.Config(
-                gated(application(api, served, tokens), api, tokens, served.metrics),
+                gated(application(api, served, tokens, _surrogates(settings)), api, tokens, served.metrics),
                 log_config=None,
                 log_level="warning",  # else each WebSocket is a line, with its address and what that holds
                 access_log=False,
@@ -129,6 +132,14 @@ async def _rotating(api: ApiSettings, tokens: Tokens, metrics: ApiMetrics) -> As
             yield
         finally:
             looking.cancel()
+
+
+def _surrogates(settings: Settings) -> Surrogates | None:
+    """No purge, no surrogate: what nobody purges would be shown for as long as it lives."""
+    if settings.cdn.purge_url is None:
+        return None
+    lives = Lifetimes(settings.cache.active_ttl_seconds, settings.cache.past_ttl_seconds)
+    return Surrogates(lives, SystemClock())
 
 
 def _keys(settings: Settings) -> Mapping[str, jwt.PyJWK]:

@@ -45,12 +45,13 @@ class Guards:
     postgres: Guard
     redis: Guard
     kafka: Guard
+    cdn: Guard
 
 
 def worker_guards(settings: ResilienceSettings, clock: Clock, metrics: ResilienceMetrics) -> Guards:
     """The guards of who waits for a part whatever comes (docs/resilience.md, "In a worker")."""
     patient = of_worker(settings)
-    return Guards(*(new_guard(part, patient, clock, metrics) for part in (Part.POSTGRES, Part.REDIS, Part.KAFKA)))
+    return Guards(*(new_guard(part, patient, clock, metrics) for part in Part))
 
 
 def of_worker(settings: ResilienceSettings) -> ResilienceSettings:

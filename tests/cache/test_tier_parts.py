@@ -129,11 +129,20 @@ def test_a_floor_that_nobody_needs_any_more_goes_without_a_doubt() -> None:
 def test_the_tags_of_an_answer_and_what_an_update_touches() -> None:
     day = date(2026, 11, 29)
     assert tags_of_day(7, 9, day) == ("org-7", "org-7-property-9", "org-7-property-9-2026-11-29")
-    assert tags_of_range(7, 9) == ("org-7", "org-7-property-9")
-    touched = tags_touched(update(9, day))
-    assert touched == ("org-7-property-9-2026-11-29",)
-    assert set(touched) <= set(tags_of_day(7, 9, day))
-    assert not set(touched) & set(tags_of_day(7, 9, YESTERDAY) + tags_of_day(7, 10, day) + tags_of_day(8, 9, day))
+    assert tags_of_range(7, 9) == ("org-7", "org-7-property-9", "org-7-property-9-days")
+    touched = set(tags_touched({(7, 9): [day]}))
+    assert touched == {"org-7-property-9-days", "org-7-property-9-2026-11-29"}
+    assert touched & set(tags_of_day(7, 9, day))
+    assert touched & set(tags_of_range(7, 9))
+    others = tags_of_day(7, 9, YESTERDAY) + tags_of_day(7, 10, day) + tags_of_day(8, 9, day) + tags_of_range(7, 10)
+    assert not touched & set(others)
+
+
+def test_many_changed_days_of_a_property_are_one_tag_that_every_answer_about_it_carries() -> None:
+    days = [TODAY - timedelta(days=back) for back in range(21)]
+    assert list(tags_touched({(7, 9): days})) == ["org-7-property-9"]
+    assert len(list(tags_touched({(7, 9): days[1:], (8, 9): days[:1]}))) == 21 + 2
+    assert "org-7-property-9" in tags_of_day(7, 9, TODAY) + tags_of_range(7, 9)
 
 
 # --- warming ---
@@ -208,7 +217,7 @@ def test_the_page_tells_of_every_metric_what_the_code_says() -> None:
         for metric in families
     ]
     page = PAGE.read_text(encoding="utf-8")
-    assert [line for line in page.splitlines() if line.startswith("| `folio_")] == rows
+    assert [line for line in page.splitlines() if line.startswith("| `folio_cache_")] == rows
     assert {label for metric in families for label in metric._labelnames} <= {"tier", "reason", "result"}
     assert all(re.fullmatch(r"[A-Z].{10,}\.", metric._documentation) for metric in families)
 

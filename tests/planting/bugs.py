@@ -873,4 +873,18 @@ BUGS = (
         'return "take";',
         "tests/console/test_realtime_client.py::test_it_judges_as_the_python_client_does",
     ),
+    Bug(
+        "a CDN may keep an answer for longer than its token is good",
+        "pipeline/api/surrogate.py",
+        "    life = min(life_seconds(about, lifetimes, now), int(principal.expires_at - now.timestamp()))\n",
+        "    life = life_seconds(about, lifetimes, now)\n",
+        "tests/cdn/test_headers.py::test_no_answer_outlives_the_token_that_it_was_given_to",
+    ),
+    Bug(
+        "what was read before a change and stored after its purge is not purged",
+        "pipeline/cdn/queue.py",
+        "                self._again[tag] = now + self._bounds.again_seconds\n",
+        "                pass\n",
+        "tests/cdn/test_purges.py::test_it_is_purged_once_more_a_little_later",
+    ),
 )

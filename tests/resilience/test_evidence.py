@@ -11,6 +11,7 @@ from pipeline.errors import (
     BrokerUnavailable,
     BulkheadFull,
     CacheUnavailable,
+    CdnUnavailable,
     CircuitOpen,
     DatabaseUnavailable,
     FenceLost,
@@ -27,6 +28,7 @@ from pipeline.resilience.evidence import SAYS, Evidence, evidence, worth_another
         (DatabaseUnavailable("gone"), Evidence.AWAY),
         (CacheUnavailable("gone"), Evidence.AWAY),
         (BrokerUnavailable("gone"), Evidence.AWAY),
+        (CdnUnavailable("gone"), Evidence.AWAY),
         (OutcomeUnknown("COMMIT was sent"), Evidence.AWAY),
         (TimeoutError(), Evidence.AWAY),
         (ConnectionResetError(), Evidence.AWAY),
@@ -82,4 +84,4 @@ def test_a_database_that_tells_of_a_conflict_is_there(sqlstate: str | None, said
 def test_only_a_part_that_was_away_is_tried_again_and_no_riddle_is() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     again = {kind.__name__ for kind in kinds if worth_another_try(kind("x"))}
-    assert again == {"DatabaseUnavailable", "CacheUnavailable", "BrokerUnavailable"}
+    assert again == {"DatabaseUnavailable", "CacheUnavailable", "CdnUnavailable", "BrokerUnavailable"}

@@ -39,7 +39,7 @@ async def test_a_worker_looks_for_each_of_its_parts_again_within_a_second() -> N
     """It has nothing to do without them: a minute, as where somebody waits for an answer, would be a minute of lag."""
     clock, metrics = HandClock(), ResilienceMetrics()
     guards = worker_guards(ResilienceSettings(), clock, metrics)
-    for guard in (guards.postgres, guards.redis, guards.kafka):
+    for guard in (guards.postgres, guards.redis, guards.kafka, guards.cdn):
         for _ in range(5):
             with pytest.raises(DatabaseUnavailable):
                 await guard.call_once(Server(away()).work)
@@ -47,7 +47,7 @@ async def test_a_worker_looks_for_each_of_its_parts_again_within_a_second() -> N
             await guard.call_once(Server().work)
         assert 0 < refused.value.seconds <= 1
     clock.pass_seconds(1)
-    for guard in (guards.postgres, guards.redis, guards.kafka):
+    for guard in (guards.postgres, guards.redis, guards.kafka, guards.cdn):
         assert await guard.call_once(Server().work) == "answer"
         assert guard.breaker.state is State.CLOSED
 

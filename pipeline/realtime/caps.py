@@ -33,11 +33,12 @@ _RENEW_SECONDS: Final = 30.0
 # In one trip to the server: a place costs 10 us then, and ten thousand subscribers have twenty thousand.
 _RENEWED_AT_ONCE: Final = 500
 
-# KEYS: a set of leases. ARGV: the lease, its seconds, the bound. By the clock of the server alone.
+# KEYS: a set of leases. ARGV: the lease, its seconds, the bound. By the clock of the server alone. A lease that is
+# there is of an attempt whose answer was lost: it is no other one.
 _TAKE: Final = """
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
     return 0
 end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
@@ -72,6 +73,7 @@ class Caps:
         self._bounds = bounds
         self._metrics = metrics
         self._held: dict[str, set[str]] = {}  # leases by key
+        self._giving: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def places(self, who: Subscriber) -> AsyncIterator[Refusal | None]:
@@ -86,8 +88,11 @@ class Caps:
                 refusal = Refusal.ORG_FULL
             yield refusal
         finally:
-            for key in (user, org):
-                await asyncio.shield(self._give_back(key, lease))
+            # One task for both, which goes on though we are cancelled once more: the loop itself holds it weakly.
+            giving = asyncio.create_task(self._give_both_back(user, org, lease))
+            self._giving.add(giving)
+            giving.add_done_callback(self._giving.discard)
+            await asyncio.shield(giving)
 
     async def run(self) -> None:
         """Keep the places that are held, until cancelled."""
@@ -115,6 +120,10 @@ class Caps:
         if not taken:
             self._forget(key, lease)
         return taken
+
+    async def _give_both_back(self, user: str, org: str, lease: str) -> None:
+        for key in (user, org):
+            await self._give_back(key, lease)
 
     async def _give_back(self, key: str, lease: str) -> None:
         if not self._forget(key, lease):

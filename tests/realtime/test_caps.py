@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from pipeline.cache.client import new_redis
 from pipeline.clock import SystemClock
-from pipeline.realtime.caps import LEASE_SECONDS, CapBounds, Caps
+from pipeline.realtime.caps import _TAKE, LEASE_SECONDS, CapBounds, Caps
 from pipeline.realtime.messages import Refusal
 from pipeline.realtime.metrics import RealtimeMetrics
 from pipeline.realtime.subscription import Subscriber
@@ -110,3 +110,31 @@ async def test_who_is_cancelled_while_taking_leaves_no_place(clean: Redis, user:
         await asyncio.wait([task])
     await asyncio.sleep(0.2)
     assert sum([await clean.zcard(key) for key in await clean.keys("folio:realtime:*")]) == 0
+
+
+async def test_who_is_cancelled_again_while_giving_back_leaves_no_place(clean: Redis, user: str) -> None:
+    """As where somebody unsubscribes and hangs up: what is kept would be renewed as long as the process lives."""
+    caps, entered = caps_of(clean), asyncio.Event()
+
+    async def follow() -> None:
+        async with caps.places(Subscriber(ORG, user)):
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(follow())
+    await entered.wait()
+    await clean.client_pause(300)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0.05)
+    await asyncio.wait([task])
+    await asyncio.sleep(0.5)
+    await caps.renew()
+    assert [name async for name in clean.scan_iter("folio:realtime:*")] == []
+
+
+async def test_an_attempt_whose_answer_was_lost_is_not_counted_twice(clean: Redis, user: str) -> None:
+    caps = caps_of(clean)
+    key = f"folio:realtime:test:{user}"
+    for lease, taken in (("one", 1), ("two", 1), ("two", 1), ("three", 0)):
+        assert await caps._run(_TAKE, key, lease, LEASE_SECONDS, 2) == taken  # as the guard tries again

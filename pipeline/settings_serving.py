@@ -125,8 +125,9 @@ class RealtimeSettings(Section):
     pending_days_max: int = Field(
         10_000, ge=1, le=1_000_000, description="Days that may wait for one subscriber; with more it is ended as slow."
     )
+    # 130 bytes each, of every subscriber. A day beyond comes without its previous version: nothing is lost by that.
     known_days_max: int = Field(
-        20_000, ge=1, le=1_000_000, description="Days of which the version told to a subscriber is remembered."
+        2_000, ge=1, le=1_000_000, description="Days of which the version told to a subscriber is remembered."
     )
     slow_seconds_max: float = Field(
         30, gt=0, le=3_600, description="Something waits and nothing was taken for so long: the subscriber is ended."

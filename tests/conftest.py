@@ -10,8 +10,10 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import hypothesis
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck
 from redis.asyncio import Redis
 
 from pipeline.stack import Endpoints, endpoints
@@ -24,6 +26,10 @@ from tests.support.order import long_ones_early
 from tests.support.shared_broker import address_in, broker_folder
 from tests.support.starting import Start, forked
 from tests.support.stream import Stream, new_topics
+
+# Machines are shared: how long an example takes says nothing about it.
+hypothesis.settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("shared")
 
 
 class Node(Protocol):

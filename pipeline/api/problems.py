@@ -139,6 +139,7 @@ def _answer(request: Request[Any, Any, Any], problem: Problem, headers: dict[str
 
 def documented(*statuses: int) -> dict[int, ResponseSpec]:
     """What OpenAPI says of these refusals."""
+    statuses = (*statuses, HTTP_429_TOO_MANY_REQUESTS)  # whoever asks too often is told so by every route
     titles = {status: title for _, status, title in reversed(_STATUS)} | {413: "Too large", 429: "Too many requests"}
     return {
         status: ResponseSpec(Problem, generate_examples=False, description=titles[status], media_type=MEDIA_TYPE)

@@ -114,10 +114,11 @@ async def publish_events(
     the balance of its day. Where that takes too long it is 202, as without.
     """
     principal, body = principal_of(request), await request.body()
+    # Before any key is looked at: whoever may not publish them is not told what became of them either.
+    events = publishing.judged(body)
+    _require_own(principal, events)
 
     async def publish() -> Answer:
-        events = publishing.judged(body)
-        _require_own(principal, events)
         if wait is None:
             published = Published(await publishing.publish(events))
             return Answer(HTTP_202_ACCEPTED, msgspec.json.encode(published))
@@ -127,7 +128,8 @@ async def publish_events(
 
     if key is None:
         return _answer(Once(await publish(), replayed=False), wait)
-    asked = body if wait is None else wait.encode() + b"\n" + body  # another question has another answer
+    # Another question has another answer; and who may not read is shown no balance, by no earlier answer either.
+    asked = body if wait is None else b"%s %d\n" % (wait.encode(), principal.has(Role.READER)) + body
     return _answer(await idempotency.once(principal.subject, key, asked, publish), wait)
 
 

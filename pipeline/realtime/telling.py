@@ -115,6 +115,7 @@ class Telling:
         if joined.lacks_snapshot and not joined.resync_waits:
             async for page in self._snapshot():
                 yield page
+                del page  # a stream may be idle for hours afterwards
         while joined.closed is None:
             if not await self._something_waits():
                 yield Heartbeat(self._cursor())
@@ -176,10 +177,14 @@ class Telling:
             waits = False
         else:
             waits = True
+        return self._ended() or waits
+
+    def _ended(self) -> bool:
+        """Whether its holder may not be told any more; then the subscription has ended."""
         ended = self._permission()
         if ended is not None:
             self._joined.close(ended)
-        return waits or ended is not None
+        return ended is not None
 
     async def _snapshot(self) -> AsyncIterator[Told]:
         """The days that it asked for; nothing where its epoch is past: a Resync waits then."""
@@ -198,6 +203,8 @@ class Telling:
             return
         cursor = self._cursor()  # of this moment: what comes while the pages are written comes behind it
         for at in range(0, max(len(days.balances), 1), _PAGE_DAYS):
+            if self._ended():  # a page may take its time on the way, and a token end meanwhile
+                return
             page, end = days.balances[at : at + _PAGE_DAYS], at + _PAGE_DAYS >= len(days.balances)
             yield SnapshotPage(days.epoch, page, cursor if end else None)
             joined.goes_on()
@@ -214,9 +221,7 @@ class Telling:
                 longest = _AGAIN_SECONDS[min(failures, len(_AGAIN_SECONDS) - 1)]
                 failures += 1
                 await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311  # jitter, no secret
-                ended = self._permission()
-                if ended is not None:
-                    self._joined.close(ended)
+                self._ended()
                 yield Heartbeat(self._cursor())
             else:
                 return

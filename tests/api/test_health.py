@@ -22,6 +22,7 @@ from tests.api.conftest import Served, servers_of
 from tests.api.issuing import Issuer
 from tests.support.starting import spawned
 from tests.support.stream import Stream, new_topics
+from tests.support.waiting import until
 
 HEALTH = "/v1/system/health"
 
@@ -94,7 +95,11 @@ async def test_it_can_serve_as_long_as_its_database_answers(tmp_path: Path, issu
                 refused = await client.get("/readyz")
                 assert refused.json() == {"ready": False}
             await until_ready(httpx.codes.OK)
-            assert await reachable() == (True, {"database": True, "redis": True, "kafka": True})
+
+            async def all_answer() -> bool:
+                return await reachable() == (True, {"database": True, "redis": True, "kafka": True})
+
+            await until(all_answer)
 
 
 @contextlib.contextmanager

@@ -114,7 +114,7 @@ def test_errors_of_the_broker(raised: Exception) -> None:
 @pytest.mark.parametrize(
     "raised", [RedisConnectionError("x"), RedisTimeoutError("x"), BusyLoadingError("x"), OSError(), TimeoutError()]
 )
-def test_errors_of_the_cache(raised: Exception) -> None:
+async def test_errors_of_the_cache(raised: Exception) -> None:
     with pytest.raises(CacheUnavailable, match=r"^reading: ") as caught, cache_errors("reading"):
         raise raised
     assert caught.value.__cause__ is raised
@@ -122,7 +122,7 @@ def test_errors_of_the_cache(raised: Exception) -> None:
 
 @pytest.mark.parametrize("translating", [database_errors, broker_errors, cache_errors])
 @pytest.mark.parametrize("raised", [KeyError("ours"), AssertionError(), ValueError(), KeyboardInterrupt()])
-def test_our_own_mistakes_pass_untouched(
+async def test_our_own_mistakes_pass_untouched(
     translating: Callable[[str], AbstractContextManager[None]], raised: BaseException
 ) -> None:
     with pytest.raises(type(raised)) as caught, translating("x"):

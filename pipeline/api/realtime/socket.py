@@ -19,7 +19,7 @@ from pipeline.api.tickets import Tickets
 from pipeline.api.tokens import TokenRefused
 from pipeline.errors import ReadRefused, Transient
 from pipeline.realtime.messages import CloseReason
-from pipeline.realtime.telling import Closed
+from pipeline.realtime.telling import Closed, Telling, Told
 
 _TOKEN_SECONDS_MAX: Final = 10.0
 _CLOSE_SECONDS_MAX: Final = 1.0
@@ -231,17 +231,21 @@ class _Conversation:
             wanted = gateway.wanted(said.org_id, said.properties, said.first, said.last, said.cursor)
             async with gateway.following(self._who, wanted) as telling, aclosing(telling.told()) as told:
                 async for each in told:
-                    try:
-                        await self._write(message_of(name, each))
-                    except TimeoutError:
-                        telling.close(CloseReason.SLOW_CONSUMER)
-                        _end(_Ended(*_ENDS[CloseReason.SLOW_CONSUMER]))
-                    if isinstance(each, Closed) and each.reason in _ENDS:
-                        raise _Ended(*_ENDS[each.reason])
+                    await self._tell(telling, name, each)
+                    del each  # a page of a snapshot would stay as long as nothing happens
         except Refused as error:
             await self._refuse(said.id, error.reason.value, str(error))
         except ReadRefused as error:
             await self._refuse(said.id, "malformed", str(error))
+
+    async def _tell(self, telling: Telling, name: bytes, each: Told) -> None:
+        try:
+            await self._write(message_of(name, each))
+        except TimeoutError:
+            telling.close(CloseReason.SLOW_CONSUMER)
+            _end(_Ended(*_ENDS[CloseReason.SLOW_CONSUMER]))
+        if isinstance(each, Closed) and each.reason in _ENDS:
+            raise _Ended(*_ENDS[each.reason])
 
     async def _refuse(self, name: str, reason: str, detail: str) -> None:
         await self._send({"type": "refused", "id": name, "reason": reason, "detail": detail})

@@ -49,6 +49,7 @@ class EventStream:
                 except TimeoutError:
                     telling.close(CloseReason.SLOW_CONSUMER)  # it comes back with the last cursor that it has read
                     return
+                del each  # a page of a snapshot would stay as long as nothing happens
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -33,6 +33,7 @@ def test_what_a_server_sends_is_read_however_it_is_cut(sizes: list[int], size: i
         b"\xc1\x01x",  # with a bit of an extension that nobody agreed on
         b"\x81\x7f" + b"\xff" * 8,
     ],
+    ids=["fragment", "masked", "extension", "too long"],  # masks are made by chance: names must not be
 )
 def test_what_no_server_may_send_is_refused(sent: bytes) -> None:
     with pytest.raises(ProtocolError):

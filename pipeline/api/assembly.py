@@ -98,7 +98,9 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
         )
         beside = (realtime.run(feed, gateway.hub), gateway.caps.run(), sender.run(), applying.run())
         async with aclosing(cached), aclosing(latest), _beside(*beside):
-            if await gateway.hub.wait_until_ready(settings.realtime.ready_seconds_max):
+            seconds = settings.realtime.ready_seconds_max
+            heard, _ = await asyncio.gather(gateway.hub.wait_until_ready(seconds), sender.wait_until_ready(seconds))
+            if heard:
                 await warm(cached, gateway.hub.newest(_WARMED_FROM_UPDATES), settings.cache, clock, tier_metrics)
             yield served
 

@@ -1,6 +1,7 @@
 """The producer of a server that outlives its broker: made anew when it is not to be had, or has died."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -28,6 +29,7 @@ class Sender:
         self._clock = clock
         self._producer: Producer | None = None
         self._given_up = asyncio.Event()  # of the producer at hand
+        self._met = asyncio.Event()  # a broker, once
         self._failing_since: float | None = None
 
     async def send(self, topic: str, records: list[tuple[bytes, bytes | None]]) -> list[RecordMetadata]:
@@ -47,6 +49,13 @@ class Sender:
         self._failing_since = None
         return placed
 
+    async def wait_until_ready(self, seconds: float) -> bool:
+        """Whether a broker has answered within so many seconds: the first events are to be taken too."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._met.wait()
+        return self._met.is_set()
+
     async def ask_broker(self) -> None:
         """Have a broker say which servers and topics there are, now. Raises BrokerUnavailable where none does."""
         servers, producer = servers_of(self._bootstrap), self._producer
@@ -65,6 +74,7 @@ class Sender:
                     await producer.start()
                 failures, self._failing_since = 0, None
                 self._producer, self._given_up = producer, asyncio.Event()
+                self._met.set()
                 await self._until_it_has_died()
             except BrokerUnavailable as error:
                 if not failures:

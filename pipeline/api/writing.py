@@ -128,7 +128,7 @@ async def publish_events(
     if key is None:
         return _answer(Once(await publish(), replayed=False), wait)
     asked = body if wait is None else wait.encode() + b"\n" + body  # another question has another answer
-    return _answer(await idempotency.once(principal.subject, key, asked, publish), wait)
+    return _answer(await idempotency.once(principal, key, asked, publish), wait)
 
 
 async def _applied(

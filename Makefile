@@ -22,7 +22,7 @@ campaign: $(STAMP)  ## the tests that have a longer form, in it: 10,000 historie
 	  tests/acceptance/test_churn.py tests/oracle/test_agrees_with_codec.py tests/oracle/test_agrees_on_corrections.py \
 	  tests/oracle/test_agrees_on_encodings.py tests/oracle/test_content_hash.py tests/sql/test_tenants.py \
 	  tests/maintenance/partitions/test_through_time.py tests/replicas/test_faults.py \
-	  tests/consistency/test_repair.py tests/acceptance/test_rebuild_under_load.py
+	  tests/consistency/test_repair.py tests/acceptance/test_rebuild_under_load.py tests/api/test_isolation.py
 
 simulate: $(STAMP)  ## the worker on a virtual clock, against servers in memory, with faults at every await; SEEDS=100000
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),2000) $(SIMARGS)

@@ -20,6 +20,7 @@ from litestar.status_codes import HTTP_202_ACCEPTED
 from redis.asyncio import Redis
 
 from pipeline.api.metrics import ApiMetrics
+from pipeline.api.tokens import Principal
 from pipeline.cache.errors import cache_errors
 from pipeline.clock import Clock
 from pipeline.errors import Transient
@@ -98,14 +99,12 @@ class Idempotency:
         self._clock = clock
         self._metrics = metrics
 
-    async def once(self, subject: str, key: str, request: bytes, work: Work) -> Once:
+    async def once(self, principal: Principal, key: str, request: bytes, work: Work) -> Once:
         """What `work` returns, or has returned to the same request before.
 
         Raises KeyReused, StillAnswering, and what the work raises.
         """
-        # Both may hold any character: put together as text, two of them could be those of somebody else.
-        whose = blake2b(msgspec.msgpack.encode((subject, key)), digest_size=16).hexdigest()
-        name = f"folio:idempotency:{whose}"
+        name = _name(principal, key)
         mine = _Entry(blake2b(request, digest_size=16).digest(), secrets.token_bytes(8), None)
         try:
             answer = await self._taken_or_answered(name, mine)
@@ -171,3 +170,13 @@ class Idempotency:
             await self._guard.call(settle)
         except Transient:
             self._metrics.idempotency.labels("forgotten").inc()
+
+
+def _name(principal: Principal, key: str) -> str:
+    """A key belongs to who may do the same: an answer is given again without asking whether it still may be.
+
+    So whoever has lost a right, or gained one, is judged anew. Encoded, and not put together by a character that a
+    subject may hold itself: `a` with the key `b|c` is not `a|b` with `c`.
+    """
+    holder = (principal.subject, sorted(principal.orgs), sorted(principal.roles), key)
+    return f"folio:idempotency:{blake2b(msgspec.msgpack.encode(holder), digest_size=16).hexdigest()}"

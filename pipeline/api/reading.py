@@ -13,7 +13,7 @@ from litestar.types import Scope
 
 from pipeline.api.access import own_organisation
 from pipeline.api.intents import ANY, ReadHeader, intent_of
-from pipeline.api.places import place_of, placed
+from pipeline.api.places import AFTER_ID, AFTER_VERSION, in_utc, place_of, placed, transaction_place_of
 from pipeline.api.problems import OF_READS, Missing, documented
 from pipeline.api.surrogate import ON_A_DAY_AND_OTHERS, ON_ONE_DAY, ON_SEVERAL_DAYS, rests_on_others_too
 from pipeline.cache.latest import LatestBalances
@@ -34,7 +34,6 @@ from pipeline.storage.values import (
     RecordedBalance,
     StoredVersion,
     Transaction,
-    TransactionKey,
 )
 from schemas.envelope import Encoding, envelope_of
 
@@ -230,7 +229,7 @@ class PropertyReads(Controller):
     ) -> Listed[Transaction]:
         """In the order in which they occurred."""
         page = await books.transactions.of_day(
-            org_id, property_id, day, kind, intent=intent_of(read), limit=limit, after=place_of(after, TransactionKey)
+            org_id, property_id, day, kind, intent=intent_of(read), limit=limit, after=transaction_place_of(after)
         )
         return listed(page)
 
@@ -253,7 +252,7 @@ class OrganisationReads(Controller):
         after: After = None,
     ) -> Listed[OverviewLine]:
         """The latest day on or before `day`; a property without one is listed all the same."""
-        place = place_of(after, int) or 0
+        place = place_of(after, AFTER_ID) or 0
         page = await books.reports.overview(org_id, day, intent=intent_of(read), limit=limit, after=place)
         return listed(page)
 
@@ -293,7 +292,7 @@ class OrganisationReads(Controller):
     ) -> Listed[StoredEvent]:
         """Lowest version first, each as its record said it, and what became of it."""
         page = await books.transactions.history(
-            org_id, kind, transaction_id, intent=intent_of(read), limit=limit, after=place_of(after, int) or 0
+            org_id, kind, transaction_id, intent=intent_of(read), limit=limit, after=place_of(after, AFTER_VERSION) or 0
         )
         return listed(page, stored_event)
 
@@ -301,9 +300,10 @@ class OrganisationReads(Controller):
 def instant_of(text: str) -> datetime:
     """Raises ReadRefused."""
     try:
-        return datetime.fromisoformat(text)
+        instant = datetime.fromisoformat(text)
     except ValueError as error:
         raise ReadRefused(f"`recorded_at` takes an instant such as 2026-11-01T00:00:00Z: {error}") from error
+    return in_utc(instant, "recorded_at")
 
 
 def unmoved(latest: Balance, day: date) -> Balance:

@@ -128,9 +128,8 @@ async def publish_events(
 
     if key is None:
         return _answer(Once(await publish(), replayed=False), wait)
-    # Another question has another answer; and who may not read is shown no balance, by no earlier answer either.
-    asked = body if wait is None else b"%s %d\n" % (wait.encode(), principal.has(Role.READER)) + body
-    return _answer(await idempotency.once(principal.subject, key, asked, publish), wait)
+    asked = body if wait is None else wait.encode() + b"\n" + body  # another question has another answer
+    return _answer(await idempotency.once(principal, key, asked, publish), wait)
 
 
 async def _applied(

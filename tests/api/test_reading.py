@@ -1,5 +1,7 @@
 """Reads over HTTP, of a real server on books that a real worker has made: each answer equals SQL's."""
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -153,3 +155,39 @@ async def test_what_cannot_be_answered_says_why(
     assert (answer.status_code, problem["status"]) == (status, status), problem
     assert says in problem["detail"]
     assert problem["instance"] == path.split("?", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("/v1/orgs/1/transactions/revenue/1/history", 2**31),
+        ("/v1/orgs/1/transactions/revenue/1/history", -1),
+        ("/v1/orgs/1/overview?day=2026-01-01", 2**63),
+        (f"{BASE}/transactions/revenue/2026-01-01", {"occurred_at": "2026-01-01T00:00:00", "id": 1}),
+        (f"{BASE}/transactions/revenue/2026-01-01", {"occurred_at": "0001-01-01T00:00:00+23:00", "id": 1}),
+        (f"{BASE}/transactions/revenue/2026-01-01", {"occurred_at": "2026-01-01T00:00:00Z", "id": 2**63}),
+        (f"{BASE}/balances?first=2026-01-01&last=2026-01-02", "10000-01-01"),
+    ],
+)
+async def test_a_place_that_no_page_has_given_is_refused(served: Served, issuer: Issuer, path: str, key: Any) -> None:
+    """It was an error of the server, where the database has no such number."""
+    after = base64.urlsafe_b64encode(json.dumps(key).encode()).decode().rstrip("=")
+    async with served() as client:
+        address = httpx.URL(path).copy_merge_params({"after": after})
+        answer = await client.get(address, headers=issuer.bearer(1))
+    assert answer.status_code == httpx.codes.BAD_REQUEST, answer.text
+
+
+@pytest.mark.parametrize("recorded_at", ["0001-01-01T00:00:00%2B23:00", "9999-12-31T23:59:59-23:00"])
+async def test_an_instant_beyond_the_calendar_is_refused(served: Served, issuer: Issuer, recorded_at: str) -> None:
+    async with served() as client:
+        path = f"{BASE}/balances/2026-01-01/as-of?recorded_at={recorded_at}"
+        answer = await client.get(path, headers=issuer.bearer(1))
+    assert answer.status_code == httpx.codes.BAD_REQUEST, answer.text
+
+
+async def test_a_mark_of_a_place_that_there_is_not_waits_for_nobody(served: Served, issuer: Issuer) -> None:
+    mine = issuer.bearer(1) | {"Folio-Read": "after=1-1:9999999999999999999"}
+    async with served() as client:
+        answer = await client.get(f"{BASE}/balances/2026-01-01", headers=mine)
+    assert answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR, answer.text

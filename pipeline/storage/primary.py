@@ -56,10 +56,10 @@ class PrimaryBalances:
         org_id, property_id, balance_date = day
 
         async def work(connection: asyncpg.Connection) -> PrimaryDay:
-            epoch: str = await connection.fetchval(sql.query("cluster_epoch"))
-            statement = sql.query("balance_of_day")
+            statement = sql.query("primary_balance_of_day")
             rows = await self._reads.fetch(connection, statement, BALANCES, org_id, property_id, balance_date)
-            return PrimaryDay(epoch, Balance(*rows[0]) if rows else None)
+            epoch, *columns = rows[0]
+            return PrimaryDay(epoch, Balance(*columns) if columns[0] is not None else None)
 
         return await self._reads.together(org_id, Write(), work)
 

@@ -47,6 +47,7 @@ CASES = {
     "balance_of_day": Case("7, 1, current_date", partitions=1, role=READER),
     "balances_of_org": Case("7, '{1,2}', current_date - 30, NULL, 10001", partitions=1, role=READER),
     "balances_of_range": Case("7, 1, current_date - 30, current_date, NULL, 32", partitions=1, role=READER),
+    "primary_balance_of_day": Case("7, 1, current_date", partitions=1, role=READER),
     # Of its own tables: properties, balances, one or two months of each kind and the users of either.
     "daily_report": Case("7, 1, current_date - 40, 101", partitions=8, role=READER),
     "enter_org": Case("'folio_reader', 7, '5000'"),
@@ -492,6 +493,7 @@ _SNAPSHOTS, _USERS = "event_store.snapshots_pkey", "read_models.users_pkey"
 READ_BY = {
     "balance_of_day": {_BALANCES},
     "balances_of_org": {_BALANCES},
+    "primary_balance_of_day": {_BALANCES},
     "balances_of_range": {_BALANCES},
     "booked_as_recorded": {
         *(_SNAPSHOTS, _PROPERTIES, "event_store.events_identity"),

@@ -173,8 +173,10 @@ class ResilienceSettings(Section):
     """Guards of the parts that may be away or overloaded (docs/resilience.md)."""
 
     breaker_failures: int = Field(5, ge=1, le=1_000, description="Failures in a row after which a circuit opens.")
+    # A probe is one call of one caller: one in two seconds costs next to nobody a timeout, and each second more is one
+    # in which a part that is back is refused to everybody.
     breaker_open_seconds: float = Field(
-        60, gt=0, le=3_600, description="How long it stays open; then one call looks whether the part is back."
+        2, gt=0, le=3_600, description="How long it stays open; then one call looks whether the part is back."
     )
     # A worker has nothing to do without its parts but wait for them, in pauses of its own. What is published is given
     # up after 30 s, a lane taken over after 60: an open circuit must be a small part of that.

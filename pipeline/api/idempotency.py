@@ -28,7 +28,7 @@ from pipeline.resilience.guard import Guard
 
 KEY_CHARS_MAX: Final = 255
 KEPT_SECONDS: Final = 24 * 60 * 60
-# Longer than an answer takes at most: a broker is waited for 20 s, the stream for 20 more, the database for a few. Who
+# Longer than an answer takes at most: a broker is waited for 7 s, the stream for 20 more, the database for a few. Who
 # dies with a key leaves it to the next one then.
 _HELD_SECONDS: Final = 60
 _WAITED_SECONDS: Final = 30.0

@@ -16,8 +16,10 @@ from pipeline.translate import broker_errors
 log = structlog.get_logger()
 
 _PAUSE_SECONDS: Final = (0.2, 0.5, 1.0, 2.0)
-# The client's idempotent producer does not always recover by itself.
-_GIVE_UP_SECONDS: Final = 30.0
+# Of one request, which somebody waits for: an election of leaders takes less. The client itself waits for 20 s.
+_ANSWER_SECONDS: Final = 5.0
+# The client's idempotent producer does not always recover by itself; a new one costs a connection.
+_GIVE_UP_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 1.0
 
 
@@ -33,15 +35,20 @@ class Sender:
         self._failing_since: float | None = None
 
     async def send(self, topic: str, records: list[tuple[bytes, bytes | None]]) -> list[RecordMetadata]:
-        """Keys and values in their order, acknowledged by every replica. Raises BrokerUnavailable."""
+        """Keys and values in their order, acknowledged by every replica. Raises BrokerUnavailable, in a few seconds.
+
+        What was not acknowledged by then may arrive later.
+        """
         producer, given_up = self._producer, self._given_up
         if producer is None:
             raise BrokerUnavailable(f"sending to {topic}: {servers_of(self._bootstrap)} has not answered yet")
         try:
             with broker_errors(f"sending to {topic}"):
-                # One after the other into the client's buffer, so that each key keeps its order; acknowledged together.
-                waits = [await producer.send(topic, value, key=key) for key, value in records]
-                placed = await _unless(given_up, asyncio.gather(*waits))
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    # One after the other into the client's buffer, so that each key keeps its order; acknowledged
+                    # together.
+                    waits = [await producer.send(topic, value, key=key) for key, value in records]
+                    placed = await _unless(given_up, asyncio.gather(*waits))
         except BrokerUnavailable:
             if self._failing_since is None:
                 self._failing_since = self._clock.monotonic()

@@ -16,7 +16,7 @@ from typing import Final
 from uuid import uuid4
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from pipeline.oracle.reconcile import reconcile
 from pipeline.oracle.report import Report
@@ -105,6 +105,16 @@ class Stream:
             yield connection
         finally:
             await connection.close()
+
+    async def published(self) -> int:
+        """Events in their topic, whoever has sent them."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.endpoints.kafka_bootstrap)
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets([TopicPartition(self.topic, lane) for lane in range(self.lanes)])
+            return sum(ends.values())
+        finally:
+            await consumer.stop()
 
     async def outcomes(self) -> dict[str, int]:
         """Records by what became of them, over all lanes."""

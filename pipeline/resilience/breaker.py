@@ -51,7 +51,7 @@ class BreakerBounds:
     """After how many failures in a row a circuit opens, and for how long."""
 
     failures: int = 5
-    open_seconds: float = 60
+    open_seconds: float = 2
 
 
 class Breaker:

@@ -19,7 +19,7 @@ PART = "postgres"
 class Guarded:
     """A guard, with what a test moves and looks at."""
 
-    breaker_bounds: BreakerBounds = field(default_factory=BreakerBounds)
+    breaker_bounds: BreakerBounds = field(default_factory=lambda: BreakerBounds(open_seconds=60))
     retry_bounds: RetryBounds = field(default_factory=RetryBounds)
     limiter_bounds: LimiterBounds = field(default_factory=lambda: LimiterBounds(1_000_000, 0, 1))
     bulkhead_bounds: BulkheadBounds = field(default_factory=lambda: BulkheadBounds(10, 100, 5))

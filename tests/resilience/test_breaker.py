@@ -17,7 +17,7 @@ from tests.support.clocks import HandClock
 
 
 def new_breaker(clock: HandClock | None = None, metrics: ResilienceMetrics | None = None) -> Breaker:
-    return Breaker(PART, BreakerBounds(), clock or HandClock(), metrics or ResilienceMetrics())
+    return Breaker(PART, BreakerBounds(open_seconds=60), clock or HandClock(), metrics or ResilienceMetrics())
 
 
 def call(breaker: Breaker, error: BaseException | None = None) -> None:

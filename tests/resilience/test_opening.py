@@ -23,7 +23,7 @@ def test_every_part_has_sizes_of_its_own(part: Part) -> None:
 
 def test_the_defaults_of_the_settings_are_those_of_the_bounds() -> None:
     guard = new_guard(Part.REDIS, ResilienceSettings(), HandClock(), ResilienceMetrics())
-    assert guard.breaker._bounds == BreakerBounds() == BreakerBounds(5, 60)
+    assert guard.breaker._bounds == BreakerBounds() == BreakerBounds(5, 2)
     assert guard._retrying._bounds == RetryBounds()
 
 
@@ -36,7 +36,7 @@ def test_guards_of_several_parts_share_metrics() -> None:
 
 
 async def test_a_worker_looks_for_each_of_its_parts_again_within_a_second() -> None:
-    """It has nothing to do without them: a minute, as where somebody waits for an answer, would be a minute of lag."""
+    """It has nothing to do without them: each second more is one of lag."""
     clock, metrics = HandClock(), ResilienceMetrics()
     guards = worker_guards(ResilienceSettings(), clock, metrics)
     for guard in (guards.postgres, guards.redis, guards.kafka, guards.cdn):

@@ -203,7 +203,8 @@ class ResilienceSettings(Section):
     # As many as the pool of the primary has connections, and as the cache's client has: more would wait there instead.
     postgres_in_flight_max: int = Field(50, ge=1, le=10_000, description="Calls to PostgreSQL at once.")
     redis_in_flight_max: int = Field(8, ge=1, le=10_000, description="Calls to Redis at once.")
-    kafka_in_flight_max: int = Field(16, ge=1, le=10_000, description="Calls to Kafka at once.")
+    # What is on its way goes out together, in one request of the client: so many wait for one acknowledgement.
+    kafka_in_flight_max: int = Field(256, ge=1, le=10_000, description="Calls to Kafka at once.")
     cdn_in_flight_max: int = Field(4, ge=1, le=10_000, description="Calls to the CDN at once.")
     postgres_calls_per_second: float = Field(2_000, ge=1, description="Calls to PostgreSQL a second.")
     redis_calls_per_second: float = Field(20_000, ge=1, description="Calls to Redis a second.")

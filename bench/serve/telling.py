@@ -166,7 +166,8 @@ def notes(past_days: int) -> list[str]:
     reads = f"Reads: open loop at {READS_PER_SECOND:,}/s, each due by the clock and counted from then, over 64 "
     reads += f"connections that stay open; of the {LOOKED_AT_ORGS:,} organisations that trade most, by the same "
     reads += "distribution as their events, with four properties each: as if five users at each had a screen that asks "
-    reads += f"every ten seconds; 90% of today and 10% of the {past_days} days before. Each organisation has a user, and a token."
+    reads += f"every ten seconds; 90% of today and 10% of the {past_days} days before. Each organisation has a user, "
+    reads += "and a token."
     mix = f"The realistic mix: {READS_PER_EVENT} reads for each event, after as long as a day of today lives in the "
     mix += (
         f"cache. Reads beside {WRITES_PER_SECOND:,} events/s: these change a balance more often than it is read. Hit "

@@ -12,7 +12,7 @@ from datetime import date
 from functools import partial
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -140,11 +140,12 @@ class _Subscriber(asyncio.Protocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # of a stream
+        # A stream's; uvloop's own does not say so.
+        self._transport = cast("asyncio.Transport", transport)
         self._head, self._reader = b"", FrameReader()
         self.holder.complete = False
         request, self._accept = upgrade(HOST, _PATH, SUBPROTOCOL, self.token)
-        transport.write(request)  # type: ignore[attr-defined]
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         at_ns = time.time_ns()

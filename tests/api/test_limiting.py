@@ -143,7 +143,7 @@ class TestBuckets:
 )
 def test_whose_address_counts(trusted: str | None, client: str, said: list[str], counts: str) -> None:
     headers = [(b"x-forwarded-for", each.encode()) for each in said]
-    assert Addresses(trusted).of({"client": (client, 1), "headers": headers}) == counts  # type: ignore[arg-type]
+    assert Addresses(trusted).of({"client": (client, 1), "headers": headers}) == counts  # type: ignore[arg-type]  # of a scope, what is looked at
 
 
 @pytest.mark.parametrize(

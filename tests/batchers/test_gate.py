@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from uuid_utils.compat import uuid7
 
-from batchers.drain import Drain
+from batchers.drain import Drain, Effect
 from batchers.gate import pause_after
 from batchers.outbox import OutboxRow
 from pipeline.errors import BulkheadFull, CacheUnavailable, CircuitOpen, NotAsked, RateLimited
@@ -66,7 +66,7 @@ async def test_a_gate_of_nobody_else_changes_nothing_of_the_pauses() -> None:
     assert tries < 10
 
 
-async def carried(effect: object, give_up_seconds: float | None = None) -> None:
+async def carried(effect: Effect, give_up_seconds: float | None = None) -> None:
     """One row, through a drain with the pauses of a worker."""
 
     async def reload(_lane: int, _after: int, _bytes_max: int) -> list[OutboxRow]:
@@ -74,7 +74,7 @@ async def carried(effect: object, give_up_seconds: float | None = None) -> None:
 
     drain = Drain(
         "effect",
-        effect,  # type: ignore[arg-type]
+        effect,
         reload,
         {0: 0},
         {0: 0},

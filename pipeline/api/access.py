@@ -3,6 +3,7 @@
 Guards are coroutines, though they await nothing: others would run in threads, at the cost of the whole rest.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from litestar.connection import ASGIConnection
@@ -30,9 +31,17 @@ def principal_of(connection: Connection) -> Principal:
 
 def bearer_of(connection: Connection) -> str:
     """The token of the header. Raises TokenRefused where there is none."""
-    header = header_of(connection, b"authorization")
-    if header[: len(_SCHEME)].lower() != _SCHEME:
+    token = token_in(connection.scope["headers"])
+    if token is None:
         raise TokenRefused("send `Authorization: Bearer <token>`")
+    return token
+
+
+def token_in(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The bearer's token, of headers as they came; None where there is none."""
+    header = next((value for name, value in headers if name == b"authorization"), b"")
+    if header[: len(_SCHEME)].lower() != _SCHEME:
+        return None
     return header[len(_SCHEME) :].strip().decode("latin-1")
 
 

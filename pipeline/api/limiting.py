@@ -17,7 +17,7 @@ from litestar.enums import ScopeType
 from litestar.status_codes import HTTP_429_TOO_MANY_REQUESTS
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from pipeline.api.access import PRINCIPAL
+from pipeline.api.access import PRINCIPAL, token_in
 from pipeline.api.metrics import ApiMetrics
 from pipeline.api.origins import allowed_origin
 from pipeline.api.problems import MEDIA_TYPE, Problem
@@ -26,7 +26,6 @@ from pipeline.settings_serving import ApiSettings
 
 # Whoever watches over the process must not be told that it is unwell because others are many.
 _EXEMPT: Final = frozenset({"/livez", "/readyz"})
-_SCHEME: Final = b"bearer "
 # A network hands its customer a /64 or more: each of its addresses would be a bucket.
 _IPV6_PREFIX: Final = 64
 
@@ -94,7 +93,7 @@ def limited(app: ASGIApp, settings: ApiSettings, tokens: Tokens, metrics: ApiMet
         await app(scope, receive, send)
 
     def holder(scope: Scope) -> Principal | None:
-        token = _token(scope)
+        token = token_in(scope["headers"])
         if token is None:
             return None
         # One that was not seen before costs a signature: not for an address that has sent too many wrong ones.
@@ -107,15 +106,6 @@ def limited(app: ASGIApp, settings: ApiSettings, tokens: Tokens, metrics: ApiMet
             return None
 
     return handle
-
-
-def _token(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            if value[: len(_SCHEME)].lower() != _SCHEME:
-                return None
-            return value[len(_SCHEME) :].strip().decode("latin-1")
-    return None
 
 
 class Addresses:

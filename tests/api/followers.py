@@ -103,10 +103,13 @@ async def streaming(
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Follow by server-sent events within the block; the task ends with the stream."""
     resumed = {"Last-Event-ID": holder.cursor} if holder.cursor is not None else {}
+    # Nothing may come for the time of a heartbeat, which is as long as any other answer may take.
+    silence = httpx.Timeout(20, read=60)
 
     async def follow() -> None:
         asked = {"org_id": holder.org_id, **query}
-        async with client.stream("GET", "/v2/realtime/stream", params=asked, headers=headers | resumed) as response:
+        sent = headers | resumed
+        async with client.stream("GET", "/v2/realtime/stream", params=asked, headers=sent, timeout=silence) as response:
             assert response.status_code == httpx.codes.OK, await response.aread()
             async for event in events_of(response):
                 holder.hear(*event)

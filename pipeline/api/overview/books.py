@@ -147,7 +147,7 @@ class BooksLook:
         with database_errors("reading the partitions"):
             state = await read_state(connection)
         found = standings(state, self._clock.now(), self._keeping)
-        runways = [Runway(each.table, round(each.runway_days, 2), list(each.problems)) for each in found]
+        runways = [Runway(each.table, each.runway_days, list(each.problems)) for each in found]
         return self._kept_months.keep(runways, self._clock.monotonic())
 
     async def _read_letters(self, connection: asyncpg.Connection) -> DeadLetters:

@@ -86,6 +86,10 @@ class CacheSettings(Section):
     l1_entries_max: int = Field(10_000, ge=1, le=1_000_000, description="Days that a process keeps.")
     active_ttl_seconds: int = Field(15, ge=1, le=3_600, description="Life of a day that may be today somewhere.")
     past_ttl_seconds: int = Field(120, ge=1, le=3_600, description="Life of a day that is past everywhere.")
+    # The last third of an active day's life, 5 s: who looks every few seconds never waits for the database.
+    refresh_ahead: float = Field(
+        0.33, ge=0, le=0.9, description="Part of a life at whose end a look has the day read anew meanwhile; 0: none."
+    )
     # 40 MB when it is full: when so many different days change within the longest life and half a minute.
     floors_max: int = Field(
         100_000, ge=1, le=10_000_000, description="Days whose newest version a process remembers to have heard of."

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from functools import partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -25,7 +24,6 @@ from pipeline.api.system import Overseen
 from pipeline.api.tickets import Tickets
 from pipeline.cache.balances import BalanceCache
 from pipeline.cache.client import new_redis
-from pipeline.cache.latest import LatestBalances
 from pipeline.cache.metrics import TierMetrics
 from pipeline.cache.tiers import TieredBalances
 from pipeline.cache.warming import warm
@@ -44,7 +42,6 @@ from pipeline.settings import Settings
 from pipeline.stack import Endpoints
 from pipeline.storage.as_of import AsOf
 from pipeline.storage.balances import Balances
-from pipeline.storage.intent import Write
 from pipeline.storage.outcomes import Outcomes
 from pipeline.storage.primary import PrimaryBalances
 from pipeline.storage.reading import Reads
@@ -78,15 +75,14 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
         reads = Reads(readers)
         primary, tier_metrics = PrimaryBalances(reads), TierMetrics(registry)
         cached = _tiers(settings, redis, primary, guards, tier_metrics, clock)
-        latest = _latest(settings, reads, guards, tier_metrics, clock)
-        gateway, feed = _gateway(settings, endpoints, redis, primary, guards, [cached, latest], registry)
+        gateway, feed = _gateway(settings, endpoints, redis, primary, guards, [cached], registry)
         sender, metrics = Sender(endpoints.kafka_bootstrap, clock), ApiMetrics(registry)
         applying = _applying(settings, reads, clock, metrics)
         overview = await opened.enter_async_context(
             open_overview(settings, endpoints, readers, registry, gateway.hub.positions)
         )
         served = Served(
-            Books(cached, latest, Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
+            Books(cached, Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
             _publishing(settings, sender, guards, clock),
             applying,
             Idempotency(redis, guards[Part.REDIS], clock, metrics),
@@ -98,7 +94,7 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
             overview,
         )
         beside = (realtime.run(feed, gateway.hub), gateway.caps.run(), sender.run(), applying.run())
-        async with aclosing(cached), aclosing(latest), _beside(*beside):
+        async with aclosing(cached), _beside(*beside):
             seconds = settings.realtime.ready_seconds_max
             heard, _ = await asyncio.gather(gateway.hub.wait_until_ready(seconds), sender.wait_until_ready(seconds))
             if heard:
@@ -111,12 +107,6 @@ def _tiers(
 ) -> TieredBalances:
     cache = BalanceCache(redis, clock, metrics, value_ttl_seconds=settings.redis.value_ttl_seconds)
     return TieredBalances(cache, primary, guards[Part.REDIS], guards[Part.POSTGRES], settings.cache, clock, metrics)
-
-
-def _latest(settings: Settings, reads: Reads, guards: Guards, metrics: TierMetrics, clock: Clock) -> LatestBalances:
-    # Of the primary: what is kept must not be behind what was heard before.
-    read = partial(Balances(reads).latest, intent=Write())
-    return LatestBalances(read, guards[Part.POSTGRES], settings.cache, clock, metrics)
 
 
 def _gateway(

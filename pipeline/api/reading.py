@@ -16,7 +16,6 @@ from pipeline.api.intents import ANY, ReadHeader, intent_of
 from pipeline.api.places import AFTER_ID, AFTER_VERSION, in_utc, place_of, placed, transaction_place_of
 from pipeline.api.problems import OF_READS, Missing, documented
 from pipeline.api.surrogate import ON_A_DAY_AND_OTHERS, ON_ONE_DAY, ON_SEVERAL_DAYS, rests_on_others_too
-from pipeline.cache.latest import LatestBalances
 from pipeline.cache.tiers import TieredBalances
 from pipeline.errors import ReadRefused
 from pipeline.storage.as_of import AsOf
@@ -82,7 +81,6 @@ class Books:
     """What the routes read by."""
 
     cached: TieredBalances
-    latest: LatestBalances
     balances: Balances
     reports: Reports
     transactions: Transactions
@@ -116,18 +114,13 @@ class PropertyReads(Controller):
 
         A day without a row moved nothing: it closes as the latest day before it, and has version 0.
         """
-        intent = intent_of(read)
         if read == ANY:
-            balance = await books.cached.of_day(org_id, property_id, day)
+            newest = await books.cached.newest(org_id, property_id, day)
         else:
-            balance = await books.balances.of_day(org_id, property_id, day, intent=intent)
-        if balance is None:
-            if read == ANY:
-                latest = await books.latest.before(org_id, property_id, day)
-            else:
-                latest = await books.balances.latest(org_id, property_id, day, intent=intent)
-            balance = unmoved(latest, day) if latest is not None else None
+            newest = await books.balances.latest(org_id, property_id, day, intent=intent_of(read))
+        if newest is None or newest.balance_date != day:
             rests_on_others_too(scope)  # no update of this day tells that the one before it has changed
+        balance = balance_on(newest, day) if newest is not None else None
         return found(balance, f"property {property_id} has no balance on or before {day}")
 
     @get(
@@ -306,8 +299,10 @@ def instant_of(text: str) -> datetime:
     return in_utc(instant, "recorded_at")
 
 
-def unmoved(latest: Balance, day: date) -> Balance:
-    """A day without a row, after the latest one that has one."""
+def balance_on(latest: Balance, day: date) -> Balance:
+    """A day as the latest row on or before it has it: its own, or one on which nothing has moved since."""
+    if latest.balance_date == day:
+        return latest
     closing = latest.closing_balance_cents
     return Balance(latest.property_id, day, 0, closing, 0, 0, 0, 0, closing, None, closing, 0, None, latest.updated_at)
 

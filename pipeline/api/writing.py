@@ -20,7 +20,7 @@ from pipeline.api.idempotency import KEY_CHARS_MAX, Answer, Idempotency, Once
 from pipeline.api.intents import mark_of
 from pipeline.api.problems import Forbidden, documented
 from pipeline.api.publishing import Placed, Publishing
-from pipeline.api.reading import unmoved
+from pipeline.api.reading import balance_on
 from pipeline.api.tokens import Principal, Role
 from pipeline.errors import DatabaseUnavailable
 from pipeline.storage.outcomes import Decided, Outcome
@@ -161,7 +161,7 @@ def _booked(at: Placed, decided: Decided, *, shown: bool) -> Booked:
     latest, day = decided.latest, decided.booked_on
     balance = None
     if shown and latest is not None and day is not None:
-        balance = latest if latest.balance_date == day else unmoved(latest, day)
+        balance = balance_on(latest, day)
     return Booked(at.event_id, at.partition, at.offset, decided.outcome, decided.reason, decided.detail, balance)
 
 

@@ -164,10 +164,8 @@ class BalanceCache:
         key = _key(epoch, property_key, day)
         missed_at = self._clock.monotonic()
         with cache_errors("reading the cache"):
-            # Most reads are hits, and a plain GET is all that they cost. A miss goes on to the database anyway.
-            entry = _parsed(await self._redis.get(key))
-            if len(entry) < _FILLED:
-                entry = _parsed(await self._redis.eval(_LEASE, 1, key, _nonce(), FILL_SECONDS_MAX))
+            # One call, hit or miss: a script costs the server a few microseconds, a second trip costs both ends more.
+            entry = _parsed(await self._redis.eval(_LEASE, 1, key, _nonce(), FILL_SECONDS_MAX))
         hit = len(entry) == _FILLED
         self._metrics.cache_reads.labels("hit" if hit else "miss").inc()
         return CachedBalance(int(entry[0]), entry[2]) if hit else Miss(key, entry[1], missed_at)

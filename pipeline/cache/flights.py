@@ -24,8 +24,8 @@ class _Flight(Generic[T]):
 class Flights(Generic[K, T]):
     """The fetches under way. Each is a task of its own, so that no caller's cancellation takes the others down.
 
-    It ends with the last that waits for it: nobody is left who wants it, and the database has other things to do. What
-    is raised reaches all that wait, and is forgotten with the flight.
+    It ends with the last that waits for it: nobody is left who wants it, and the database has other things to do. One
+    that was begun for nobody goes on. What is raised reaches all that wait, and is forgotten with the flight.
     """
 
     def __init__(self, joined: Callable[[], None]) -> None:
@@ -53,6 +53,11 @@ class Flights(Generic[K, T]):
             if flight.waiting == 0 and not flight.task.done():
                 self._leave(key, flight)
                 flight.task.cancel()
+
+    def begin(self, key: K, start: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        """The same with nobody who waits; nothing where it is under way already, or all is closed."""
+        if key not in self._boarding and not self._closing:
+            self._depart(key, start)
 
     def close_boarding(self, key: K) -> None:
         """Whoever asks from now on fetches anew; who waits already gets what is under way."""

@@ -2,10 +2,12 @@
 
 A hotel that has not traded yet today is asked for as often as one that has, and the answer hangs on an earlier day: any
 update of the property may change it. So what is kept of a property goes with the first update of it that is heard, and
-what is being read meanwhile is answered to those who wait, and not kept.
+what is being read meanwhile is answered to those who wait, and not kept. Whoever reads a day and finds no row has read
+this as well, in the same statement.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import Final
 
@@ -13,37 +15,39 @@ from cachetools import TLRUCache
 
 from pipeline.cache.flights import Flights
 from pipeline.cache.floors import DayKey
+from pipeline.cache.lifetimes import Lifetimes
 from pipeline.cache.metrics import TierMetrics
-from pipeline.cache.tiers import Guarded
+from pipeline.cache.servers import Guarded, Primary
 from pipeline.clock import Clock
 from pipeline.settings_serving import CacheSettings
+from pipeline.storage.primary import PrimaryDay
 from pipeline.storage.values import Balance
 from schemas.epochs import UNKNOWN
 from schemas.updates import BalanceUpdate
 
-ReadLatest = Callable[[int, int, date], Awaitable[Balance | None]]
 _PropertyKey = tuple[int, int]
 # Of one property, within its short life: who asks for more days than a year has begins anew.
 _DAYS_MAX: Final = 366
 
 
 class _Known:
-    """Of one property, by the day that was asked for."""
+    """Of one property, by the day that was asked for: what it stands on, and until when (in monotonic seconds)."""
 
     __slots__ = ("days", "expires_at")
 
-    def __init__(self, expires_at: float) -> None:
-        self.days: dict[date, Balance | None] = {}
-        self.expires_at = expires_at
+    def __init__(self) -> None:
+        self.days: dict[date, tuple[Balance | None, float]] = {}
+        self.expires_at = 0.0
 
 
-class _Reading:
-    """The days of one property that are being read; void once an update of it was heard meanwhile."""
+class _Reads:
+    """Of one property, those under way; void once an update of it was heard meanwhile."""
 
-    __slots__ = ("keys", "void")
+    __slots__ = ("count", "days", "void")
 
     def __init__(self) -> None:
-        self.keys: set[DayKey] = set()
+        self.count = 0
+        self.days: set[DayKey] = set()
         self.void = False
 
 
@@ -51,32 +55,42 @@ class LatestBalances:
     """Without a lock: one event loop. It hears the updates that the tiers hear."""
 
     def __init__(
-        self, read: ReadLatest, database_guard: Guarded, settings: CacheSettings, clock: Clock, metrics: TierMetrics
+        self, primary: Primary, database_guard: Guarded, settings: CacheSettings, clock: Clock, metrics: TierMetrics
     ) -> None:
-        self._read = read
+        self._primary = primary
         self._database = database_guard
         self._clock = clock
         self._metrics = metrics
-        self._seconds = settings.active_ttl_seconds
+        self._lifetimes = Lifetimes(settings.active_ttl_seconds, settings.past_ttl_seconds)
         self._known: TLRUCache[_PropertyKey, _Known] = TLRUCache(
             settings.l1_entries_max, lambda _key, known, _now: known.expires_at, clock.monotonic
         )
         self._flights: Flights[DayKey, Balance | None] = Flights(metrics.flight_waits.inc)
-        self._reading: dict[_PropertyKey, _Reading] = {}
+        self._under_way: dict[_PropertyKey, _Reads] = {}
         self._feed_is_here = False
         self._epoch = UNKNOWN
 
-    async def before(self, org_id: int, property_id: int, day: date) -> Balance | None:
+    def knows(self, key: DayKey) -> bool:
+        """Whether `before` answers at once."""
+        return self._look(key) is not None
+
+    async def before(self, key: DayKey) -> Balance | None:
         """The latest row on or before the day. None: there is none.
 
         Raises DatabaseUnavailable, or what the database's guard raises.
         """
-        known = self._known.get((org_id, property_id))
-        if known is not None and day in known.days:
-            self._metrics.answers.labels("l1").inc()
-            return known.days[day]
-        key = (org_id, property_id, day)
-        return await self._flights.fetch(key, lambda: self._fetch(key))
+        kept = self._look(key)
+        return kept[0] if kept is not None else await self._flights.fetch(key, lambda: self._fetch(key))
+
+    async def read(self, key: DayKey) -> PrimaryDay:
+        """The day from the primary, for whomever; what it stands on is kept where it has no row. Raises as `before`."""
+        property_key, day = key[:2], key[2]
+        with self._reading(key) as reads:
+            now = self._clock.now()
+            read = await self._database.call(lambda: self._primary.of_day(key))
+        if read.balance is None and self._feed_is_here and not reads.void:
+            self._keep(property_key, day, read.newest, self._lifetimes.of(day, now))
+        return read
 
     def noted(self, update: BalanceUpdate) -> None:
         """Any update of a property voids what is known of it, and of another epoch what is known at all."""
@@ -98,37 +112,48 @@ class LatestBalances:
         """End the reads under way; whoever waits for one gets a Transient."""
         await self._flights.aclose()
 
+    async def _fetch(self, key: DayKey) -> Balance | None:
+        read = await self.read(key)
+        self._metrics.answers.labels("database").inc()
+        return read.newest
+
+    @contextmanager
+    def _reading(self, key: DayKey) -> Iterator[_Reads]:
+        """As long as the block runs, an update of the property makes it void."""
+        property_key = key[:2]
+        reads = self._under_way.setdefault(property_key, _Reads())
+        reads.count += 1
+        reads.days.add(key)
+        try:
+            yield reads
+        finally:
+            reads.count -= 1
+            if reads.count == 0 and self._under_way.get(property_key) is reads:
+                del self._under_way[property_key]
+
+    def _look(self, key: DayKey) -> tuple[Balance | None, float] | None:
+        known = self._known.get(key[:2])
+        kept = None if known is None else known.days.get(key[2])
+        return kept if kept is not None and self._clock.monotonic() < kept[1] else None
+
+    def _keep(self, property_key: _PropertyKey, day: date, latest: Balance | None, seconds: float) -> None:
+        known = self._known.get(property_key)
+        if known is None or len(known.days) >= _DAYS_MAX:
+            known = _Known()
+        expires_at = self._clock.monotonic() + seconds
+        known.days[day] = (latest, expires_at)
+        known.expires_at = max(known.expires_at, expires_at)
+        self._known[property_key] = known  # put again, for it ends later now
+
     def _forget_all(self) -> None:
         self._known.clear()
-        for property_key in list(self._reading):
+        for property_key in list(self._under_way):
             self._void(property_key)
 
     def _void(self, property_key: _PropertyKey) -> None:
         self._known.pop(property_key, None)
-        reading = self._reading.pop(property_key, None)
-        if reading is not None:
-            reading.void = True
-            for key in reading.keys:
+        reads = self._under_way.pop(property_key, None)
+        if reads is not None:
+            reads.void = True
+            for key in reads.days:
                 self._flights.close_boarding(key)
-
-    async def _fetch(self, key: DayKey) -> Balance | None:
-        org_id, property_id, day = key
-        property_key = (org_id, property_id)
-        reading = self._reading.setdefault(property_key, _Reading())
-        reading.keys.add(key)
-        try:
-            latest = await self._database.call(lambda: self._read(org_id, property_id, day))
-        finally:
-            reading.keys.discard(key)
-            if not reading.keys and self._reading.get(property_key) is reading:
-                del self._reading[property_key]
-        self._metrics.answers.labels("database").inc()
-        if self._feed_is_here and not reading.void:
-            self._keep(property_key, day, latest)
-        return latest
-
-    def _keep(self, property_key: _PropertyKey, day: date, latest: Balance | None) -> None:
-        known = self._known.get(property_key)
-        if known is None or len(known.days) >= _DAYS_MAX:
-            known = self._known[property_key] = _Known(self._clock.monotonic() + self._seconds)
-        known.days[day] = latest

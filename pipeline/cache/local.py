@@ -14,6 +14,7 @@ Nothing is kept or answered while the feed of updates is away, and it is away un
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cachetools import TLRUCache
 
@@ -21,8 +22,16 @@ from pipeline.cache.floors import DayKey, Floors
 from pipeline.cache.metrics import TierMetrics
 from pipeline.cache.payload import CachedDay, balance_of
 from pipeline.clock import Clock
+from pipeline.settings_serving import CacheSettings
 from schemas.epochs import is_past
 from schemas.updates import BalanceUpdate
+
+
+class Life(NamedTuple):
+    """Of a day, in seconds: what is left of it, of so much."""
+
+    left: float
+    whole: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +42,23 @@ class Ticket:
     forgotten: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+@dataclass(slots=True)
+class Kept:
+    """A day, and when (in monotonic seconds) it must be read anew, and may be."""
+
     day: CachedDay
-    expires_at: float  # monotonic seconds
+    expires_at: float
+    refresh_at: float
 
 
-class _Entries(TLRUCache[DayKey, _Entry]):
+class _Entries(TLRUCache[DayKey, Kept]):
     """Least recently used goes first, and says so."""
 
     def __init__(self, most: int, clock: Clock, metrics: TierMetrics) -> None:
         super().__init__(most, lambda _key, entry, _now: entry.expires_at, clock.monotonic)
         self._metrics = metrics
 
-    def popitem(self) -> tuple[DayKey, _Entry]:
+    def popitem(self) -> tuple[DayKey, Kept]:
         self._metrics.l1_evictions.inc()
         return super().popitem()
 
@@ -54,35 +66,42 @@ class _Entries(TLRUCache[DayKey, _Entry]):
 class LocalBalances:
     """Days of the current epoch. Without a lock: one event loop, and no await within."""
 
-    def __init__(self, entries_max: int, floors: Floors, clock: Clock, metrics: TierMetrics) -> None:
+    def __init__(self, settings: CacheSettings, floors: Floors, clock: Clock, metrics: TierMetrics) -> None:
         self._clock = clock
+        self._refresh_ahead = settings.refresh_ahead
         self._metrics = metrics
-        self._entries = _Entries(entries_max, clock, metrics)
+        self._entries = _Entries(settings.l1_entries_max, clock, metrics)
         self._generation = 0
         self.floors = floors
         self.epoch: str | None = None  # not known yet, or not any more: the primary tells
         self.feed_is_here = False
         metrics.l1_entries.set_function(lambda: len(self._entries))
 
-    def get(self, key: DayKey) -> CachedDay | None:
-        entry = self._entries.get(key)
-        return None if entry is None else entry.day
+    def get(self, key: DayKey) -> Kept | None:
+        return self._entries.get(key)
+
+    def due(self, kept: Kept) -> bool:
+        """Whether to read it anew, though it may still be answered. Once in its life: a failure is not repeated."""
+        if self._clock.monotonic() < kept.refresh_at:
+            return False
+        kept.refresh_at = kept.expires_at
+        return True
 
     def ticket(self) -> Ticket:
         return Ticket(self._generation, self.floors.forgotten)
 
-    def keep(self, ticket: Ticket, epoch: str, key: DayKey, day: CachedDay, seconds: float) -> bool:
-        """Keep for so many seconds what was read under the ticket; False: it may be older than what is known."""
-        if not self.feed_is_here or epoch != self.epoch or ticket.generation != self._generation or seconds <= 0:
+    def keep(self, ticket: Ticket, epoch: str, key: DayKey, day: CachedDay, life: Life) -> bool:
+        """Keep what was read under the ticket for what is left of its life; False: it may be older than is known."""
+        if not self.feed_is_here or epoch != self.epoch or ticket.generation != self._generation or life.left <= 0:
             return False
         if day.version < self.floors.of(epoch, key):
             return False
         if ticket.forgotten != self.floors.forgotten and self.floors.doubtful(epoch, key):
             return False
         before = self.get(key)
-        if before is not None and before.version > day.version:
+        if before is not None and before.day.version > day.version:
             return False
-        self._entries[key] = _Entry(day, self._clock.monotonic() + seconds)
+        self._put(key, day, life)
         return True
 
     def noted(self, update: BalanceUpdate, seconds: float) -> bool:
@@ -97,9 +116,9 @@ class LocalBalances:
             self.epoch = update.epoch if is_past(self.epoch, update.epoch) else None
             return True
         before = self.get(key)
-        if before is not None and before.version < update.version:
+        if before is not None and before.day.version < update.version:
             day = CachedDay(self._clock.now().timestamp() + seconds, balance_of(update))
-            self._entries[key] = _Entry(day, self._clock.monotonic() + seconds)
+            self._put(key, day, Life(seconds, seconds))
             self._metrics.l1_invalidations.inc()
         return False
 
@@ -119,6 +138,10 @@ class LocalBalances:
     def feed_back(self) -> None:
         self._empty("feed_back")
         self.feed_is_here = True
+
+    def _put(self, key: DayKey, day: CachedDay, life: Life) -> None:
+        expires_at = self._clock.monotonic() + life.left
+        self._entries[key] = Kept(day, expires_at, expires_at - self._refresh_ahead * life.whole)
 
     def _empty(self, reason: str) -> None:
         self._metrics.l1_emptied.labels(reason).inc()

@@ -25,6 +25,12 @@ class TierMetrics:
             "Reads that waited for a fetch of the same day instead of making their own.",
             registry=self.registry,
         )
+        self.refreshes = Counter(
+            "folio_cache_refreshes",
+            "Days in L1 that were read anew ahead of their end, by the tier that had them: redis or database.",
+            ["tier"],
+            registry=self.registry,
+        )
         self.bypasses = Counter(
             "folio_cache_bypasses",
             "Times that a tier was passed by, by reason: feed_lost, epoch_unknown, epoch_past or redis_away.",
@@ -33,7 +39,7 @@ class TierMetrics:
         )
         self.refusals = Counter(
             "folio_cache_refusals",
-            "Hits in Redis that were taken for misses, by reason: below_floor, floor_forgotten or unreadable.",
+            "Hits in Redis that were taken for misses, by reason: below_floor, floor_forgotten, unreadable or ageing.",
             ["reason"],
             registry=self.registry,
         )

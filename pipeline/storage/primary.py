@@ -15,10 +15,14 @@ from pipeline.storage.values import Balance
 
 @dataclass(frozen=True, slots=True)
 class PrimaryDay:
-    """`epoch`: of the server that answered; versions of two epochs have no order."""
+    """`epoch`: of the server that answered; versions of two epochs have no order.
+
+    `balance`: the day's row. `newest`: the newest one on or before it, which says what a day without a row closes with.
+    """
 
     epoch: str
     balance: Balance | None
+    newest: Balance | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +57,9 @@ class PrimaryBalances:
 
         Raises DatabaseUnavailable, also where the server turns out to be a standby.
         """
-        org_id, property_id, balance_date = day
-
-        async def work(connection: asyncpg.Connection) -> PrimaryDay:
-            statement = sql.query("primary_balance_of_day")
-            rows = await self._reads.fetch(connection, statement, BALANCES, org_id, property_id, balance_date)
-            epoch, *columns = rows[0]
-            return PrimaryDay(epoch, Balance(*columns) if columns[0] is not None else None)
-
-        return await self._reads.together(org_id, Write(), work)
+        epoch, *columns = await self._reads.primary_row(sql.query("newest_balance"), BALANCES, *day)
+        newest = Balance(*columns) if columns[0] is not None else None
+        return PrimaryDay(epoch, newest if newest is not None and newest.balance_date == day[2] else None, newest)
 
     async def of_org(self, org_id: int, wanted: DaysWanted, most: int) -> PrimaryDays:
         """The first `most` of the days that are wanted. Raises as `of_day`, and ReadRefused for no identifier."""

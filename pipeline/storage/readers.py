@@ -30,6 +30,14 @@ class Readers(Protocol):
         """
         ...
 
+    async def primary_row(self, statement: str, *arguments: object) -> asyncpg.Record:
+        """The one row of a statement that is a read by itself, in one round trip to the primary.
+
+        It enters its organisation by itself: its last parameter is the role to read as. Its first column, `epoch`, is
+        told only by a primary. Raises DatabaseUnavailable.
+        """
+        ...
+
 
 class DirectReaders:
     """One server, which must be the primary: it may answer whatever is declared."""
@@ -47,3 +55,14 @@ class DirectReaders:
                 connection: asyncpg.Connection = lent  # type: ignore[assignment]  # it passes everything on to one
                 await connection.execute(sql.query("enter_org"), self._role, org_id, self._statement_ms)
                 return await work(connection)
+
+    async def primary_row(self, statement: str, *arguments: object) -> asyncpg.Record:
+        with database_errors("reading"):
+            async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as lent:
+                return the_row(await lent.fetchrow(statement, *arguments, self._role))
+
+
+def the_row(found: asyncpg.Record | None) -> asyncpg.Record:
+    """Of a statement that always has one."""
+    assert found is not None
+    return found

@@ -43,6 +43,15 @@ class Reads:
         _check_identifiers(org_id)
         return await self._readers.read(org_id, intent, work)
 
+    async def primary_row(self, statement: str, expected: Sequence[str], org_id: int, *arguments: object) -> Any:
+        """The one row of a statement that is a read of the primary by itself (`Readers.primary_row`).
+
+        Raises ReadRefused for a number that no identifier can be, DatabaseUnavailable.
+        """
+        _check_identifiers(org_id, *arguments)
+        self._routing.tell(org_id, statement, expected)
+        return await self._readers.primary_row(statement, org_id, *arguments)
+
     async def fetch(
         self, connection: asyncpg.Connection, statement: str, expected: Sequence[str], org_id: int, *arguments: object
     ) -> Rows:

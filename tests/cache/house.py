@@ -14,7 +14,8 @@ from redis.asyncio import Redis
 from pipeline.cache.balances import BalanceCache
 from pipeline.cache.floors import DayKey
 from pipeline.cache.metrics import TierMetrics
-from pipeline.cache.tiers import Primary, TieredBalances
+from pipeline.cache.servers import Primary
+from pipeline.cache.tiers import TieredBalances
 from pipeline.metrics import Metrics
 from pipeline.settings_serving import CacheSettings
 from pipeline.storage.primary import PrimaryDay
@@ -48,6 +49,7 @@ class Book:
     def __init__(self, epoch: str) -> None:
         self.epoch = epoch
         self.versions: dict[DayKey, int] = defaultdict(int)
+        self.before: Balance | None = None  # the days that are asked for
         self.reads = 0
         self.error: Exception | None = None
         self.hold = False
@@ -65,7 +67,8 @@ class Book:
                 self.waiting.remove(event)
         if self.error is not None:
             raise self.error
-        return PrimaryDay(epoch, balance(version, day[2], day[1]) if version else None)
+        found = balance(version, day[2], day[1]) if version else None
+        return PrimaryDay(epoch, found, found if found is not None else self.before)
 
 
 class House:
@@ -76,7 +79,7 @@ class House:
         self.clock = HandClock()
         self.metrics = TierMetrics()
         self.book = Book(epoch or f"{os.getpid()}{next(_numbers)}-1")
-        self.settings = CacheSettings(**settings)
+        self.settings = CacheSettings(**{"refresh_ahead": 0.0} | settings)  # else time alone makes reads
         self.cache = BalanceCache(redis, self.clock, Metrics(), value_ttl_seconds=120)
         self.guards = (Open(), Open())
         self.tiers = TieredBalances(

@@ -5,11 +5,12 @@ from datetime import date, timedelta
 
 import pytest
 
+from pipeline.cache.floors import DayKey
 from pipeline.cache.latest import LatestBalances
 from pipeline.cache.metrics import TierMetrics
 from pipeline.errors import DatabaseUnavailable, Transient
 from pipeline.settings_serving import CacheSettings
-from pipeline.storage.values import Balance
+from pipeline.storage.primary import PrimaryDay
 from schemas.updates import BalanceUpdate
 from tests.cache.house import Open, balance
 from tests.support.clocks import HandClock
@@ -27,14 +28,14 @@ class Books:
         self.held: asyncio.Event | None = None
         self.error: Exception | None = None
 
-    async def latest(self, _org_id: int, property_id: int, day: date) -> Balance | None:
+    async def of_day(self, key: DayKey) -> PrimaryDay:
         self.reads += 1
-        found = balance(self.version, day - timedelta(days=1), property_id)
+        found = balance(self.version, key[2] - timedelta(days=1), key[1])
         if self.held is not None:
             await self.held.wait()
         if self.error is not None:
             raise self.error
-        return found
+        return PrimaryDay(EPOCH, None, found)
 
 
 class Reader:
@@ -42,12 +43,12 @@ class Reader:
 
     def __init__(self) -> None:
         self.books, self.clock, self.metrics = Books(), HandClock(), TierMetrics()
-        self.latest = LatestBalances(self.books.latest, Open(), CacheSettings(), self.clock, self.metrics)
+        self.latest = LatestBalances(self.books, Open(), CacheSettings(), self.clock, self.metrics)
         self.latest.feed_back()
         self.hear(property_id=99)  # the epoch is known
 
     async def version(self, property_id: int = 1, day: date = TODAY) -> int:
-        found = await self.latest.before(1, property_id, day)
+        found = await self.latest.before((1, property_id, day))
         assert found is not None
         return found.version
 

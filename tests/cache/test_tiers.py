@@ -12,7 +12,7 @@ from pipeline.cache.client import new_redis
 from pipeline.cache.payload import SCHEMA
 from pipeline.errors import DatabaseUnavailable, Transient
 from pipeline.settings import RedisSettings
-from tests.cache.house import House
+from tests.cache.house import House, balance
 from tests.support.events import TODAY
 
 YESTERDAY = TODAY - timedelta(days=1)
@@ -330,6 +330,122 @@ async def test_a_fetch_that_began_without_the_feed_is_not_kept(house: House) -> 
     house.book.hold = False
     await house.version()
     assert house.answers()["l1"] == 0
+
+
+# --- read anew ahead of its end ---
+
+
+async def settled(house: House) -> None:
+    """Until nothing is read any more."""
+    while house.tiers._flights._tasks:
+        await asyncio.sleep(0.0005)
+
+
+@pytest_asyncio.fixture
+async def refreshing(redis: Redis) -> AsyncIterator[House]:
+    async with House(redis, refresh_ahead=0.4).opened() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("day", "whole"), [(TODAY, 15), (YESTERDAY, 120)])
+async def test_who_looks_at_the_end_of_a_life_has_it_prolonged_and_waits_for_nothing(
+    refreshing: House, redis: Redis, day: date, whole: int
+) -> None:
+    refreshing.commit(4, day)
+    await refreshing.version(day)
+    refreshing.clock.pass_seconds(whole * 0.59)
+    assert await refreshing.version(day) == 4
+    await settled(refreshing)
+    assert refreshing.book.reads == 2, "there is time"
+    refreshing.clock.pass_seconds(whole * 0.02)
+    refreshing.commit(5, day)
+    refreshing.book.hold = True
+    assert [await refreshing.version(day) for _ in range(3)] == [4, 4, 4], "nobody waits"
+    await refreshing.reads_are_held(1)
+    refreshing.book.waiting[0].set()
+    await settled(refreshing)
+    refreshing.book.hold = False
+    refreshing.clock.pass_seconds(whole * 0.59)
+    assert await refreshing.version(day) == 5, "alive after its first end"
+    assert refreshing.book.reads == 3
+    assert refreshing.counted("refreshes", tier="database") == 1
+    assert refreshing.counted("refusals", reason="ageing") == 1
+    assert refreshing.answers() == {"l1": 5, "redis": 0, "database": 2}, "of a refresh nobody was answered"
+
+
+async def test_what_another_process_has_read_anew_is_taken_from_redis(refreshing: House, redis: Redis) -> None:
+    async with House(redis, epoch=refreshing.book.epoch, refresh_ahead=0.4).opened() as neighbour:
+        assert await refreshing.version() == await neighbour.version() == 0
+        for house in (refreshing, neighbour):
+            house.clock.pass_seconds(10)
+        for house in (refreshing, neighbour):
+            await house.version()
+            await settled(house)
+        assert refreshing.counted("refreshes", tier="database") == 1
+        assert neighbour.counted("refreshes", tier="redis") == 1
+        assert neighbour.book.reads == 1, "that by which the epoch was learned"
+
+
+async def test_what_cannot_be_read_anew_lives_on_and_is_not_tried_twice(refreshing: House) -> None:
+    refreshing.commit(4)
+    await refreshing.version()
+    refreshing.clock.pass_seconds(10)
+    refreshing.book.error = DatabaseUnavailable("away")
+    for _ in range(5):
+        assert await refreshing.version() == 4
+        await settled(refreshing)
+    assert refreshing.book.reads == 3
+    refreshing.clock.pass_seconds(6)
+    with pytest.raises(DatabaseUnavailable):
+        await refreshing.version()
+
+
+async def test_an_update_overtakes_what_is_being_read_anew(refreshing: House) -> None:
+    refreshing.commit(4)
+    await refreshing.version()
+    refreshing.clock.pass_seconds(10)
+    refreshing.book.hold = True
+    await refreshing.version()
+    await refreshing.reads_are_held(1)
+    refreshing.commit(5)
+    refreshing.hear(5)
+    refreshing.book.waiting[0].set()
+    await settled(refreshing)
+    assert await refreshing.version() == 5
+
+
+async def test_what_is_being_read_anew_ends_with_the_process(refreshing: House) -> None:
+    await refreshing.version()
+    refreshing.clock.pass_seconds(10)
+    refreshing.book.hold = True
+    await refreshing.version()
+    await refreshing.reads_are_held(1)
+    await refreshing.tiers.aclose()
+    assert not refreshing.book.waiting
+
+
+# --- what a day without a row stands on ---
+
+
+async def test_a_day_without_a_row_and_what_it_stands_on_are_one_read(house: House) -> None:
+    house.book.before = balance(7, YESTERDAY)
+    found = [await house.tiers.newest(1, 1, TODAY) for _ in range(3)]
+    assert found == [balance(7, YESTERDAY)] * 3
+    assert house.book.reads == 2
+    assert house.answers() == {"l1": 2, "redis": 0, "database": 2}
+    house.hear(8, YESTERDAY)
+    house.book.before = balance(8, YESTERDAY)
+    assert await house.tiers.newest(1, 1, TODAY) == balance(8, YESTERDAY)
+    assert house.answers() == {"l1": 2, "redis": 0, "database": 3}, "the reader had to wait: no hit"
+    house.commit(1)
+    house.hear(1)
+    assert await house.tiers.newest(1, 1, TODAY) == balance(1)
+    assert house.book.reads == 3
+
+
+async def test_of_a_property_without_any_row_there_is_nothing(house: House) -> None:
+    assert [await house.tiers.newest(1, 1, TODAY) for _ in range(2)] == [None, None]
+    assert house.book.reads == 2
 
 
 # --- another epoch ---

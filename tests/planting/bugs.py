@@ -797,6 +797,20 @@ BUGS = (
         "tests/cache/test_tiers.py::test_a_fetch_that_was_overtaken_is_not_kept_and_not_joined",
     ),
     Bug(
+        "what a day stands on outlives an update of its property",
+        "pipeline/cache/tiers.py",
+        "        self._latest.noted(update)\n",
+        "",
+        "tests/cache/test_tiers.py::test_a_day_without_a_row_and_what_it_stands_on_are_one_read",
+    ),
+    Bug(
+        "a read in one trip is the login's, whom row security does not bind",
+        "sql/migrations/0028_one_trip.sql",
+        ", set_config('role', reader, true);",
+        ";",
+        "tests/sql/test_plans.py::test_the_function_of_a_cached_day_reads_one_partition_by_its_key",
+    ),
+    Bug(
         "a new primary is told to those alone of whom it tells something",
         "pipeline/realtime/hub.py",
         "            subscription.hear_epoch(epoch)\n",

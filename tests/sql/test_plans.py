@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ CASES = {
     "balance_of_day": Case("7, 1, current_date", partitions=1, role=READER),
     "balances_of_org": Case("7, '{1,2}', current_date - 30, NULL, 10001", partitions=1, role=READER),
     "balances_of_range": Case("7, 1, current_date - 30, current_date, NULL, 32", partitions=1, role=READER),
-    "primary_balance_of_day": Case("7, 1, current_date", partitions=1, role=READER),
+    "newest_balance": Case("7, 1, current_date, 'folio_reader'", role=READER),  # its function: see below
     # Of its own tables: properties, balances, one or two months of each kind and the users of either.
     "daily_report": Case("7, 1, current_date - 40, 101", partitions=8, role=READER),
     "enter_org": Case("'folio_reader', 7, '5000'"),
@@ -493,7 +494,6 @@ _SNAPSHOTS, _USERS = "event_store.snapshots_pkey", "read_models.users_pkey"
 READ_BY = {
     "balance_of_day": {_BALANCES},
     "balances_of_org": {_BALANCES},
-    "primary_balance_of_day": {_BALANCES},
     "balances_of_range": {_BALANCES},
     "booked_as_recorded": {
         *(_SNAPSHOTS, _PROPERTIES, "event_store.events_identity"),
@@ -507,6 +507,7 @@ READ_BY = {
     "expenses_of_day": {"finance.expenses_of_day", _USERS},
     "history_of_transaction": {"event_store.events_identity"},
     "latest_balance": {_BALANCES},
+    "newest_balance": set[str](),  # a function
     "org_overview": {_BALANCES, _PROPERTIES},
     "revenue_by_id": {_SNAPSHOTS, _PROPERTIES, _USERS, "finance.revenues_partitioned_pkey"},
     "revenues_of_day": {"finance.revenues_of_day", _USERS},
@@ -516,6 +517,30 @@ READ_BY = {
     "read_mark": set[str](),
     "safe_watermarks": set[str](),
 }
+
+
+async def test_the_function_of_a_cached_day_reads_one_partition_by_its_key(module_database: str) -> None:
+    """What a function does shows in no plan of its caller: the server logs it."""
+    told: list[str] = []
+    owner = await asyncpg.connect(module_database)
+    owner.add_log_listener(lambda _, message: told.append(message.message))
+    await owner.execute(
+        "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on; "
+        "SET auto_explain.log_format = json; SET auto_explain.log_verbose = on; SET auto_explain.log_analyze = on; "
+        "SET client_min_messages = log"
+    )
+    for _ in range(2):
+        await owner.fetch(sql.query("newest_balance"), 7, 1, date(2026, 11, 29), READER)
+    await owner.close()
+    (document,) = [json.loads(each[each.index("{") :]) for each in told[-3:] if "daily_cash_balances" in each]
+    nodes = list(_nodes(document["Plan"]))
+    (scan,) = [node for node in nodes if "Relation Name" in node]
+    assert (scan["Node Type"], scan["Scan Direction"]) == ("Index Scan", "Backward")
+    conditions = [
+        f"{column} {sign}" for column, sign in (("org_id", "="), ("property_id", "="), ("balance_date", "<="))
+    ]
+    assert all(each in scan["Index Cond"] for each in conditions), scan["Index Cond"]
+    assert any("folio.org_id" in node.get("One-Time Filter", "") for node in nodes), "row security holds"
 
 
 @pytest.mark.parametrize("name", sorted(name for name, case in CASES.items() if case.role == READER))

@@ -6,7 +6,7 @@ Nothing of a read outlives its transaction (SET LOCAL, no session state), so tha
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -15,6 +15,7 @@ import asyncpg
 import sql
 from pipeline.clock import Clock
 from pipeline.errors import PoolExhausted, SettingsRefused
+from pipeline.storage.readers import the_row
 from pipeline.storage.replicas.choice import Position
 from pipeline.storage.replicas.metrics import ReadMetrics
 
@@ -114,20 +115,45 @@ class ServerPool:
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
+    async def row(self, statement: str, *arguments: object) -> asyncpg.Record:
+        """The one row of a statement that is a transaction by itself, and takes the role to read as at last.
+
+        It looks for a few rows by their keys: who needs longer than an answer may take is stalled.
+        """
+        pool = await self.open()
+        connection = await self._acquired(pool)
+        try:
+            with self._role_refused():
+                async with asyncio.timeout(self.bounds.answer_seconds):
+                    found = the_row(await connection.fetchrow(statement, *arguments, self.bounds.role))
+        except asyncpg.PostgresError:  # an answer, and nothing is left open
+            await self._released(pool, connection)
+            raise
+        except BaseException:  # none, or cancelled: nobody waits to hear in which state it is
+            _drop(connection)
+            raise
+        await self._released(pool, connection)
+        return found
+
     async def _begun(self, connection: _Lent, org_id: int) -> Position:
         milliseconds = round(self.bounds.statement_seconds * 1_000)
         session = (str(milliseconds), str(_STATEMENTS * milliseconds), self.bounds.role)
-        try:
+        with self._role_refused():
             async with asyncio.timeout(self.bounds.answer_seconds):
                 await connection.execute(_BEGIN)
-                row = await connection.fetchrow(sql.query("begin_reading"), org_id, *session)
+                row = the_row(await connection.fetchrow(sql.query("begin_reading"), org_id, *session))
+        return Position(row["epoch"], row["in_recovery"], row["lsn"])
+
+    @contextlib.contextmanager
+    def _role_refused(self) -> Iterator[None]:
+        """Raises SettingsRefused for a role that there is none of, or that the login may not take."""
+        try:
+            yield
         except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
             raise SettingsRefused(
                 f"FOLIO_POOL_ROLE={self.bounds.role!r} on {self.name}: {error}; "
                 "name a role that the login is a member of"
             ) from error
-        assert row is not None, "every server stands somewhere"
-        return Position(row["epoch"], row["in_recovery"], row["lsn"])
 
     async def _acquired(self, pool: asyncpg.Pool) -> _Lent:
         began = self._clock.monotonic()

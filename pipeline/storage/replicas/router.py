@@ -1,7 +1,8 @@
 """Reads, each sent to a server that may answer it by its intent, and to another one when that fails."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Final, Generic, TypeVar
@@ -89,6 +90,16 @@ class ReplicaReaders:
         assert answer is not None, "a primary is never behind itself"
         return answer.value
 
+    async def primary_row(self, statement: str, *arguments: object) -> asyncpg.Record:
+        """As `Readers` has it. Done again on another connection when the first one gets no answer. Raises as `read`."""
+        try:
+            return await self._row(statement, *arguments)
+        except BatchTooSlow:
+            raise
+        except DatabaseUnavailable as error:
+            self._failed(self._primary, error)
+        return await self._row(statement, *arguments)
+
     async def close(self) -> None:
         """Let the reads in flight end, for a moment, and close every connection."""
         await asyncio.gather(*(pool.close() for pool in self.pools))
@@ -103,21 +114,38 @@ class ReplicaReaders:
     async def _attempt(self, server: ServerPool, org_id: int, intent: Intent, work: Work[T]) -> _Answer[T] | None:
         """The answer of one server; None when it is a replica that lacks what the caller must see."""
         began = self._clock.monotonic()
+        with self._asking(server):
+            async with server.reading(org_id) as (connection, position):
+                if server is self._primary:
+                    self._require_primary(position, intent)
+                elif not await self._has(connection, position, intent):
+                    self.metrics.behind.labels(server.name).inc()
+                    return None
+                answer = _Answer(await work(connection))
+        self._answered(server, intent, began)
+        return answer
+
+    async def _row(self, statement: str, *arguments: object) -> asyncpg.Record:
+        began = self._clock.monotonic()
+        with self._asking(self._primary):
+            row = await self._primary.row(statement, *arguments)
+        self._answered(self._primary, Write(), began)
+        self.checks.met_primary(row["epoch"])
+        return row
+
+    @contextmanager
+    def _asking(self, server: ServerPool) -> Iterator[None]:
+        """Raises ours, and counts it."""
         try:
             with database_errors(f"reading from {server.name}"):
-                async with server.reading(org_id) as (connection, position):
-                    if server is self._primary:
-                        self._require_primary(position, intent)
-                    elif not await self._has(connection, position, intent):
-                        self.metrics.behind.labels(server.name).inc()
-                        return None
-                    answer = _Answer(await work(connection))
+                yield
         except DatabaseUnavailable as error:
             self.metrics.failed.labels(server.name, type(error).__name__).inc()
             raise
+
+    def _answered(self, server: ServerPool, intent: Intent, began: float) -> None:
         self.metrics.reads.labels(server.name, _INTENTS[type(intent)]).inc()
         self.metrics.read_seconds.labels(server.name).observe(self._clock.monotonic() - began)
-        return answer
 
     def _require_primary(self, position: Position, intent: Intent) -> None:
         """Raises DatabaseUnavailable where the primary's address leads to a server that may lack what was written.
@@ -154,7 +182,7 @@ class ReplicaReaders:
         place = next((place for place, each in enumerate(self._replicas) if each.pool is server), None)
         if place is None:
             self.checks.at_once()
-        elif not isinstance(error, PoolExhausted) and not _answered(error):
+        elif not isinstance(error, PoolExhausted) and not _was_answered(error):
             self.checks.silent(place, str(error))
 
 
@@ -162,7 +190,7 @@ class ReplicaReaders:
 _GOING: Final = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
 
 
-def _answered(error: DatabaseUnavailable) -> bool:
+def _was_answered(error: DatabaseUnavailable) -> bool:
     """Whether the server itself refused the statement, for example for what it must replay at that moment."""
     cause = error.__cause__
     return isinstance(cause, asyncpg.PostgresError) and not isinstance(cause, _GOING)

@@ -26,6 +26,8 @@ from pipeline.settings_serving import ApiSettings
 
 # Whoever watches over the process must not be told that it is unwell because others are many.
 _EXEMPT: Final = frozenset({"/livez", "/readyz"})
+# What the messages of a refusal begin with: a handshake is refused by an answer too (ASGI's extension).
+_KINDS: Final = {ScopeType.HTTP: "http.response", ScopeType.WEBSOCKET: "websocket.http.response"}
 # A network hands its customer a /64 or more: each of its addresses would be a bucket.
 _IPV6_PREFIX: Final = 64
 
@@ -68,14 +70,14 @@ class Buckets:
 
 
 def limited(app: ASGIApp, settings: ApiSettings, tokens: Tokens, metrics: ApiMetrics) -> ASGIApp:
-    """Around the application: it finds the token's holder already verified. WebSockets have bounds of their own."""
+    """Around the application: it finds the token's holder already verified. A handshake is a request as any other."""
     remembered, origin = settings.rate_remembered_max, Addresses(settings.trusted_proxies)
     holders = Buckets(Rate(settings.rate_holder_per_second, settings.rate_holder_burst), remembered)
     addresses = Buckets(Rate(settings.rate_address_per_second, settings.rate_address_burst), remembered)
     over_rate, over_address_rate = metrics.refused.labels("rate"), metrics.refused.labels("address_rate")
 
     async def handle(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or scope["path"] in _EXEMPT:
+        if scope["type"] not in _KINDS or scope["path"] in _EXEMPT:
             await app(scope, receive, send)
             return
         principal = holder(scope)
@@ -160,8 +162,9 @@ async def _refuse(scope: Scope, send: Send, settings: ApiSettings, rate: Rate, w
         b"cache-control": b"no-store",
         **_for_pages(scope, settings.cors_origins),
     }
-    await send({"type": "http.response.start", "status": problem.status, "headers": list(headers.items())})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    kind, sent = _KINDS[ScopeType(scope["type"])], list(headers.items())
+    await send({"type": f"{kind}.start", "status": problem.status, "headers": sent})  # type: ignore[arg-type, misc]
+    await send({"type": f"{kind}.body", "body": body, "more_body": False})  # type: ignore[arg-type, misc]
 
 
 def _for_pages(scope: Scope, allowed: str | None) -> Mapping[bytes, bytes]:

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+import websockets
 
 from pipeline.api.limiting import Addresses, Buckets, Rate, network_of
 from tests.api.conftest import Served
+from tests.api.followers import socket
 from tests.api.issuing import Issuer
 
 PATH = "/v1/orgs/1/overview?day=2026-11-01"
@@ -65,6 +67,21 @@ async def test_without_a_valid_token_the_address_counts(served: Served, issuer: 
         assert (await samples(client, issuer))['folio_api_refused_total{reason="address_rate"}'] == 5
         health = [(await client.get("/livez", headers={"X-Forwarded-For": "192.0.2.1"})).status_code for _ in range(9)]
         assert health == [200] * 9
+
+
+async def test_a_handshake_counts_as_a_request_does(served: Served, issuer: Issuer) -> None:
+    async with served(**(SLOW | {"API_RATE_HOLDER_BURST": "3"})) as client:
+        url, headers = f"ws://{client.base_url.netloc.decode()}/v2/realtime/ws", issuer.bearer(1)
+        for _ in range(3):
+            async with socket(url, headers):
+                pass
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with socket(url, headers):
+                pass
+        answer = refused.value.response
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+        async with socket(url, issuer.bearer(1, sub="8")):
+            pass
 
 
 async def test_a_page_that_may_ask_can_read_the_refusal(served: Served, issuer: Issuer) -> None:

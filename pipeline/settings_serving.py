@@ -155,6 +155,8 @@ class RealtimeSettings(Section):
     snapshot_days_max: int = Field(
         10_000, ge=1, le=100_000, description="Days of a snapshot; who asks for more must narrow it."
     )
+    # Of the fifty reads at once that the database's guard lets through: after a failover thousands want one together.
+    snapshots_at_once: int = Field(8, ge=1, le=1_000, description="Snapshots read at once; the others wait in turn.")
     socket_subscriptions_max: int = Field(20, ge=1, le=1_000, description="Subscriptions over one WebSocket.")
     socket_idle_seconds: float = Field(
         60, ge=0.1, le=3_600, description="Bound on holding a WebSocket over which nothing is followed."

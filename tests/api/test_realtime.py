@@ -162,6 +162,30 @@ async def test_changes_since_a_cursor(stream: Stream, served: Served, issuer: Is
         assert "update" in holder.told
 
 
+async def test_a_crowd_of_snapshots_leaves_places_to_who_reads_a_balance(
+    stream: Stream, served: Served, issuer: Issuer
+) -> None:
+    """Of two places at the database they take one at a time; who must wait for a place is refused here."""
+    few = {"RESILIENCE_POSTGRES_IN_FLIGHT_MAX": "2", "RESILIENCE_WAITING_MAX": "0"}
+    async with trading(stream) as trade, served(**few, REALTIME_SNAPSHOTS_AT_ONCE="1") as client:
+        await trade.send(3)
+        holders = [Holder(ORG) for _ in range(40)]
+        async with AsyncExitStack() as opened:
+            for number, holder in enumerate(holders):
+                headers = issuer.bearer(ORG, sub=str(number))
+                await opened.enter_async_context(streaming(client, holder, headers))
+            read = issuer.bearer(ORG) | {"Folio-Read": "primary"}
+            statuses = [(await client.get(f"/v1/orgs/{ORG}/overview?day=2026-11-01", headers=read)).status_code]
+            while not all(holder.held for holder in holders):
+                await asyncio.sleep(0.01)
+                answer = await client.get(f"/v1/orgs/{ORG}/overview?day=2026-11-01", headers=read)
+                statuses.append(answer.status_code)
+            assert set(statuses) == {httpx.codes.OK}
+            assert all(holder.told[:2] == ["subscribed", "snapshot"] for holder in holders), "nobody was refused"
+            page = await client.get("/v1/system/metrics/prometheus", headers=issuer.bearer(roles=["operator"]))
+            assert 'folio_guarded_calls_refused_total{by="bulkhead",part="postgres"} 0.0' in page.text
+
+
 async def test_a_cursor_that_nobody_can_go_on_from(stream: Stream, served: Served, issuer: Issuer) -> None:
     async with trading(stream) as trade, served() as client:
         await trade.send(3)

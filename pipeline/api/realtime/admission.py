@@ -73,6 +73,10 @@ class Gateway:
     metrics: RealtimeMetrics
     _streams: set[object] = field(default_factory=set)
     _one_ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _snapshots: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._snapshots = asyncio.Semaphore(self.settings.snapshots_at_once)
 
     def wanted(
         self, org_id: int, properties: frozenset[int], first: date | None, last: date | None, cursor: str | None
@@ -140,7 +144,9 @@ class Gateway:
         filters = wanted.filters
         days = DaysWanted(sorted(filters.properties) or None, filters.first, filters.last)
         most = self.settings.snapshot_days_max
-        return await self.database.call(lambda: self.primary.of_org(wanted.org_id, days, most))
+        # In turn before the guard: whoever reads a balance meanwhile finds a place there.
+        async with self._snapshots:
+            return await self.database.call(lambda: self.primary.of_org(wanted.org_id, days, most))
 
 
 def _subscriber(credential: Credential, wanted: Wanted) -> Subscriber:

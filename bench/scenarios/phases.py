@@ -32,7 +32,7 @@ from bench.serve.phasing import (
 )
 from bench.serve.phasing import notes as serving_notes
 from bench.serve.replicas import replica
-from bench.serve.server import served
+from bench.serve.server import precedence, served
 from bench.target import Ground, Target
 from bench.workload import Workload, mixed
 
@@ -57,9 +57,9 @@ class Phase:
 
 
 PHASES: Final = (
-    Phase("phase1", 50_000, 500, 6.0, 180.0),
-    Phase("phase2", 500_000, 2_500, 6.0, 180.0, replicas=True),
-    Phase("phase3", 1_000_000, 5_000, 6.0, 180.0, breaks=True),
+    Phase("phase1", 50_000, 500, 16.0, 180.0),
+    Phase("phase2", 500_000, 2_500, 16.0, 180.0, replicas=True),
+    Phase("phase3", 1_000_000, 5_000, 16.0, 180.0, breaks=True),
 )
 
 
@@ -180,7 +180,7 @@ def _result(
             _spread_table("events by lane", found.outcomes.consumed),
         ],
         proof=proof,
-        notes=[*notes(), *serving_notes(), _ERRORS],
+        notes=[*notes(), precedence(), *serving_notes(), _ERRORS],
         parameters={"workers": workers, "steps": len(found.steps)},
         seconds=seconds,
     )

@@ -22,7 +22,7 @@ from bench.serve.issuing import Issuer
 from bench.serve.mixing import Mix
 from bench.serve.reading import ABSENT, TODAY_SHARE, Reads, mixed_reads, reads
 from bench.serve.realtime import followed
-from bench.serve.server import served
+from bench.serve.server import precedence, served
 from bench.target import Target
 from bench.workload import mixed
 
@@ -83,7 +83,7 @@ async def run(target: Target, form: Form, progress: Progress) -> ScenarioResult:
             accounts_table(steps),
         ],
         proof=proof,
-        notes=[*notes(), *_notes(count)],
+        notes=[*notes(), precedence(), *_notes(count)],
         parameters={"workers": form.workers, "subscribers": count, "reads/s": _READS_PER_SECOND},
         seconds=time.monotonic() - began,
     )

@@ -25,8 +25,11 @@ _BALANCES_PER_SECOND: Final = 400
 # Who looks at a balance goes on to its transactions one time in four.
 _PAGES_PER_SECOND: Final = 100
 _PAST_DAYS: Final = 7
+_LOOKED_AT_ORGS: Final = _BALANCES_PER_SECOND // reading.READS_PER_ORG
 # As long as a day of today lives in the cache.
 WARM_SECONDS: Final = 16.0
+# The first seconds of a load are not those of its hours: who stood still trades again, and each has to be read once.
+_SETTLING_SECONDS: Final = 6.0
 _LONGER_SECONDS: Final = 2.0  # that a step lasts beyond the reads beside it
 # The product's minute would be the whole phase.
 _OPEN_SECONDS: Final = 3.0
@@ -73,8 +76,9 @@ async def answered(
     rig: Rig, server: Server, workload: Workload, rate: float, seconds: float, warm_seconds: float
 ) -> tuple[Step, Answered]:
     """A step of the phase, and reads beside it: balances through the cache, pages of transactions past it."""
-    places = reading.mix(workload, _PAST_DAYS, _BALANCES_PER_SECOND).places()
-    read_seconds = max(seconds - _LONGER_SECONDS, seconds / 2)
+    places = reading.mix(workload, _PAST_DAYS, _LOOKED_AT_ORGS).places()
+    settling = min(_SETTLING_SECONDS, seconds / 2) if warm_seconds else 0.0
+    read_seconds = seconds - settling - min(_LONGER_SECONDS, seconds / 4)
     balances = reading.mixed_reads(places, _BALANCES_PER_SECOND, read_seconds)
     pages = Read(
         list(islice(places, round(_PAGES_PER_SECOND * read_seconds))), _PAGES_PER_SECOND, path="transactions/revenue"
@@ -84,6 +88,7 @@ async def answered(
         await first.ask(reading.mixed_reads(places, _BALANCES_PER_SECOND, warm_seconds))
 
         async def both() -> Answered:
+            await first.ask(reading.mixed_reads(places, _BALANCES_PER_SECOND, settling))
             before = await server.samples()
             found = await asyncio.gather(first.ask(balances), second.ask(pages))
             after = await server.samples()
@@ -106,7 +111,7 @@ def replica_share(before: Samples, after: Samples) -> float | None:
 async def broken(server: Server, workload: Workload, directory: Path) -> Broken:
     """The database is killed under reads that need it, and started again."""
     config = StackConfig(directory, preferred_ports={})
-    places = list(islice(reading.mix(workload, _PAST_DAYS, _BALANCES_PER_SECOND).places(), 5_000))
+    places = list(islice(reading.mix(workload, _PAST_DAYS, _LOOKED_AT_ORGS).places(), 5_000))
     before = await server.samples()
     with Client(server.issuer, server.port) as client:
         await client.prepare(Read(places, _PAGES_PER_SECOND, path="balances", until_told=True))
@@ -186,5 +191,5 @@ def answered_table(steps: Sequence[Answered]) -> Table:
 def notes() -> list[str]:
     """What was read."""
     read = f"Beside the load: {_BALANCES_PER_SECOND} balances a second through the cache and {_PAGES_PER_SECOND} pages "
-    read += f"of transactions past it, of the {_BALANCES_PER_SECOND} organisations that trade most, from one process "
+    read += f"of transactions past it, of the {_LOOKED_AT_ORGS} organisations that trade most, from one process "
     return [read + "of `folio serve`; open loop, counted from when each was due."]

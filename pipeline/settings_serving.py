@@ -53,7 +53,13 @@ class ApiSettings(Section):
     rate_remembered_max: int = Field(
         10_000, ge=1, le=1_000_000, description="Holders whose rate is remembered, and as many addresses."
     )
-    # Below what holds an idempotency key, the broker's 20 s included (pipeline/api/idempotency.py).
+    # Clients and proxies commonly give up after 30 s, and an attempt may take 5 more.
+    publish_patience_seconds: float = Field(
+        25, ge=0, le=300, description="How long a publication waits for a broker that is away; 0: one attempt."
+    )
+    publish_waiting_max: int = Field(
+        1_000, ge=1, le=100_000, description="Publications that wait for it at once; one more is refused (503)."
+    )
     applied_wait_seconds: float = Field(
         10, gt=0, le=20, description="Bound on waiting for the stream, of who asks for `wait=applied`."
     )

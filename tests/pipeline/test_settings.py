@@ -60,6 +60,7 @@ WRONG = {
     "FOLIO_API_TOKEN_ISSUER": [""],
     "FOLIO_API_TOKEN_AUDIENCE": [""],
     "FOLIO_API_BODY_BYTES_MAX": ["1023"],
+    "FOLIO_API_BODIES_BYTES_MAX": ["1023"],
     "FOLIO_API_PUBLISH_PATIENCE_SECONDS": ["-1", "301"],
     "FOLIO_API_PUBLISH_WAITING_MAX": ["0", "100001"],
     "FOLIO_API_CORS_ORIGINS": ["*", "hotel.example", "https://a,https://b,https://c,https://d"],

@@ -958,6 +958,13 @@ BUGS = (
         "tests/api/test_patience.py::test_a_process_that_ends_refuses_whoever_waits",
     ),
     Bug(
+        "what was held of bodies is not given back",
+        "pipeline/api/bodies.py",
+        "            bodies.give_back(counting.taken)\n",
+        "            pass\n",
+        "tests/api/test_bodies.py::test_uploads_that_are_broken_off_leave_nothing",
+    ),
+    Bug(
         "a first answer is repeated to whoever knows its key",
         "pipeline/api/idempotency.py",
         "    holder = (principal.subject, sorted(principal.orgs), sorted(principal.roles), key)\n",

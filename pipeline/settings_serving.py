@@ -25,6 +25,10 @@ class ApiSettings(Section):
     token_issuer: str = Field("folio-development", min_length=1, description="`iss` of accepted tokens.")
     token_audience: str = Field("folio", min_length=1, description="`aud` of accepted tokens.")
     body_bytes_max: int = Field(33_554_432, ge=1_024, description="Largest body of a request: 32 MB.")
+    # Eight of the largest. A body that waits is held twice, and a third time while it is sent.
+    bodies_bytes_max: int = Field(
+        268_435_456, ge=1_024, description="Bytes that are held of the bodies of all requests; beyond, 503."
+    )
     cors_origins: str | None = Field(
         None,
         pattern=r"^https?://[^\s,/*]+(,https?://[^\s,/*]+){0,2}$",
@@ -53,7 +57,13 @@ class ApiSettings(Section):
     rate_remembered_max: int = Field(
         10_000, ge=1, le=1_000_000, description="Holders whose rate is remembered, and as many addresses."
     )
-    # Below what holds an idempotency key, the broker's 20 s included (pipeline/api/idempotency.py).
+    # Clients and proxies commonly give up after 30 s, and an attempt may take 5 more.
+    publish_patience_seconds: float = Field(
+        25, ge=0, le=300, description="How long a publication waits for a broker that is away; 0: one attempt."
+    )
+    publish_waiting_max: int = Field(
+        1_000, ge=1, le=100_000, description="Publications that wait for it at once; one more is refused (503)."
+    )
     applied_wait_seconds: float = Field(
         10, gt=0, le=20, description="Bound on waiting for the stream, of who asks for `wait=applied`."
     )
@@ -78,6 +88,12 @@ class ApiSettings(Section):
         for each in value.split(",") if value is not None else ():
             ip_network(each)  # raises ValueError, with the place in it
         return value
+
+    @model_validator(mode="after")
+    def _one_body_fits(self) -> Self:
+        if self.bodies_bytes_max < self.body_bytes_max:
+            raise ValueError("bodies_bytes_max must not be below body_bytes_max")
+        return self
 
 
 class CacheSettings(Section):

@@ -14,7 +14,8 @@ import httptools
 NO_ANSWER: Final = 0  # in the place of a status: the connection ended, or nothing came in time
 _GOOD: Final = 2  # hundred and something
 _SERVER_ERROR: Final = 500
-_TIMEOUT_SECONDS: Final = 10.0
+# As clients commonly wait: a publication waits 25 s for a broker that is away, before it is refused.
+_TIMEOUT_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.1
 
 

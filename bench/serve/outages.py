@@ -27,7 +27,7 @@ READS_PER_SECOND: Final = 1_000
 PUBLISHES_PER_SECOND: Final = 20
 REPORTS_PER_SECOND: Final = 20
 _BEFORE_SECONDS: Final = 2.0
-# Beyond the longest wait of a client, and of a producer that was given up.
+# Beyond the longest pause of who waits for a broker, and of a producer that was given up.
 _AFTER_SECONDS: Final = 5.0
 _REPEATED_SECONDS: Final = 60
 _SLOW_NS: Final = 1_000_000_000
@@ -48,7 +48,7 @@ class Felt:
     """What one kind of request felt. Seconds are from the kill; 0: nobody was refused, nobody waited long."""
 
     requests: int
-    failures: dict[int, int]  # by status; NO_ANSWER: none came within ten seconds, or the connection ended
+    failures: dict[int, int]  # by status; NO_ANSWER: none came within half a minute, or the connection ended
     slow: int  # answered, after more than a second
     last_failure_seconds: float
     last_slow_seconds: float

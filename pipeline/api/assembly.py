@@ -11,15 +11,16 @@ from redis.asyncio import Redis
 from pipeline.api.application import Served
 from pipeline.api.applying import Applying
 from pipeline.api.development import development_secret
-from pipeline.api.idempotency import Idempotency
+from pipeline.api.idempotency import Idempotency, KeyBounds
 from pipeline.api.metrics import ApiMetrics
 from pipeline.api.oversight import oversight
 from pipeline.api.overview.opening import open_overview
 from pipeline.api.parts import parts_of
+from pipeline.api.patience import Patience, PatienceBounds
 from pipeline.api.publishing import Publishing
 from pipeline.api.reading import Books
 from pipeline.api.realtime.admission import Gateway
-from pipeline.api.sending import Sender
+from pipeline.api.sending import ANSWER_SECONDS, Sender
 from pipeline.api.system import Overseen
 from pipeline.api.tickets import Tickets
 from pipeline.cache.balances import BalanceCache
@@ -83,9 +84,9 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
         )
         served = Served(
             Books(cached, Balances(reads), Reports(reads), Transactions(reads), AsOf(reads)),
-            _publishing(settings, sender, guards, clock),
+            _publishing(settings, sender, guards, clock, metrics),
             applying,
-            Idempotency(redis, guards[Part.REDIS], clock, metrics),
+            Idempotency(redis, guards[Part.REDIS], clock, metrics, _key_bounds(settings)),
             Overseen(readers, registry, parts_of(endpoints.database_url, redis, sender)),
             gateway,
             oversight(settings, endpoints.database_url, clock),
@@ -130,9 +131,19 @@ def _gateway(
     return gateway, Feed(source, hub, metrics, listeners=listeners)
 
 
-def _publishing(settings: Settings, sender: Sender, guards: Guards, clock: Clock) -> Publishing:
+def _publishing(settings: Settings, sender: Sender, guards: Guards, clock: Clock, metrics: ApiMetrics) -> Publishing:
+    bounds = PatienceBounds(settings.api.publish_patience_seconds, settings.api.publish_waiting_max)
+    patience = Patience(bounds, clock, metrics)
     rules = Rules(past_max=settings.rules.past_max, future_max=settings.rules.future_max)
-    return Publishing(sender, guards[Part.KAFKA], settings.kafka.topic_prefix + FINANCE_EVENTS, rules, clock)
+    topic = settings.kafka.topic_prefix + FINANCE_EVENTS
+    return Publishing(sender, guards[Part.KAFKA], patience, topic, rules, clock)
+
+
+def _key_bounds(settings: Settings) -> KeyBounds:
+    """By what an answer takes at most: the broker, with a turn and a place for the last attempt, and the stream."""
+    api = settings.api
+    published = api.publish_patience_seconds + 2 * settings.resilience.wait_seconds_max + ANSWER_SECONDS
+    return KeyBounds.of_answers(published, published + api.applied_wait_seconds)
 
 
 def _applying(settings: Settings, reads: Reads, clock: Clock, metrics: ApiMetrics) -> Applying:

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import ceil
 from typing import Final
 
 import msgspec
@@ -28,10 +29,8 @@ from pipeline.resilience.guard import Guard
 
 KEY_CHARS_MAX: Final = 255
 KEPT_SECONDS: Final = 24 * 60 * 60
-# Longer than an answer takes at most: a broker is waited for 7 s, the stream for 20 more, the database for a few. Who
-# dies with a key leaves it to the next one then.
-_HELD_SECONDS: Final = 60
-_WAITED_SECONDS: Final = 30.0
+# What else an answer may take besides the broker and the stream: the database, a machine that stands for a while.
+_SLACK_SECONDS: Final = 15.0
 # Twice as long each time: the first answer takes milliseconds, or seconds of the stream, and a thousand twins that look
 # fifty times a second would take all the calls that Redis is given.
 _LOOK_SECONDS: Final = 0.02
@@ -57,6 +56,26 @@ class KeyReused(Exception):
 
 class StillAnswering(Exception):
     """The first request with this key has not been answered for too long; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBounds:
+    """For how long a key is held by who is answering, and for how long a twin waits for that.
+
+    Held longer than an answer takes at most; who dies with a key leaves it to the next one then.
+    """
+
+    held_seconds: int = 60
+    waited_seconds: float = 30
+
+    @classmethod
+    def of_answers(cls, published_seconds: float, applied_seconds: float) -> "KeyBounds":
+        """By what these take at most: to be published, and applied. A twin waits for the first of them."""
+        usual = cls()
+        return cls(
+            max(usual.held_seconds, ceil(applied_seconds + _SLACK_SECONDS)),
+            max(usual.waited_seconds, published_seconds),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +112,14 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
 class Idempotency:
     """Keys of all processes, in Redis."""
 
-    def __init__(self, redis: Redis, guard: Guard, clock: Clock, metrics: ApiMetrics) -> None:
+    def __init__(
+        self, redis: Redis, guard: Guard, clock: Clock, metrics: ApiMetrics, bounds: KeyBounds = KeyBounds()
+    ) -> None:
         self._redis = redis
         self._guard = guard
         self._clock = clock
         self._metrics = metrics
+        self._bounds = bounds
 
     async def once(self, principal: Principal, key: str, request: bytes, work: Work) -> Once:
         """What `work` returns, or has returned to the same request before.
@@ -118,7 +140,7 @@ class Idempotency:
 
     async def _taken_or_answered(self, name: str, mine: _Entry) -> Answer | None:
         """The answer that was given, or None: the key is ours."""
-        deadline, pause = self._clock.monotonic() + _WAITED_SECONDS, _LOOK_SECONDS
+        deadline, pause = self._clock.monotonic() + self._bounds.waited_seconds, _LOOK_SECONDS
         while True:
             found = await self._take(name, mine)
             if found is None:
@@ -139,7 +161,9 @@ class Idempotency:
 
         async def take() -> bytes | None:
             with cache_errors("taking an idempotency key"):
-                found = await self._redis.set(name, msgspec.msgpack.encode(mine), nx=True, get=True, ex=_HELD_SECONDS)
+                found = await self._redis.set(
+                    name, msgspec.msgpack.encode(mine), nx=True, get=True, ex=self._bounds.held_seconds
+                )
             assert found is None or isinstance(found, bytes), "with GET, the answer is what was there"
             return found
 

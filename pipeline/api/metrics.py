@@ -30,8 +30,19 @@ class ApiMetrics:
         self.refused = Counter(
             "folio_api_refused",
             "Requests that were not worked on: rate (of a token's holder), address_rate (of an address without a valid "
-            "token), waiting (too many wait for the stream), slow (its head or body did not come in time), too_large.",
+            "token), waiting (too many wait for the stream), broker_waiting (too many wait for a broker that is away), "
+            "slow (its head or body did not come in time), too_large, bodies (all of them have too many bytes).",
             ["reason"],
+            registry=self.registry,
+        )
+        self.publications_waiting = Gauge(
+            "folio_api_publications_waiting",
+            "Requests that wait for a broker that is away, to publish what they hold.",
+            registry=self.registry,
+        )
+        self.bodies_bytes = Gauge(
+            "folio_api_bodies_bytes",
+            "Bytes that have come of the bodies of requests that are being worked on.",
             registry=self.registry,
         )
         self.applied_waiting = Gauge(

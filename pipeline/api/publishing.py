@@ -1,14 +1,16 @@
 """From a request's body to acknowledged records: judged first as the workers judge, and sent as it came."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from pipeline.api.patience import Patience
 from pipeline.api.sending import Sender
 from pipeline.clock import Clock
+from pipeline.errors import BrokerUnavailable, BulkheadFull, CircuitOpen, Transient
 from pipeline.resilience.guard import Guard
 from schemas.codec import Rules, judge
 from schemas.reasons import Reason
@@ -54,9 +56,12 @@ class Placed:
 class Publishing:
     """Sends finance events to their topic."""
 
-    def __init__(self, sender: Sender, guard: Guard, topic: str, rules: Rules, clock: Clock) -> None:
+    def __init__(
+        self, sender: Sender, guard: Guard, patience: Patience, topic: str, rules: Rules, clock: Clock
+    ) -> None:
         self._sender = sender
         self._guard = guard
+        self._patience = patience
         self.topic = topic
         self._rules = rules
         self._clock = clock
@@ -77,16 +82,30 @@ class Publishing:
             raise EventsRefused(refused)
         return [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
 
-    async def publish(self, events: Sequence[Accepted]) -> list[Placed]:
+    async def publish(self, events: Sequence[Accepted], gone: Callable[[], Awaitable[None]]) -> list[Placed]:
         """Send them in their order, and wait until every replica has each of them.
 
-        Raises BrokerUnavailable, or a NotAsked: some may be there then. Sending all again is harmless, for their
-        versions tell.
+        A broker that is away is waited for, until `gone` returns: whoever asked has hung up. Raises BrokerUnavailable,
+        or a NotAsked: some may be there then. Sending all again is harmless, for their versions tell.
         """
         records = [(str(event.event.org_id).encode(), event.origin.value) for event in events]
-        # Once: a broker that is away is waited for by the client itself, and who is refused tries again.
-        placed = await self._guard.call_once(lambda: self._sender.send(self.topic, records))
+        placed = await self._patience.call(
+            # Without the guard's retries: the patience is ours.
+            lambda: self._guard.call_once(lambda: self._sender.send(self.topic, records)),
+            self._is_away,
+            gone,
+        )
         return [Placed(event.event.event_id, at.partition, at.offset) for event, at in zip(events, placed, strict=True)]
+
+    def end_waiting(self) -> None:
+        """Whoever waits for the broker is refused, and whoever would: the process is to end."""
+        self._patience.end()
+
+    def _is_away(self, error: Transient) -> bool:
+        """A broker that answers, and not all of us, refuses at once: waiting would only make the crowd larger."""
+        if isinstance(error, BulkheadFull):
+            return self._sender.is_silent()
+        return isinstance(error, BrokerUnavailable | CircuitOpen)
 
 
 def _values(body: bytes) -> list[bytes]:

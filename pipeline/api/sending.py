@@ -1,6 +1,7 @@
 """The producer of a server that outlives its broker: made anew when it is not to be had, or has died."""
 
 import asyncio
+import math
 from contextlib import suppress
 from typing import Any, Final
 
@@ -17,10 +18,12 @@ log = structlog.get_logger()
 
 _PAUSE_SECONDS: Final = (0.2, 0.5, 1.0, 2.0)
 # Of one request, which somebody waits for: an election of leaders takes less. The client itself waits for 20 s.
-_ANSWER_SECONDS: Final = 5.0
+ANSWER_SECONDS: Final = 5.0
 # The client's idempotent producer does not always recover by itself; a new one costs a connection.
 _GIVE_UP_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 1.0
+# A broker that answers acknowledges something many times a second, however many wait for it.
+_SILENT_SECONDS: Final = 1.0
 
 
 class Sender:
@@ -33,6 +36,7 @@ class Sender:
         self._given_up = asyncio.Event()  # of the producer at hand
         self._met = asyncio.Event()  # a broker, once
         self._failing_since: float | None = None
+        self._acknowledged_at = -math.inf
 
     async def send(self, topic: str, records: list[tuple[bytes, bytes | None]]) -> list[RecordMetadata]:
         """Keys and values in their order, acknowledged by every replica. Raises BrokerUnavailable, in a few seconds.
@@ -44,7 +48,7 @@ class Sender:
             raise BrokerUnavailable(f"sending to {topic}: {servers_of(self._bootstrap)} has not answered yet")
         try:
             with broker_errors(f"sending to {topic}"):
-                async with asyncio.timeout(_ANSWER_SECONDS):
+                async with asyncio.timeout(ANSWER_SECONDS):
                     # One after the other into the client's buffer, so that each key keeps its order; acknowledged
                     # together.
                     waits = [await producer.send(topic, value, key=key) for key, value in records]
@@ -53,8 +57,12 @@ class Sender:
             if self._failing_since is None:
                 self._failing_since = self._clock.monotonic()
             raise
-        self._failing_since = None
+        self._failing_since, self._acknowledged_at = None, self._clock.monotonic()
         return placed
+
+    def is_silent(self) -> bool:
+        """Whether nothing was acknowledged for a while: it is away, or nobody has sent anything."""
+        return self._clock.monotonic() - self._acknowledged_at >= _SILENT_SECONDS
 
     async def wait_until_ready(self, seconds: float) -> bool:
         """Whether a broker has answered within so many seconds: the first events are to be taken too."""

@@ -19,6 +19,7 @@ from pipeline.api.gate import gated
 from pipeline.api.key_file import KeyFile
 from pipeline.api.lean_socket import LeanSocket
 from pipeline.api.metrics import ApiMetrics
+from pipeline.api.publishing import Publishing
 from pipeline.api.realtime.admission import Gateway
 from pipeline.api.realtime.socket_messages import MESSAGE_BYTES_MAX
 from pipeline.api.surrogate import Surrogates
@@ -58,12 +59,18 @@ class Serving:
     """A server that listens already; `run` answers until `stop`."""
 
     def __init__(
-        self, server: uvicorn.Server, listener: socket.socket, gateway: Gateway, drain_seconds_max: float
+        self,
+        server: uvicorn.Server,
+        listener: socket.socket,
+        gateway: Gateway,
+        drain_seconds_max: float,
+        publishing: Publishing,
     ) -> None:
         self._server = server
         self._listener = listener
         self._gateway = gateway
         self._drain_seconds_max = drain_seconds_max
+        self._publishing = publishing
         self._told_to_stop = asyncio.Event()
 
     @property
@@ -87,6 +94,7 @@ class Serving:
 
     async def _end_in_order(self) -> None:
         await self._told_to_stop.wait()
+        self._publishing.end_waiting()  # else the grace would end before their patience, without an answer
         await self._gateway.drained(self._drain_seconds_max)
         self._server.should_exit = True
 
@@ -117,7 +125,7 @@ async def opened(settings: Settings, endpoints: Endpoints) -> AsyncIterator[Serv
             )
             logging.getLogger("uvicorn.error").addFilter(lambda record: not _of_a_follower_that_was_ended(record))
             async with _rotating(api, tokens, served.metrics):
-                yield Serving(_Server(config), listener, served.gateway, drain_seconds)
+                yield Serving(_Server(config), listener, served.gateway, drain_seconds, served.publishing)
 
 
 @contextlib.asynccontextmanager

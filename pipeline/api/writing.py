@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -107,6 +108,8 @@ async def publish_events(
 ) -> Response[bytes]:
     """Answers when every replica of the broker has all of them; the stream books them after that.
 
+    A broker that is away is waited for, half a minute by default; then the answer is 503.
+
     The body is an event or a list of events, as in the topic `finance-events`. Where one of them breaks a rule none is
     sent, and `errors` says which and why. Sending the same events again is harmless: their versions tell.
 
@@ -118,13 +121,15 @@ async def publish_events(
     events = publishing.judged(body)
     _require_own(principal, events)
 
+    left = partial(gone, request.receive)
+
     async def publish() -> Answer:
         if wait is None:
-            published = Published(await publishing.publish(events))
+            published = Published(await publishing.publish(events, left))
             return Answer(HTTP_202_ACCEPTED, msgspec.json.encode(published))
         with applying.place():
-            placed = await publishing.publish(events)
-            return await _applied(applying, events, placed, gone(request.receive), principal)
+            placed = await publishing.publish(events, left)
+            return await _applied(applying, events, placed, left(), principal)
 
     if key is None:
         return _answer(Once(await publish(), replayed=False), wait)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import httpx
@@ -39,8 +39,9 @@ _AWAY_SECONDS: Final = 4.0
 _AFTERWARDS_SECONDS: Final = 2.0  # without an error: it has recovered
 # An error more in a hundred reads of a short test is no half of a percent of the requests of a day.
 _SHARE_MAX: Final = 0.005
-# For a place among those on their way to the broker, and for its answer.
-_REFUSED_SECONDS_MAX: Final = 2.0 + 5.0 + 1.5
+# A broker is back within 20 s, on a slow machine too; nobody whose server waits for it hears of it.
+_PATIENCE_SECONDS: Final = 60
+_PUBLISHED_SECONDS_MAX: Final = _PATIENCE_SECONDS + 10.0
 _RECOVERED_SECONDS_MAX: Final = 10.0
 _PROPERTIES: Final = 5
 _PARTS: Final[tuple[PartName, ...]] = ("valkey", "replica1", "kafka", "postgres")
@@ -102,11 +103,14 @@ class Load:
         headers = self.issuer.bearer(ORG) | {"Folio-Read": read}
         self.reads.append(await _timed(lambda: self.server.client.get(path, headers=headers)))
 
+    async def _post(self, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+        return await self.server.client.post("/v1/events", json=body, headers=headers, timeout=_PUBLISHED_SECONDS_MAX)
+
     async def _publish(self, number: int) -> None:
         name = next(self._numbers)
         body = event(name, org=ORG, property_=number % _PROPERTIES + 1, at=NOW)
         headers = self.issuer.bearer(ORG, roles=["writer"])
-        asked = await _timed(lambda: self.server.client.post("/v1/events", json=body, headers=headers))
+        asked = await _timed(lambda: self._post(body, headers))
         self.published.append(asked)
         if asked.status == httpx.codes.ACCEPTED:
             self.accepted.add(name)
@@ -138,6 +142,12 @@ class Outage:
         """From the part's return to the last request that failed."""
         return max([0.0, *(each.at + each.seconds - self.back_at for each in asked if each.failed)])
 
+    @property
+    def answered_after(self) -> float:
+        """From the part's return to the last answer to what was published before it."""
+        before = [each.at + each.seconds for each in self.published if each.at < self.back_at]
+        return max([0.0, *(end - self.back_at for end in before)])
+
     def __str__(self) -> str:
         refused = [each for each in self.published if each.failed]
         return (
@@ -145,7 +155,8 @@ class Outage:
             f"{max(each.seconds for each in self.reads):.1f} s, the last {self.recovered_after(self.reads):.1f} s "
             f"after its return; {len(self.published)} publications, {len(refused)} refused, within "
             f"{max([0.0, *(each.seconds for each in refused)]):.1f} s, slowest "
-            f"{max(each.seconds for each in self.published):.1f} s, the last "
+            f"{max(each.seconds for each in self.published):.1f} s, answered {self.answered_after:.1f} s after its "
+            f"return, the last refused "
             f"{self.recovered_after(self.published):.1f} s after its return"
         )
 
@@ -188,7 +199,9 @@ async def _loaded(folder: Path, issuer: Issuer) -> AsyncIterator[tuple[Cluster, 
         first = [event(n, org=ORG, property_=n, at=NOW) for n in range(1, _PROPERTIES + 1)]
         await stream.send([(b"%d" % ORG, encoded(each)) for each in first])
         await stream.wait_until_consumed(len(first))
-        server = await opened.enter_async_context(servers_of(stream, issuer)())
+        server = await opened.enter_async_context(
+            servers_of(stream, issuer)(API_PUBLISH_PATIENCE_SECONDS=str(_PATIENCE_SECONDS))
+        )
         load = Load(server, issuer)
         running = asyncio.create_task(load.run())
         try:
@@ -210,15 +223,17 @@ async def test_what_callers_notice_of_parts_that_are_killed(tmp_path: Path, issu
                 print(outages[-1])
             load.stop()
             await load.settled()
-            # What was refused because nobody had answered in time may be there all the same.
+            # What nobody had answered in time was sent again, and may be there twice.
             await stream.wait_until_consumed(await stream.published())
             await holds_the_books(stream, holder)
         for outage in outages:
             assert outage.recovered_after(outage.reads) < _RECOVERED_SECONDS_MAX, str(outage)
             assert outage.recovered_after(outage.published) < _RECOVERED_SECONDS_MAX, str(outage)
             assert outage.part == "postgres" or outage.share < _SHARE_MAX, str(outage)
-            assert max(each.seconds for each in outage.published) < _REFUSED_SECONDS_MAX, str(outage)
-        assert any(each.failed for each in outages[_PARTS.index("kafka")].published), "a broker that was away"
+            assert {each.status for each in outage.published} == {httpx.codes.ACCEPTED}, str(outage)
+        while_away = outages[_PARTS.index("kafka")]
+        assert any(each.seconds > _AWAY_SECONDS / 2 for each in while_away.published), "a broker that was away"
+        assert while_away.answered_after < _RECOVERED_SECONDS_MAX, "they wait no longer than they need to"
         async with stream.database() as connection:
             booked = {row[0] for row in await connection.fetch("SELECT aggregate_id FROM event_store.events")}
         assert load.accepted <= booked, "nothing that was acknowledged is lost"

@@ -944,6 +944,27 @@ BUGS = (
         "tests/realtime/test_listeners.py",
     ),
     Bug(
+        "a broker that is away is not waited for",
+        "pipeline/api/patience.py",
+        "            if self._ended or self._clock.monotonic() >= deadline or not is_away(error):\n",
+        "            if True:\n",
+        "tests/api/test_patience.py::test_a_patience_has_an_end",
+    ),
+    Bug(
+        "who waits for the broker holds up the end of the process",
+        "pipeline/api/serving.py",
+        "        self._publishing.end_waiting()",
+        "        pass",
+        "tests/api/test_patience.py::test_a_process_that_ends_refuses_whoever_waits",
+    ),
+    Bug(
+        "what was held of bodies is not given back",
+        "pipeline/api/bodies.py",
+        "            bodies.give_back(counting.taken)\n",
+        "            pass\n",
+        "tests/api/test_bodies.py::test_uploads_that_are_broken_off_leave_nothing",
+    ),
+    Bug(
         "a first answer is repeated to whoever knows its key",
         "pipeline/api/idempotency.py",
         "    holder = (principal.subject, sorted(principal.orgs), sorted(principal.roles), key)\n",

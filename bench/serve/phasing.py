@@ -192,4 +192,5 @@ def notes() -> list[str]:
     """What was read."""
     read = f"Beside the load: {_BALANCES_PER_SECOND} balances a second through the cache and {_PAGES_PER_SECOND} pages "
     read += f"of transactions past it, of the {_LOOKED_AT_ORGS} organisations that trade most, from one process "
-    return [read + "of `folio serve`; open loop, counted from when each was due."]
+    read += "of `folio serve`; open loop, counted from when each was due. "
+    return [read + f"The first {_SETTLING_SECONDS:g} s of the load, and {WARM_SECONDS:g} s before it, are left out."]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -29,7 +29,7 @@ from pipeline.cache.metrics import TierMetrics
 from pipeline.cache.tiers import TieredBalances
 from pipeline.cache.warming import warm
 from pipeline.clock import Clock, SystemClock
-from pipeline.errors import SettingsRefused
+from pipeline.errors import SettingsRefused, Transient
 from pipeline.realtime import gateway as realtime
 from pipeline.realtime.caps import CapBounds, Caps
 from pipeline.realtime.cursor import Cursors
@@ -95,6 +95,7 @@ async def assembled(settings: Settings, endpoints: Endpoints) -> AsyncIterator[S
             overview,
         )
         beside = (realtime.run(feed, gateway.hub), gateway.caps.run(), sender.run(), applying.run())
+        await _require_schema(primary, clock)
         async with aclosing(cached), _beside(*beside):
             seconds = settings.realtime.ready_seconds_max
             heard, _ = await asyncio.gather(gateway.hub.wait_until_ready(seconds), sender.wait_until_ready(seconds))
@@ -108,6 +109,12 @@ def _tiers(
 ) -> TieredBalances:
     cache = BalanceCache(redis, clock, metrics, value_ttl_seconds=settings.redis.value_ttl_seconds)
     return TieredBalances(cache, primary, guards[Part.REDIS], guards[Part.POSTGRES], settings.cache, clock, metrics)
+
+
+async def _require_schema(primary: PrimaryBalances, clock: Clock) -> None:
+    """Raises SchemaMismatch where the database lacks what a balance is read by. One that is away is no error."""
+    with suppress(Transient):
+        await primary.of_day((1, 1, clock.now().date()))
 
 
 def _gateway(

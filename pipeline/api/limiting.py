@@ -15,7 +15,7 @@ from aiolimiter import AsyncLimiter
 from cachetools import LRUCache
 from litestar.enums import ScopeType
 from litestar.status_codes import HTTP_429_TOO_MANY_REQUESTS
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send, WebSocketScope
 
 from pipeline.api.access import PRINCIPAL, token_in
 from pipeline.api.metrics import ApiMetrics
@@ -26,8 +26,8 @@ from pipeline.settings_serving import ApiSettings
 
 # Whoever watches over the process must not be told that it is unwell because others are many.
 _EXEMPT: Final = frozenset({"/livez", "/readyz"})
-# What the messages of a refusal begin with: a handshake is refused by an answer too (ASGI's extension).
-_KINDS: Final = {ScopeType.HTTP: "http.response", ScopeType.WEBSOCKET: "websocket.http.response"}
+_KINDS: Final = frozenset({ScopeType.HTTP, ScopeType.WEBSOCKET})
+_TRY_AGAIN_LATER: Final = 1013  # registered for WebSockets with IANA
 # A network hands its customer a /64 or more: each of its addresses would be a bucket.
 _IPV6_PREFIX: Final = 64
 
@@ -149,6 +149,9 @@ def network_of(host: str) -> str:
 
 async def _refuse(scope: Scope, send: Send, settings: ApiSettings, rate: Rate, whose: str) -> None:
     """A problem document, which a page that may ask can read too."""
+    if scope["type"] == ScopeType.WEBSOCKET:
+        await _refuse_socket(scope, send, f"more than {rate.per_second:g} requests a second {whose}")
+        return
     told = (
         f"more than {rate.per_second:g} requests a second {whose}, {rate.burst:g} at once; "
         f"nothing was done. Ask again after {rate.retry_after_seconds} s, and more slowly"
@@ -162,9 +165,16 @@ async def _refuse(scope: Scope, send: Send, settings: ApiSettings, rate: Rate, w
         b"cache-control": b"no-store",
         **_for_pages(scope, settings.cors_origins),
     }
-    kind, sent = _KINDS[ScopeType(scope["type"])], list(headers.items())
-    await send({"type": f"{kind}.start", "status": problem.status, "headers": sent})  # type: ignore[arg-type, misc]
-    await send({"type": f"{kind}.body", "body": body, "more_body": False})  # type: ignore[arg-type, misc]
+    await send({"type": "http.response.start", "status": problem.status, "headers": list(headers.items())})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _refuse_socket(scope: WebSocketScope, send: Send, told: str) -> None:
+    """By a close: of a handshake that was refused a browser tells its page nothing."""
+    # One of those that were offered, or a browser takes it for a failure.
+    spoken = next(iter(scope["subprotocols"]), None)
+    await send({"type": "websocket.accept", "subprotocol": spoken, "headers": []})
+    await send({"type": "websocket.close", "code": _TRY_AGAIN_LATER, "reason": told})
 
 
 def _for_pages(scope: Scope, allowed: str | None) -> Mapping[bytes, bytes]:

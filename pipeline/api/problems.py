@@ -28,7 +28,7 @@ from pipeline.api.idempotency import KeyReused, StillAnswering
 from pipeline.api.publishing import BodyRefused, EventsRefused
 from pipeline.api.realtime.admission import Full, Refused
 from pipeline.api.tokens import TokenRefused
-from pipeline.errors import HistoryArchived, NotSettled, Overloaded, ReadRefused, Transient
+from pipeline.errors import HistoryArchived, NotSettled, Overloaded, ReadRefused, SchemaMismatch, Transient
 
 MEDIA_TYPE: Final = "application/problem+json"
 _RETRY_AFTER_SECONDS: Final = 1
@@ -88,6 +88,7 @@ _STATUS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (NotSetUp, HTTP_501_NOT_IMPLEMENTED, "Not set up here"),
     (Transient, HTTP_503_SERVICE_UNAVAILABLE, "Try again"),
     (NotDone, HTTP_503_SERVICE_UNAVAILABLE, "Not done"),
+    (SchemaMismatch, HTTP_503_SERVICE_UNAVAILABLE, "Try again"),  # it was rolled back under our feet
 )
 
 
@@ -109,7 +110,7 @@ def _errors(error: Exception) -> list[dict[str, Any]] | None:
 
 def _told(error: Exception) -> str:
     """A server's own trouble is for the log; the caller can only wait."""
-    if not isinstance(error, Transient) or isinstance(error, Overloaded):
+    if not isinstance(error, (Transient, SchemaMismatch)) or isinstance(error, Overloaded):
         return str(error)
     log.warning("a request could not be served", error=str(error), kind=type(error).__name__)
     return "A server behind this one does not answer at the moment. Nothing was lost; ask again."

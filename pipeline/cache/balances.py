@@ -16,7 +16,7 @@ one of its own; here all readers of an entry share it, because versions already 
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final, Protocol
 
@@ -106,20 +106,24 @@ return 1
 
 
 @dataclass(frozen=True, slots=True)
-class CachedBalance:
-    """A balance as it was filled: its version, and the bytes that the reader made of it."""
-
-    version: int
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Miss:
     """Nothing is cached of a day; with it comes the right to fill that day. Made by `BalanceCache` alone."""
 
     key: str
     lease: bytes
     at: float  # monotonic seconds
+
+
+@dataclass(frozen=True, slots=True)
+class CachedBalance:
+    """A balance as it was filled: its version, and the bytes that the reader made of it.
+
+    `right`: to fill the day anew, though it is cached; of one that was found.
+    """
+
+    version: int
+    payload: bytes
+    right: Miss | None = field(default=None, compare=False, repr=False)
 
 
 class CountsReads(Protocol):
@@ -166,9 +170,9 @@ class BalanceCache:
         with cache_errors("reading the cache"):
             # One call, hit or miss: a script costs the server a few microseconds, a second trip costs both ends more.
             entry = _parsed(await self._redis.eval(_LEASE, 1, key, _nonce(), FILL_SECONDS_MAX))
-        hit = len(entry) == _FILLED
+        hit, right = len(entry) == _FILLED, Miss(key, entry[1], missed_at)
         self._metrics.cache_reads.labels("hit" if hit else "miss").inc()
-        return CachedBalance(int(entry[0]), entry[2]) if hit else Miss(key, entry[1], missed_at)
+        return CachedBalance(int(entry[0]), entry[2], right) if hit else right
 
     async def refuse(self, epoch: str, property_key: PropertyKey, day: date, floor: int) -> Miss:
         """Make a miss of a hit: the caller knows of a newer version, or cannot read the balance.

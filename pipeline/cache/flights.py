@@ -54,10 +54,11 @@ class Flights(Generic[K, T]):
                 self._leave(key, flight)
                 flight.task.cancel()
 
-    def begin(self, key: K, start: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        """The same with nobody who waits; nothing where it is under way already, or all is closed."""
-        if key not in self._boarding and not self._closing:
-            self._depart(key, start)
+    def begin(self, key: K, start: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Task[T] | None":
+        """The same with nobody who waits. None, and nothing begins: it is under way already, or all is closed."""
+        if key in self._boarding or self._closing:
+            return None
+        return self._depart(key, start).task
 
     def close_boarding(self, key: K) -> None:
         """Whoever asks from now on fetches anew; who waits already gets what is under way."""

@@ -6,7 +6,7 @@ what is being read meanwhile is answered to those who wait, and not kept. Whoeve
 this as well, in the same statement.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from typing import Final
@@ -22,12 +22,12 @@ from pipeline.clock import Clock
 from pipeline.settings_serving import CacheSettings
 from pipeline.storage.primary import PrimaryDay
 from pipeline.storage.values import Balance
-from schemas.epochs import UNKNOWN
+from schemas.epochs import UNKNOWN, is_past
 from schemas.updates import BalanceUpdate
 
 _PropertyKey = tuple[int, int]
-# Of one property, within its short life: who asks for more days than a year has begins anew.
-_DAYS_MAX: Final = 366
+# Of one property: who asks for more days than a month has begins anew.
+_DAYS_MAX: Final = 31
 
 
 class _Known:
@@ -43,21 +43,31 @@ class _Known:
 class _Reads:
     """Of one property, those under way; void once an update of it was heard meanwhile."""
 
-    __slots__ = ("count", "days", "void")
+    __slots__ = ("days", "void")
 
     def __init__(self) -> None:
-        self.count = 0
-        self.days: set[DayKey] = set()
+        self.days: list[DayKey] = []
         self.void = False
 
 
 class LatestBalances:
-    """Without a lock: one event loop. It hears the updates that the tiers hear."""
+    """Without a lock: one event loop. It hears the updates that the tiers hear.
+
+    `met` tells the tiers which epoch a server is of that answered as the primary; False: of a past one, and nothing of
+    it may be kept.
+    """
 
     def __init__(
-        self, primary: Primary, database_guard: Guarded, settings: CacheSettings, clock: Clock, metrics: TierMetrics
+        self,
+        primary: Primary,
+        met: Callable[[str], bool],
+        database_guard: Guarded,
+        settings: CacheSettings,
+        clock: Clock,
+        metrics: TierMetrics,
     ) -> None:
         self._primary = primary
+        self._met = met
         self._database = database_guard
         self._clock = clock
         self._metrics = metrics
@@ -84,20 +94,21 @@ class LatestBalances:
 
     async def read(self, key: DayKey) -> PrimaryDay:
         """The day from the primary, for whomever; what it stands on is kept where it has no row. Raises as `before`."""
-        property_key, day = key[:2], key[2]
+        # A life begins with what is read, not with its arrival.
+        expires_at = self._clock.monotonic() + self._lifetimes.of(key[2], self._clock.now())
         with self._reading(key) as reads:
-            now = self._clock.now()
             read = await self._database.call(lambda: self._primary.of_day(key))
+        if not self._met(read.epoch):
+            return read
+        self._is_of(read.epoch)
         if read.balance is None and self._feed_is_here and not reads.void:
-            self._keep(property_key, day, read.newest, self._lifetimes.of(day, now))
+            self._keep(key, read.newest, expires_at)
         return read
 
     def noted(self, update: BalanceUpdate) -> None:
-        """Any update of a property voids what is known of it, and of another epoch what is known at all."""
-        if update.epoch != self._epoch:
-            self._epoch = update.epoch
-            self._forget_all()
-        else:
+        """Any update of a property voids what is known of it, and of a new epoch what is known at all."""
+        if not is_past(update.epoch, self._epoch):
+            self._is_of(update.epoch)
             self._void((update.org_id, update.property_id))
 
     def feed_lost(self) -> None:
@@ -122,13 +133,12 @@ class LatestBalances:
         """As long as the block runs, an update of the property makes it void."""
         property_key = key[:2]
         reads = self._under_way.setdefault(property_key, _Reads())
-        reads.count += 1
-        reads.days.add(key)
+        reads.days.append(key)
         try:
             yield reads
         finally:
-            reads.count -= 1
-            if reads.count == 0 and self._under_way.get(property_key) is reads:
+            reads.days.remove(key)
+            if not reads.days and self._under_way.get(property_key) is reads:
                 del self._under_way[property_key]
 
     def _look(self, key: DayKey) -> tuple[Balance | None, float] | None:
@@ -136,14 +146,18 @@ class LatestBalances:
         kept = None if known is None else known.days.get(key[2])
         return kept if kept is not None and self._clock.monotonic() < kept[1] else None
 
-    def _keep(self, property_key: _PropertyKey, day: date, latest: Balance | None, seconds: float) -> None:
-        known = self._known.get(property_key)
+    def _keep(self, key: DayKey, latest: Balance | None, expires_at: float) -> None:
+        known = self._known.get(key[:2])
         if known is None or len(known.days) >= _DAYS_MAX:
             known = _Known()
-        expires_at = self._clock.monotonic() + seconds
-        known.days[day] = (latest, expires_at)
+        known.days[key[2]] = (latest, expires_at)
         known.expires_at = max(known.expires_at, expires_at)
-        self._known[property_key] = known  # put again, for it ends later now
+        self._known[key[:2]] = known  # put again, for it ends later now
+
+    def _is_of(self, epoch: str) -> None:
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._forget_all()
 
     def _forget_all(self) -> None:
         self._known.clear()

@@ -27,7 +27,7 @@ class TierMetrics:
         )
         self.refreshes = Counter(
             "folio_cache_refreshes",
-            "Days in L1 that were read anew ahead of their end, by the tier that had them: redis or database.",
+            "Days in L1 that were read anew ahead of their end, by the tier that had them: redis, database or failed.",
             ["tier"],
             registry=self.registry,
         )

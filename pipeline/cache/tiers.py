@@ -33,6 +33,11 @@ from schemas.updates import BalanceUpdate
 
 # Of what a reader waits for: whatever is cached lives on.
 NEVER: Final = float("-inf")
+ALWAYS: Final = float("inf")
+_AGEING: Final = "ageing"
+# Of the fifty calls to the primary at once: readers who wait come before what nobody waits for. One for which there is
+# no room is looked for with the next look.
+_REFRESHES_MAX: Final = 8
 
 
 class TieredBalances:
@@ -56,7 +61,8 @@ class TieredBalances:
         floors = Floors(settings.floors_max, FILL_SECONDS_MAX + self._lifetimes.longest, clock)
         self._local = LocalBalances(settings, floors, clock, metrics)
         self._flights: Flights[DayKey, Balance | None] = Flights(metrics.flight_waits.inc)
-        self._latest = LatestBalances(primary, database_guard, settings, clock, metrics)
+        self._latest = LatestBalances(primary, self._local.met, database_guard, settings, clock, metrics)
+        self._refreshing: set[DayKey] = set()
         metrics.floors.set_function(lambda: len(floors))
 
     async def of_day(self, org_id: int, property_id: int, day: date) -> Balance | None:
@@ -117,11 +123,20 @@ class TieredBalances:
             self._metrics.misses.labels("l1").inc()
         else:
             self._metrics.bypasses.labels("feed_lost").inc()
-        return await self._flights.fetch(key, lambda: self._fetch(key))
+        joined = key in self._refreshing
+        balance = await self._flights.fetch(key, lambda: self._fetch(key))
+        if joined:  # what was begun for nobody is waited for after all
+            self._metrics.answers.labels("database").inc()
+        return balance
 
     def _refreshed_when_due(self, key: DayKey, kept: Kept) -> None:
-        if self._local.due(kept):
-            self._flights.begin(key, lambda: self._refresh(key, kept.day.expires_at))
+        if len(self._refreshing) < _REFRESHES_MAX and key not in self._refreshing and self._local.due(kept):
+            # What an absent day stands on is in this process alone, and comes from the primary.
+            ends_after = kept.day.expires_at if kept.day.balance is not None else ALWAYS
+            task = self._flights.begin(key, lambda: self._refresh(key, ends_after))
+            if task is not None:
+                self._refreshing.add(key)
+                task.add_done_callback(lambda _: self._refreshing.discard(key))
 
     async def _fetch(self, key: DayKey) -> Balance | None:
         """For whoever waits."""
@@ -129,10 +144,13 @@ class TieredBalances:
         self._metrics.answers.labels(tier).inc()
         return balance
 
-    async def _refresh(self, key: DayKey, expires_at: float) -> Balance | None:
+    async def _refresh(self, key: DayKey, ends_after: float) -> Balance | None:
         """For whoever asks next: what Redis has is too old where it ends no later than what is here."""
-        tier, balance = await self._read(key, expires_at)
-        self._metrics.refreshes.labels(tier).inc()
+        tier = "failed"
+        try:
+            tier, balance = await self._read(key, ends_after)
+        finally:
+            self._metrics.refreshes.labels(tier).inc()
         return balance
 
     async def _read(self, key: DayKey, ends_after: float) -> tuple[str, Balance | None]:
@@ -160,6 +178,8 @@ class TieredBalances:
                 if cached is not None and refusal is None:
                     return cached
                 self._metrics.refusals.labels(refusal).inc()
+                if refusal == _AGEING:  # it is good for others until it ends
+                    return found.right
                 floor = max(found.version, self._local.floors.of(epoch, key))
                 found = await self._redis.call(lambda: self._cache.refuse(epoch, property_key, day, floor))
             self._metrics.misses.labels("redis").inc()
@@ -177,7 +197,7 @@ class TieredBalances:
             return "below_floor"
         if floors.doubtful(epoch, key):
             return "floor_forgotten"
-        return "ageing" if cached.expires_at <= ends_after else None
+        return _AGEING if cached.expires_at <= ends_after else None
 
     async def _ask_primary(self, ticket: Ticket, epoch: str | None, key: DayKey, right: Miss | None) -> Balance | None:
         now = self._clock.now()  # before the read: a life begins with what is read, not with its arrival

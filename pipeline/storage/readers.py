@@ -33,8 +33,8 @@ class Readers(Protocol):
     async def primary_row(self, statement: str, *arguments: object) -> asyncpg.Record:
         """The one row of a statement that is a read by itself, in one round trip to the primary.
 
-        It enters its organisation by itself: its last parameter is the role to read as. Its first column, `epoch`, is
-        told only by a primary. Raises DatabaseUnavailable.
+        It enters its organisation by itself: its last parameters are the role to read as, and the milliseconds that it
+        may take. Its first column, `epoch`, is told only by a primary. Raises DatabaseUnavailable.
         """
         ...
 
@@ -59,7 +59,7 @@ class DirectReaders:
     async def primary_row(self, statement: str, *arguments: object) -> asyncpg.Record:
         with database_errors("reading"):
             async with self._pool.acquire(timeout=_ACQUIRE_SECONDS) as lent:
-                return the_row(await lent.fetchrow(statement, *arguments, self._role))
+                return the_row(await lent.fetchrow(statement, *arguments, self._role, self._statement_ms))
 
 
 def the_row(found: asyncpg.Record | None) -> asyncpg.Record:

@@ -4,8 +4,11 @@
 -- migrate: apply
 
 -- plpgsql, for what its first statement sets holds for the planning of its second: row security among it. All of it
--- ends with the transaction of the statement that calls this.
-CREATE FUNCTION finance.newest_balance(wanted_org bigint, wanted_property bigint, wanted_day date, reader text)
+-- ends with the transaction of the statement that calls this. A statement cannot bound itself; its transaction and its
+-- waits for locks it can, so that none goes on here for a client that has given up.
+CREATE FUNCTION finance.newest_balance(
+    wanted_org bigint, wanted_property bigint, wanted_day date, reader text, milliseconds text
+)
 RETURNS TABLE (
     epoch text, property_id bigint, balance_date date, version bigint, opening_balance_cents bigint,
     cash_received_cents bigint, bank_received_cents bigint, cash_expenses_cents bigint, bank_expenses_cents bigint,
@@ -15,7 +18,8 @@ RETURNS TABLE (
 LANGUAGE plpgsql ROWS 1 AS $$
 #variable_conflict use_column
 BEGIN
-    PERFORM set_config('folio.org_id', wanted_org::text, true),
+    PERFORM set_config('folio.org_id', wanted_org::text, true), set_config('transaction_read_only', 'on', true),
+            set_config('transaction_timeout', milliseconds, true), set_config('lock_timeout', milliseconds, true),
             set_config('plan_cache_mode', 'force_generic_plan', true), set_config('role', reader, true);
     RETURN QUERY
     SELECT e.epoch, b.*
@@ -37,7 +41,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION finance.newest_balance IS
-    'The epoch of the primary, and the newest day with a row on or before a date, read as the role that is named.';
+    'The epoch of the primary, and the newest day with a row on or before a date, read as the role that is named. '
+    'Not within a transaction: the role, the organisation and the bounds would stay until its end.';
 
 -- migrate: rollback
 

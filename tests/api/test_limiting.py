@@ -12,7 +12,7 @@ import websockets
 
 from pipeline.api.limiting import Addresses, Buckets, Rate, network_of
 from tests.api.conftest import Served
-from tests.api.followers import socket
+from tests.api.followers import SUBPROTOCOL, heard, say, socket
 from tests.api.issuing import Issuer
 
 PATH = "/v1/orgs/1/overview?day=2026-11-01"
@@ -73,15 +73,18 @@ async def test_a_handshake_counts_as_a_request_does(served: Served, issuer: Issu
     async with served(**(SLOW | {"API_RATE_HOLDER_BURST": "3"})) as client:
         url, headers = f"ws://{client.base_url.netloc.decode()}/v2/realtime/ws", issuer.bearer(1)
         for _ in range(3):
-            async with socket(url, headers):
-                pass
-        with pytest.raises(websockets.InvalidStatus) as refused:
-            async with socket(url, headers):
-                pass
-        answer = refused.value.response
-        assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
-        async with socket(url, issuer.bearer(1, sub="8")):
-            pass
+            async with socket(url, headers) as taken:
+                await say(taken, type="ping")
+                assert (await heard(taken))["type"] == "pong"
+        async with socket(url, headers) as refused:
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await heard(refused)
+            assert refused.subprotocol == SUBPROTOCOL, "or a browser would not tell the page why"
+        assert closed.value.rcvd is not None
+        assert (closed.value.rcvd.code, "2 requests a second" in closed.value.rcvd.reason) == (1013, True)
+        async with socket(url, issuer.bearer(1, sub="8")) as other:
+            await say(other, type="ping")
+            assert (await heard(other))["type"] == "pong"
 
 
 async def test_a_page_that_may_ask_can_read_the_refusal(served: Served, issuer: Issuer) -> None:

@@ -58,6 +58,8 @@ class Book:
     async def of_day(self, day: DayKey) -> PrimaryDay:
         self.reads += 1
         version, epoch = self.versions[day], self.epoch
+        found = balance(version, day[2], day[1]) if version else None
+        newest = found if found is not None else self._newest_before(day)
         if self.hold:
             event = asyncio.Event()
             self.waiting.append(event)
@@ -67,8 +69,11 @@ class Book:
                 self.waiting.remove(event)
         if self.error is not None:
             raise self.error
-        found = balance(version, day[2], day[1]) if version else None
-        return PrimaryDay(epoch, found, found if found is not None else self.before)
+        return PrimaryDay(epoch, found, newest)
+
+    def _newest_before(self, day: DayKey) -> Balance | None:
+        earlier = [each for each in self.versions if each[:2] == day[:2] and each < day and self.versions[each]]
+        return balance(self.versions[max(earlier)], max(earlier)[2], day[1]) if earlier else self.before
 
 
 class House:

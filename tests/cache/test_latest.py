@@ -24,6 +24,7 @@ class Books:
 
     def __init__(self) -> None:
         self.version = 1
+        self.epoch = EPOCH
         self.reads = 0
         self.held: asyncio.Event | None = None
         self.error: Exception | None = None
@@ -35,7 +36,7 @@ class Books:
             await self.held.wait()
         if self.error is not None:
             raise self.error
-        return PrimaryDay(EPOCH, None, found)
+        return PrimaryDay(self.epoch, None, found)
 
 
 class Reader:
@@ -43,9 +44,13 @@ class Reader:
 
     def __init__(self) -> None:
         self.books, self.clock, self.metrics = Books(), HandClock(), TierMetrics()
-        self.latest = LatestBalances(self.books, Open(), CacheSettings(), self.clock, self.metrics)
+        self.latest = LatestBalances(self.books, self._met, Open(), CacheSettings(), self.clock, self.metrics)
+        self.past: set[str] = set()
         self.latest.feed_back()
         self.hear(property_id=99)  # the epoch is known
+
+    def _met(self, epoch: str) -> bool:
+        return epoch not in self.past
 
     async def version(self, property_id: int = 1, day: date = TODAY) -> int:
         found = await self.latest.before((1, property_id, day))
@@ -101,6 +106,25 @@ async def test_what_ends_everything(event: str) -> None:
     assert await reader.version() == 3
     reader.books.version = 4
     assert await reader.version() == (4 if event == "feed_lost" else 3), "without the feed nothing is kept"
+
+
+async def test_what_a_past_primary_says_is_passed_on_and_kept_nowhere() -> None:
+    reader = Reader()
+    reader.past, reader.books.epoch, reader.books.version = {"1-0"}, "1-0", 3
+    assert await reader.version() == 3
+    reader.books.epoch, reader.books.version = EPOCH, 7
+    assert await reader.version() == 7
+
+
+async def test_a_read_that_meets_a_new_epoch_forgets_what_is_of_the_one_before() -> None:
+    reader = Reader()
+    assert [await reader.version(), await reader.version(2)] == [1, 1]
+    reader.books.epoch, reader.books.version = "1-2", 9
+    assert await reader.version(3) == 9
+    assert [await reader.version(), await reader.version(2)] == [9, 9]
+    reader.books.version = 10
+    reader.hear(epoch=EPOCH)
+    assert await reader.version() == 9, "what is left of the old history says nothing"
 
 
 async def test_errors_reach_all_who_wait_and_are_not_kept() -> None:

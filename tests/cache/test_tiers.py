@@ -375,7 +375,8 @@ async def test_who_looks_at_the_end_of_a_life_has_it_prolonged_and_waits_for_not
 
 async def test_what_another_process_has_read_anew_is_taken_from_redis(refreshing: House, redis: Redis) -> None:
     async with House(redis, epoch=refreshing.book.epoch, refresh_ahead=0.4).opened() as neighbour:
-        assert await refreshing.version() == await neighbour.version() == 0
+        refreshing.commit(4)
+        assert await refreshing.version() == await neighbour.version() == 4
         for house in (refreshing, neighbour):
             house.clock.pass_seconds(10)
         for house in (refreshing, neighbour):
@@ -396,8 +397,74 @@ async def test_what_cannot_be_read_anew_lives_on_and_is_not_tried_twice(refreshi
         await settled(refreshing)
     assert refreshing.book.reads == 3
     refreshing.clock.pass_seconds(6)
+    await refreshing.lose()  # Redis goes by time of its own
     with pytest.raises(DatabaseUnavailable):
         await refreshing.version()
+
+
+async def test_a_refresh_that_fails_leaves_the_others_what_they_have(refreshing: House, redis: Redis) -> None:
+    refreshing.commit(4)
+    await refreshing.version()
+    refreshing.clock.pass_seconds(10)
+    refreshing.book.error = DatabaseUnavailable("away")
+    await refreshing.version()
+    await settled(refreshing)
+    assert refreshing.counted("refreshes", tier="failed") == 1
+    async with House(redis, epoch=refreshing.book.epoch).opened() as neighbour:
+        assert await neighbour.version() == 4
+        assert neighbour.answers()["redis"] == 1
+
+
+async def test_refreshes_are_few_at_once_and_the_next_look_takes_its_turn(refreshing: House) -> None:
+    days = [TODAY - timedelta(days=back) for back in range(3, 23)]
+    for day in days:
+        refreshing.commit(4, day)
+        await refreshing.version(day)
+    refreshing.clock.pass_seconds(100)
+    refreshing.book.hold = True
+    for _ in range(2):
+        assert {await refreshing.version(day) for day in days} == {4}
+    await refreshing.reads_are_held(8)
+    refreshing.book.hold = False
+    for event in tuple(refreshing.book.waiting):
+        event.set()
+    await settled(refreshing)
+    for _ in range(3):
+        for day in days:
+            await refreshing.version(day)
+        await settled(refreshing)
+    assert refreshing.counted("refreshes", tier="database") == len(days)
+
+
+async def test_who_waits_for_a_refresh_after_all_was_not_answered_by_a_cache(refreshing: House) -> None:
+    refreshing.commit(4)
+    await refreshing.version()
+    refreshing.clock.pass_seconds(10)
+    refreshing.book.hold = True
+    await refreshing.version()
+    await refreshing.reads_are_held(1)
+    refreshing.clock.pass_seconds(6)
+    late = asyncio.create_task(refreshing.version())
+    await asyncio.sleep(0)
+    refreshing.book.waiting[0].set()
+    assert await late == 4
+    assert refreshing.answers() == {"l1": 1, "redis": 0, "database": 3}
+
+
+async def test_an_absent_day_is_read_anew_by_each_process_with_what_it_stands_on(
+    refreshing: House, redis: Redis
+) -> None:
+    async with House(redis, epoch=refreshing.book.epoch, refresh_ahead=0.4).opened() as neighbour:
+        for house in (refreshing, neighbour):
+            house.book.before = balance(7, YESTERDAY)
+            await house.tiers.newest(1, 1, TODAY)
+        before = neighbour.answers()["database"]
+        for _ in range(10):
+            for house in (refreshing, neighbour):
+                house.clock.pass_seconds(3)
+                assert await house.tiers.newest(1, 1, TODAY) == balance(7, YESTERDAY)
+                await settled(house)
+        assert neighbour.answers()["database"] == before, "nobody waited"
 
 
 async def test_an_update_overtakes_what_is_being_read_anew(refreshing: House) -> None:

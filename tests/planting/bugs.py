@@ -811,6 +811,20 @@ BUGS = (
         "tests/sql/test_plans.py::test_the_function_of_a_cached_day_reads_one_partition_by_its_key",
     ),
     Bug(
+        "a read that was given up works on at the server",
+        "sql/migrations/0028_one_trip.sql",
+        "            set_config('transaction_timeout', milliseconds, true), set_config('lock_timeout', milliseconds, true),\n",
+        "",
+        "tests/storage/test_primary_row.py::test_who_gives_up_leaves_a_server_that_does_so_too",
+    ),
+    Bug(
+        "what a day without a row stands on is kept past an update that came meanwhile",
+        "pipeline/cache/latest.py",
+        " and self._feed_is_here and not reads.void:\n",
+        " and self._feed_is_here:\n",
+        "tests/cache/test_floors_of_tiers.py::test_no_read_answers_less_than_what_was_heard_before_it",
+    ),
+    Bug(
         "a new primary is told to those alone of whom it tells something",
         "pipeline/realtime/hub.py",
         "            subscription.hear_epoch(epoch)\n",

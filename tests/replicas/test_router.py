@@ -93,6 +93,14 @@ async def test_a_standby_at_the_primarys_address_answers_nobody_while_no_primary
                 await readers.read(1, intent, where)
 
 
+async def test_a_row_of_the_primary_is_not_had_from_a_standby(cluster: Cluster) -> None:
+    moved = replace(cluster.endpoints, database_url=cluster.endpoints.replica_urls[0], replica_urls=())
+    statement = "SELECT pg_current_wal_lsn()::text AS epoch, $1::text, $2::text"
+    async with opened(replace(cluster, endpoints=moved)) as readers:
+        with pytest.raises(DatabaseUnavailable, match="recovery"):
+            await readers.primary_row(statement)
+
+
 async def test_organisations_read_from_the_pool_of_their_range_and_else_from_the_primary(cluster: Cluster) -> None:
     first, _ = cluster.replica_urls
     named = replace(cluster.endpoints, replica_urls=(f"near={first}", "far=postgresql://folio@127.0.0.1:1/folio"))

@@ -48,7 +48,7 @@ CASES = {
     "balance_of_day": Case("7, 1, current_date", partitions=1, role=READER),
     "balances_of_org": Case("7, '{1,2}', current_date - 30, NULL, 10001", partitions=1, role=READER),
     "balances_of_range": Case("7, 1, current_date - 30, current_date, NULL, 32", partitions=1, role=READER),
-    "newest_balance": Case("7, 1, current_date, 'folio_reader'", role=READER),  # its function: see below
+    "newest_balance": Case("7, 1, current_date, 'folio_reader', '1000'", role=READER),  # its function: see below
     # Of its own tables: properties, balances, one or two months of each kind and the users of either.
     "daily_report": Case("7, 1, current_date - 40, 101", partitions=8, role=READER),
     "enter_org": Case("'folio_reader', 7, '5000'"),
@@ -530,7 +530,7 @@ async def test_the_function_of_a_cached_day_reads_one_partition_by_its_key(modul
         "SET client_min_messages = log"
     )
     for _ in range(2):
-        await owner.fetch(sql.query("newest_balance"), 7, 1, date(2026, 11, 29), READER)
+        await owner.fetch(sql.query("newest_balance"), 7, 1, date(2026, 11, 29), READER, "1000")
     await owner.close()
     (document,) = [json.loads(each[each.index("{") :]) for each in told[-3:] if "daily_cash_balances" in each]
     nodes = list(_nodes(document["Plan"]))

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from pipeline.api.tokens import Principal, Role, TokenRefused
-from pipeline.errors import ReadRefused
+from pipeline.errors import Overloaded, ReadRefused
 from pipeline.realtime.caps import Caps
 from pipeline.realtime.cursor import Cursor, CursorRefusal, Cursors
 from pipeline.realtime.hub import Hub
@@ -23,6 +23,8 @@ from pipeline.storage.primary import DaysWanted, PrimaryBalances, PrimaryDays
 
 # Of a property list: a hotel group of a thousand asks for all of them.
 PROPERTIES_MAX: Final = 1_000
+
+_TURN_SECONDS: Final = 2.0  # shorter than any heartbeat by far: whoever stands in line is not silent for long
 
 Credential = Callable[[], Principal]  # who asks, asked again and again; raises TokenRefused
 
@@ -145,8 +147,22 @@ class Gateway:
         days = DaysWanted(sorted(filters.properties) or None, filters.first, filters.last)
         most = self.settings.snapshot_days_max
         # In turn before the guard: whoever reads a balance meanwhile finds a place there.
-        async with self._snapshots:
+        async with self._turn():
             return await self.database.call(lambda: self.primary.of_org(wanted.org_id, days, most))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Raises Overloaded, after which a follower hears that we are still there, and stands in line again."""
+        try:
+            async with asyncio.timeout(_TURN_SECONDS):
+                await self._snapshots.acquire()
+        except TimeoutError:
+            most = self.settings.snapshots_at_once
+            raise Overloaded(f"{most} snapshots are read at once, and none ended within {_TURN_SECONDS:g} s") from None
+        try:
+            yield
+        finally:
+            self._snapshots.release()
 
 
 def _subscriber(credential: Credential, wanted: Wanted) -> Subscriber:

@@ -30,6 +30,9 @@ _STATEMENTS: Final = 2
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 
 
+# What a server says that goes away, or ends a connection: the pool lends that one no more.
+_GOING: Final = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.TransactionTimeoutError)
+
 _Lent = asyncpg.pool.PoolConnectionProxy
 
 
@@ -116,16 +119,23 @@ class ServerPool:
         ending.add_done_callback(self._ending.discard)
 
     async def row(self, statement: str, *arguments: object) -> asyncpg.Record:
-        """The one row of a statement that is a transaction by itself, and takes the role to read as at last.
+        """The one row of a statement that is a transaction by itself (`Readers.primary_row`).
 
-        It looks for a few rows by their keys: who needs longer than an answer may take is stalled.
+        It looks for a few rows by their keys: who needs longer than an answer may take is stalled. The server ends it
+        by then. Whoever has given up before leaves a server that works on for so long, and no longer: a connection that
+        is dropped takes the request to cancel with it.
         """
         pool = await self.open()
         connection = await self._acquired(pool)
         try:
+            milliseconds = str(round(self.bounds.answer_seconds * 1_000))
             with self._role_refused():
-                async with asyncio.timeout(self.bounds.answer_seconds):
-                    found = the_row(await connection.fetchrow(statement, *arguments, self.bounds.role))
+                async with asyncio.timeout(self.bounds.answer_seconds + _STALLED_SECONDS):
+                    asked = connection.fetchrow(statement, *arguments, self.bounds.role, milliseconds)
+                    found = the_row(await asked)
+        except _GOING:
+            _drop(connection)
+            raise
         except asyncpg.PostgresError:  # an answer, and nothing is left open
             await self._released(pool, connection)
             raise
@@ -152,7 +162,7 @@ class ServerPool:
         except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
             raise SettingsRefused(
                 f"FOLIO_POOL_ROLE={self.bounds.role!r} on {self.name}: {error}; "
-                "name a role that the login is a member of"
+                "name a role that the login is a member of, and has the rights of (INHERIT)"
             ) from error
 
     async def _acquired(self, pool: asyncpg.Pool) -> _Lent:

@@ -813,8 +813,8 @@ BUGS = (
     Bug(
         "a read that was given up works on at the server",
         "sql/migrations/0028_one_trip.sql",
-        "            set_config('transaction_timeout', milliseconds, true), set_config('lock_timeout', milliseconds, true),\n",
-        "",
+        "set_config('transaction_timeout', milliseconds, true), set_config('lock_timeout', milliseconds, true),\n",
+        "\n",
         "tests/storage/test_primary_row.py::test_who_gives_up_leaves_a_server_that_does_so_too",
     ),
     Bug(
@@ -822,7 +822,7 @@ BUGS = (
         "pipeline/cache/latest.py",
         " and self._feed_is_here and not reads.void:\n",
         " and self._feed_is_here:\n",
-        "tests/cache/test_floors_of_tiers.py::test_no_read_answers_less_than_what_was_heard_before_it",
+        "tests/cache/test_latest.py::test_what_was_read_before_an_update_was_heard_is_not_kept",
     ),
     Bug(
         "a new primary is told to those alone of whom it tells something",

@@ -92,6 +92,19 @@ async def test_what_was_read_before_an_update_was_heard_is_not_kept() -> None:
     assert reader.books.reads == 2
 
 
+async def test_what_an_update_has_overtaken_is_answered_and_forgotten() -> None:
+    reader = Reader()
+    reader.books.held = asyncio.Event()
+    before = asyncio.create_task(reader.version())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    reader.books.version = 2
+    reader.hear()
+    reader.books.held.set()
+    assert await before == 1
+    assert await reader.version() == 2
+
+
 @pytest.mark.parametrize("event", ["feed_lost", "feed_back", "epoch", "time"])
 async def test_what_ends_everything(event: str) -> None:
     reader = Reader()

@@ -822,7 +822,7 @@ BUGS = (
         "pipeline/cache/latest.py",
         " and self._feed_is_here and not reads.void:\n",
         " and self._feed_is_here:\n",
-        "tests/cache/test_latest.py::test_what_was_read_before_an_update_was_heard_is_not_kept",
+        "tests/cache/test_latest.py::test_what_an_update_has_overtaken_is_answered_and_forgotten",
     ),
     Bug(
         "a new primary is told to those alone of whom it tells something",

@@ -31,9 +31,9 @@ from pipeline.settings_serving import CacheSettings
 from pipeline.storage.values import Balance
 from schemas.updates import BalanceUpdate
 
-# Of what a reader waits for: whatever is cached lives on.
-NEVER: Final = float("-inf")
-ALWAYS: Final = float("inf")
+# Which ends of what Redis has are too early: none for who waits, and all for who must read the primary.
+_NONE: Final = float("-inf")
+_ALL: Final = float("inf")
 _AGEING: Final = "ageing"
 # Of the fifty calls to the primary at once: readers who wait come before what nobody waits for. One for which there is
 # no room is looked for with the next look.
@@ -132,7 +132,7 @@ class TieredBalances:
     def _refreshed_when_due(self, key: DayKey, kept: Kept) -> None:
         if len(self._refreshing) < _REFRESHES_MAX and key not in self._refreshing and self._local.due(kept):
             # What an absent day stands on is in this process alone, and comes from the primary.
-            ends_after = kept.day.expires_at if kept.day.balance is not None else ALWAYS
+            ends_after = kept.day.expires_at if kept.day.balance is not None else _ALL
             task = self._flights.begin(key, lambda: self._refresh(key, ends_after))
             if task is not None:
                 self._refreshing.add(key)
@@ -140,7 +140,7 @@ class TieredBalances:
 
     async def _fetch(self, key: DayKey) -> Balance | None:
         """For whoever waits."""
-        tier, balance = await self._read(key, NEVER)
+        tier, balance = await self._read(key, _NONE)
         self._metrics.answers.labels(tier).inc()
         return balance
 

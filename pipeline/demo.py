@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -203,7 +204,8 @@ def _page(port: int, name: str) -> str | None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{name}", timeout=2) as answer:
             body: bytes = answer.read()
             return body.decode()
-    except OSError:  # not listening yet, or 503: not ready
+    # Not listening yet, or 503: not ready. While nobody listens a connection may meet itself, and hear what it says.
+    except (OSError, HTTPException):
         return None
 
 

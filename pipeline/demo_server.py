@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -53,7 +54,7 @@ class DemoServer:
         try:
             with urllib.request.urlopen(f"{self.address}/livez", timeout=2):  # noqa: S310  # our own address
                 return True
-        except OSError:  # not listening yet
+        except (OSError, HTTPException):  # not listening yet: a connection may even meet itself
             return False
 
 

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,7 +122,7 @@ class Server:
         try:
             with urllib.request.urlopen(f"http://{HOST}:{self.port}/livez", timeout=2):
                 return True
-        except OSError:
+        except (OSError, HTTPException):  # not listening yet: a connection may even meet itself
             return False
 
     def _get(self, path: str) -> bytes:

@@ -87,12 +87,12 @@ class TieredBalances:
         kept = self._local.get(key)
         if kept is None:
             balance = await self._missed(key)
-            return balance if balance is not None else await self._latest.before(key)
-        self._refreshed_when_due(key, kept)
-        if kept.day.balance is None and not self._latest.knows(key):
-            return await self._latest.before(key)
-        self._metrics.answers.labels("l1").inc()
-        return kept.day.balance if kept.day.balance is not None else await self._latest.before(key)
+        else:
+            balance = kept.day.balance
+            self._refreshed_when_due(key, kept)
+            if balance is not None or self._latest.knows(key):
+                self._metrics.answers.labels("l1").inc()
+        return balance if balance is not None else await self._latest.before(key)
 
     def noted(self, update: BalanceUpdate) -> None:
         """Tell of an update that this process heard: any number of times, in the order of the topic."""

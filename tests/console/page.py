@@ -95,5 +95,5 @@ class Page:
 
     def complaints(self) -> list[str]:
         """What the browser had to say of the page since it was asked last."""
-        entries: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        entries: list[dict[str, Any]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]  # the driver has no types
         return [f"{each['level']} {each['message']}" for each in entries]

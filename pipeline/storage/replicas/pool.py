@@ -31,7 +31,7 @@ _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 
 
 # What a server says that goes away, or ends a connection: the pool lends that one no more.
-_GOING: Final = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.TransactionTimeoutError)
+GOING: Final = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.TransactionTimeoutError)
 
 _Lent = asyncpg.pool.PoolConnectionProxy
 
@@ -133,7 +133,7 @@ class ServerPool:
                 async with asyncio.timeout(self.bounds.answer_seconds + _STALLED_SECONDS):
                     asked = connection.fetchrow(statement, *arguments, self.bounds.role, milliseconds)
                     found = the_row(await asked)
-        except _GOING:
+        except GOING:
             _drop(connection)
             raise
         except asyncpg.PostgresError:  # an answer, and nothing is left open

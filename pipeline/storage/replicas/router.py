@@ -18,7 +18,7 @@ from pipeline.storage.readers import Work
 from pipeline.storage.replicas.choice import Position, choose, has
 from pipeline.storage.replicas.health import HealthChecks
 from pipeline.storage.replicas.metrics import ReadMetrics
-from pipeline.storage.replicas.pool import ServerPool
+from pipeline.storage.replicas.pool import GOING, ServerPool
 from pipeline.translate import database_errors
 
 T = TypeVar("T")
@@ -186,11 +186,7 @@ class ReplicaReaders:
             self.checks.silent(place, str(error))
 
 
-# Of what a server says, that it goes away, or that it is not there yet.
-_GOING: Final = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
-
-
 def _was_answered(error: DatabaseUnavailable) -> bool:
     """Whether the server itself refused the statement, for example for what it must replay at that moment."""
     cause = error.__cause__
-    return isinstance(cause, asyncpg.PostgresError) and not isinstance(cause, _GOING)
+    return isinstance(cause, asyncpg.PostgresError) and not isinstance(cause, GOING)
